@@ -1,0 +1,1 @@
+"""The outbox: one row per backend and contact, drained by a worker."""
