@@ -32,7 +32,9 @@ def build_element(root: Path) -> None:
         return
     frontend = root / FRONTEND
     if not (frontend / "package.json").is_file():
-        raise SystemExit(f"{DIST} is empty and there is no {FRONTEND} to build it from: build from a checkout.")
+        raise SystemExit(
+            f"{DIST} is empty and there is no {FRONTEND} to build it from: build from a checkout."
+        )
     npm = shutil.which("npm")
     if npm is None:
         raise SystemExit("Building wagtail-prefs from a checkout needs Node 20 or newer with npm.")

@@ -51,7 +51,9 @@ def _empty_cache() -> Iterator[None]:
 def chromium() -> str:
     """The installed Chromium. Playwright's own build is not downloaded."""
     named = os.environ.get("PREFS_CHROMIUM")
-    path = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = named or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if not path:
         pytest.fail("No Chromium is installed: run `make install`, or name one in PREFS_CHROMIUM.")
     return path

@@ -99,7 +99,9 @@ def _binaries() -> Path:
     found = shutil.which("initdb")
     if found:
         return Path(found).resolve().parent
-    raise PostgresMissing("No PostgreSQL server is installed: run `make install`, or `apt-get install postgresql`.")
+    raise PostgresMissing(
+        "No PostgreSQL server is installed: run `make install`, or `apt-get install postgresql`."
+    )
 
 
 def _account() -> dict[str, Any]:

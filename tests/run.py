@@ -27,7 +27,7 @@ ONCE = ("--ignore=tests/package", "--ignore=tests/docs")
 
 def pytest(name: str, *arguments: str, python: Path = PYTHON) -> list[str]:
     report = f"--junitxml={REPORTS / name}.xml"
-    return [str(python), "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", report, *arguments]
+    return [str(python), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", report, *arguments]
 
 
 SUITES: dict[str, Sequence[Sequence[str]]] = {
@@ -64,7 +64,8 @@ def run(name: str) -> Outcome:
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     start = time.monotonic()
-    ok = all([_command(command) for command in SUITES[name]])
+    results = [_command(command) for command in SUITES[name]]  # all of them, also after a failure
+    ok = all(results)
     outcome = Outcome(name, ok, time.monotonic() - start)
     if report.exists():
         for suite in ET.parse(report).iter("testsuite"):
@@ -91,7 +92,9 @@ def _command(command: Sequence[str]) -> bool:
 def main(names: Sequence[str]) -> int:
     unknown = set(names) - set(SUITES)
     if unknown:
-        print(f"No such suite: {', '.join(sorted(unknown))}. There are: {', '.join(SUITES)}.", file=sys.stderr)
+        print(
+            f"No such suite: {', '.join(sorted(unknown))}. There are: {', '.join(SUITES)}.", file=sys.stderr
+        )
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
     chosen = list(names or SUITES)
@@ -112,7 +115,9 @@ def main(names: Sequence[str]) -> int:
     late = 0 < budget < seconds
     if late:
         print(f"The suites took longer than the {_clock(budget)} they may.")
-    passed, failed, skipped = (sum(getattr(each, key) for each in outcomes) for key in ("passed", "failed", "skipped"))
+    passed, failed, skipped = (
+        sum(getattr(each, key) for each in outcomes) for key in ("passed", "failed", "skipped")
+    )
     # A suite may fail beyond its tests: the element grows too large, a worker dies.
     failed = max(failed, sum(not outcome.ok for outcome in outcomes))
     print(f"{passed} passed, {failed} failed, {skipped} skipped")

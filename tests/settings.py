@@ -79,7 +79,9 @@ TEMPLATES = [
 
 
 def _database() -> dict[str, Any]:
-    database: dict[str, Any] = dict(dj_database_url.parse(os.environ.get("DATABASE_URL") or "sqlite://:memory:"))
+    database: dict[str, Any] = dict(
+        dj_database_url.parse(os.environ.get("DATABASE_URL") or "sqlite://:memory:")
+    )
     if database["ENGINE"] == "django.db.backends.sqlite3":
         # A file and not memory, so that the live servers, threads and processes of a test see one database; one
         # for each run, so that runs side by side do not meet.
@@ -102,7 +104,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}  # asked for from Django 6.1 on
+# Asked for from Django 6.1 on.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 STATIC_URL = "/static/"
 STATIC_ROOT = SCRATCH / "static"

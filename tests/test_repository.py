@@ -17,7 +17,9 @@ PIN = re.compile(r"^(?P<name>[a-z0-9-]+(\[[a-z,-]+\])?)==(?P<version>[^ ;]+)(?P<
 
 
 def pins(path: Path) -> set[tuple[str, str, str]]:
-    return {(match["name"], match["version"], match["marker"].strip()) for match in PIN.finditer(path.read_text())}
+    return {
+        (match["name"], match["version"], match["marker"].strip()) for match in PIN.finditer(path.read_text())
+    }
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)

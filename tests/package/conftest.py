@@ -59,7 +59,18 @@ class Environment:
         self.folder = folder
         run(sys.executable, "-m", "venv", "--without-pip", folder)
         self.python = folder / "bin" / "python"
-        run(sys.executable, "-m", "pip", "--python", self.python, "install", "-qq", "--no-deps", "--no-index", wheel)
+        run(
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            self.python,
+            "install",
+            "-qq",
+            "--no-deps",
+            "--no-index",
+            wheel,
+        )
         # A plain path line lends packages but runs no .pth file there, and so leaves our editable install out.
         self.site_packages = Path(
             self.call("-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()

@@ -40,7 +40,9 @@ def test_built_files_are_in_the_wheel(wheel_names: set[str]) -> None:
 def test_the_wheel_holds_nothing_else(wheel_names: set[str]) -> None:
     tops = {name.split("/")[0] for name in wheel_names}
     assert tops == {"wagtail_prefs", "wagtail_prefs-0.1.0.dist-info"}
-    assert not [name for name in wheel_names if "__pycache__" in name or name.endswith((".pyc", ".sqlite3", ".map"))]
+    assert not [
+        name for name in wheel_names if "__pycache__" in name or name.endswith((".pyc", ".sqlite3", ".map"))
+    ]
 
 
 def test_nothing_is_in_the_wheel_twice(wheel: Path) -> None:
