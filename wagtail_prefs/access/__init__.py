@@ -1,0 +1,1 @@
+"""Getting in without a login: links, one-time codes, sessions."""

@@ -1,0 +1,137 @@
+"""From a link to a session: a one-time code for one origin, exchanged for a short bearer of the same origin.
+
+The long-lived link stays on our own origin. A host page gets a code in its fragment: good for ten minutes, once,
+from that origin. The session it opens names center and origin, lives half an hour, and is kept by the tab.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from ..conf import conf
+from ..contacts import store
+from ..errors import BadToken, ForeignOrigin
+from ..ids import b64, random_id, unb64
+from ..values import Assurance, Json
+from . import tokens
+from .links import Link
+from .models import UsedCode
+
+CODE_PREFIX = "c1"
+SESSION_PREFIX = "s1"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who may act on which center, from which origin, until when."""
+
+    link_id: str
+    audience_id: int
+    center: UUID
+    origin: str
+    assurance: Assurance
+    epoch: int
+    expires_at: datetime
+
+
+def make_code(link: Link, center: UUID, origin: str) -> str:
+    """A code that opens one session of this link's contact, from `origin`. Makes no row."""
+    return tokens.sign(
+        CODE_PREFIX,
+        {
+            "l": link.link_id,
+            "a": link.audience_id,
+            "c": b64(center.bytes),
+            "o": origin,
+            "i": int(timezone.now().timestamp()),
+            "e": link.epoch,
+            "n": random_id(),
+        },
+    )
+
+
+def redeem_code(code: str, *, center: UUID, origin: str) -> tuple[str, Session]:
+    """Use a code up; returns (bearer, session).
+
+    Raises ForeignOrigin for another origin than the code's, and BadToken for a code that is forged, of another
+    center, older than ten minutes, or used before.
+    """
+    payload = tokens.verify(CODE_PREFIX, code)
+    now = timezone.now()
+    issued = _moment(payload, "i")
+    if _center(payload) != center:
+        raise BadToken
+    if now - issued > conf.code_life:
+        raise BadToken("expired")
+    if payload.get("o") != origin:
+        raise ForeignOrigin
+    try:
+        with transaction.atomic():
+            UsedCode.objects.bulk_create(
+                [
+                    UsedCode(
+                        digest=hashlib.sha256(code.encode()).hexdigest(), expires_at=issued + conf.code_life
+                    )
+                ]
+            )
+    except IntegrityError as error:
+        raise BadToken("used") from error
+    bearer = tokens.sign(
+        SESSION_PREFIX,
+        {
+            **{name: payload[name] for name in ("l", "a", "c", "o", "e")},
+            "g": "link",
+            "i": int(now.timestamp()),
+        },
+    )
+    return bearer, open_session(bearer, center=center, origin=origin)
+
+
+def open_session(bearer: str, *, center: UUID, origin: str) -> Session:
+    """Read a bearer; raises BadToken when it is forged, expired or of another center, ForeignOrigin when used
+    from another origin than its own. Costs no query: the contact's epoch is checked with its state.
+    """
+    payload = tokens.verify(SESSION_PREFIX, bearer)
+    expires_at = _moment(payload, "i") + conf.session_life
+    if _center(payload) != center:
+        raise BadToken
+    if timezone.now() > expires_at:
+        raise BadToken("expired")
+    if payload.get("o") != origin:
+        raise ForeignOrigin
+    return Session(
+        link_id=payload["l"],
+        audience_id=payload["a"],
+        center=center,
+        origin=origin,
+        assurance="fresh" if payload["g"] == "fresh" else "link",
+        epoch=payload["e"],
+        expires_at=expires_at,
+    )
+
+
+def contact_of(session: Session) -> store.Loaded:
+    """The contact behind a session with its state, in one statement; raises BadToken when revoked or gone."""
+    found = store.load(session.assurance, link_id=session.link_id, audience_id=session.audience_id)
+    if found is None or found.epoch != session.epoch:
+        raise BadToken("revoked")
+    return found
+
+
+def forget_used_codes() -> int:
+    """Delete the rows of codes that time alone refuses by now; returns how many."""
+    return UsedCode.objects.filter(expires_at__lt=timezone.now()).delete()[0]
+
+
+def _moment(payload: Json, name: str) -> datetime:
+    return datetime.fromtimestamp(int(payload[name]), UTC)
+
+
+def _center(payload: Json) -> UUID:
+    return UUID(bytes=unb64(payload["c"]))

@@ -1,0 +1,153 @@
+"""The shapes of what goes in and out, as JSON Schema for OpenAPI 3.1.
+
+Written by hand rather than derived: they are the contract, and the tests hold real answers against them. What the
+fields mean is in docs/reference/center-document.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..values import Json
+
+STRING: Json = {"type": "string"}
+REVISION: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+VERSION: Json = {"type": "integer", "minimum": 0}
+TREE: Json = {"type": "array", "items": {"type": ["string", "array"]}, "description": "rich text as a tree"}
+FREE: Json = {"type": "object", "additionalProperties": True}
+
+
+def ref(name: str) -> Json:
+    """A reference to one of COMPONENTS."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], Json]:
+    """Responses that are RFC 9457 problems, for `extend_schema(responses=...)`."""
+    return {(status, "application/problem+json"): ref("Problem") for status in statuses}
+
+
+def _object(properties: Json, *, optional: Iterable[str] = (), more: bool = False) -> Json:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(set(properties) - set(optional)),
+        "additionalProperties": more,
+    }
+
+
+def _map(values: Json) -> Json:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _or_null(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+ANSWERS = _map({**FREE, "description": "control -> answer"})
+
+COMPONENTS: dict[str, Any] = {
+    "When": {
+        "oneOf": [
+            _object({"block": STRING, "control": STRING, "in": {"type": "array"}}),
+            _object({"block": STRING, "control": STRING, "not_in": {"type": "array"}}),
+        ]
+    },
+    "Media": _object(
+        {"src": STRING, "alt": STRING, "width": {"type": "integer"}, "height": {"type": "integer"}}
+    ),
+    "Control": _object(
+        {
+            "type": STRING,
+            "name": {"type": "string", "pattern": "^[a-z0-9_-]+$"},
+            "label": STRING,
+            "help": STRING,
+            "required": {"type": "boolean"},
+            "constraints": FREE,
+            "locked": _or_null(STRING),
+            "personal": {"type": "boolean"},
+            "media": _or_null(ref("Media")),
+            "when": _or_null(ref("When")),
+        },
+        more=True,  # each type has fields of its own
+    ),
+    "Block": _object(
+        {
+            "id": STRING,
+            "type": STRING,
+            "heading": STRING,
+            "text": TREE,
+            "layout": _or_null(STRING),
+            "controls": _list(ref("Control")),
+        }
+    ),
+    "Document": _object(
+        {
+            "format": {"type": "integer", "const": 1},
+            "center": {"type": "string", "format": "uuid"},
+            "revision": REVISION,
+            "locale": STRING,
+            "direction": {"type": "string", "enum": ["ltr", "rtl"]},
+            "title": STRING,
+            "page_url": {"type": "string", "format": "uri"},
+            "blocks": _list(ref("Block")),
+            "labels": _map(STRING),
+        }
+    ),
+    "Line": _object({"path": STRING, "text": STRING}),
+    "Outlook": _object({"text": STRING, "kind": STRING}),
+    "PastRecord": _object(
+        {
+            "title": STRING,
+            "when": {"type": "string", "format": "date-time"},
+            "lines": _list(STRING),
+            "actions": _list(ref("Control")),
+        }
+    ),
+    "Preferences": _object(
+        {
+            "version": VERSION,
+            "revision": REVISION,
+            "assurance": {"type": "string", "enum": ["link", "fresh"]},
+            "contact": _object({"email": STRING}),
+            "answers": ANSWERS,
+            "pending": _list(STRING),
+            "private": _map(_map(_list(FREE))),
+            "hidden": _list(STRING),
+            "records": _map(_list(ref("PastRecord"))),
+            "outlook": _list(ref("Outlook")),
+        }
+    ),
+    "Code": _object({"code": {"type": "string", "maxLength": 512}}),
+    "Session": _object(
+        {
+            "session": STRING,
+            "expires_at": {"type": "string", "format": "date-time"},
+            "preferences": ref("Preferences"),
+        }
+    ),
+    "Save": _object({"base_version": VERSION, "revision": REVISION, "answers": ANSWERS}),
+    "Saved": _object(
+        {
+            "version": VERSION,
+            "receipt": _or_null({"type": "string", "format": "uuid"}),
+            "applied": _list(ref("Line")),
+            "merged": _list(ref("Line")),
+            "preferences": ref("Preferences"),
+        }
+    ),
+    "Problem": _object(
+        {
+            "type": {"type": "string", "pattern": "^urn:wagtail-prefs:"},
+            "title": STRING,
+            "status": {"type": "integer"},
+            "errors": _map(_map(_list(STRING))),
+        },
+        optional=["errors"],
+    ),
+}

@@ -1,0 +1,15 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class WagtailPrefsConfig(AppConfig):
+    """One app, one label; the packages inside are layers, not apps."""
+
+    name = "wagtail_prefs"
+    label = "wagtail_prefs"
+    verbose_name = _("Preferences")
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,148 @@
+"""Typed access to the one settings dict, `WAGTAIL_PREFS`. Read on every use, so that overrides hold in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+DEFAULTS: Mapping[str, Any] = {
+    # alias -> {"BACKEND": dotted path, "OPTIONS": {...}}: where saved preferences are delivered
+    "BACKENDS": {"database": {"BACKEND": "wagtail_prefs.backends.database.DatabaseBackend"}},
+    # [{"kid", "key" (32 bytes or more), "created", "retire_after"}], the newest first. Empty: derived from
+    # SECRET_KEY under DEBUG, refused by a check otherwise.
+    "SIGNING_KEYS": [],
+    # {channel: {"default": "decide" | alias, topic key: ...}}: who sends what. No default on purpose.
+    "SENDERS": {},
+    # channels an editor may offer
+    "CHANNELS": ["email", "sms", "push", "in_app", "post", "phone"],
+    # name in the body -> dotted path of a PreferenceBlock: blocks beside ours (or, under our name, instead of ours)
+    "BLOCKS": {},
+    # seconds for which a process may serve a center document without asking the database for a newer one
+    "CENTER_CACHE_SECONDS": 1,
+    # dotted path of a callable(request) -> contact UUID | None, for signed-in members (own origin only)
+    "CONTACT_FOR_REQUEST": None,
+    # how long a manage link opens the page before it only unsubscribes (days; floor 30)
+    "MANAGE_LINK_DAYS": 60,
+    # lengths of the one-time code and of the session behind the element, in minutes
+    "CODE_MINUTES": 10,
+    "SESSION_MINUTES": 30,
+    # largest accepted JSON body, in bytes
+    "MAX_BODY_BYTES": 16 * 1024,
+    # False only in test settings: leaves the append-only triggers of the ledger out
+    "LEDGER_GUARD": True,
+    # the worker: seconds of a lease, and how many deliveries one round takes
+    "DELIVERY_LEASE_SECONDS": 60,
+    "DELIVERY_BATCH": 500,
+    # outgoing HTTP may reach loopback and plain http; for development and tests only
+    "ALLOW_PRIVATE_HOSTS": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """One key of the ring: `key` is the raw secret, `kid` its public name."""
+
+    kid: str
+    key: bytes
+
+
+class PrefsSettings:
+    """The settings as typed properties. Unknown keys are an error, found by the first access and by a check."""
+
+    def _get(self, name: str) -> Any:
+        given = self.raw
+        unknown = set(given) - set(DEFAULTS)
+        if unknown:
+            raise ImproperlyConfigured(f"Unknown keys in WAGTAIL_PREFS: {', '.join(sorted(unknown))}")
+        return given.get(name, DEFAULTS[name])
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        given = getattr(django_settings, "WAGTAIL_PREFS", {})
+        if not isinstance(given, Mapping):
+            raise ImproperlyConfigured("WAGTAIL_PREFS must be a dict")
+        return given
+
+    @property
+    def backends(self) -> Mapping[str, Mapping[str, Any]]:
+        backends: Mapping[str, Mapping[str, Any]] = self._get("BACKENDS")
+        return backends
+
+    @property
+    def signing_keys(self) -> list[SigningKey]:
+        """Newest first: the first signs, all verify."""
+        keys = [SigningKey(entry["kid"], str(entry["key"]).encode()) for entry in self._get("SIGNING_KEYS")]
+        if keys:
+            return keys
+        if django_settings.DEBUG:
+            # Development must work from the first minute; production is stopped by check E002.
+            return [
+                SigningKey("debug", f"wagtail-prefs development key {django_settings.SECRET_KEY}".encode())
+            ]
+        raise ImproperlyConfigured(
+            'WAGTAIL_PREFS["SIGNING_KEYS"] is empty. Add {"kid": "k1", "key": <32 random bytes or more>}; '
+            "keep old keys in the list for as long as their links must work."
+        )
+
+    @property
+    def senders(self) -> Mapping[str, Mapping[str, str]]:
+        senders: Mapping[str, Mapping[str, str]] = self._get("SENDERS")
+        return senders
+
+    @property
+    def channels(self) -> list[str]:
+        return list(self._get("CHANNELS"))
+
+    @property
+    def blocks(self) -> Mapping[str, str]:
+        blocks: Mapping[str, str] = self._get("BLOCKS")
+        return blocks
+
+    @property
+    def center_cache_seconds(self) -> float:
+        return float(self._get("CENTER_CACHE_SECONDS"))
+
+    @property
+    def contact_for_request(self) -> str | None:
+        path: str | None = self._get("CONTACT_FOR_REQUEST")
+        return path
+
+    @property
+    def manage_link_life(self) -> timedelta:
+        return timedelta(days=int(self._get("MANAGE_LINK_DAYS")))
+
+    @property
+    def code_life(self) -> timedelta:
+        return timedelta(minutes=int(self._get("CODE_MINUTES")))
+
+    @property
+    def session_life(self) -> timedelta:
+        return timedelta(minutes=int(self._get("SESSION_MINUTES")))
+
+    @property
+    def max_body_bytes(self) -> int:
+        return int(self._get("MAX_BODY_BYTES"))
+
+    @property
+    def ledger_guard(self) -> bool:
+        return bool(self._get("LEDGER_GUARD"))
+
+    @property
+    def delivery_lease(self) -> timedelta:
+        return timedelta(seconds=int(self._get("DELIVERY_LEASE_SECONDS")))
+
+    @property
+    def delivery_batch(self) -> int:
+        return int(self._get("DELIVERY_BATCH"))
+
+    @property
+    def allow_private_hosts(self) -> bool:
+        return bool(self._get("ALLOW_PRIVATE_HOSTS"))
+
+
+conf = PrefsSettings()

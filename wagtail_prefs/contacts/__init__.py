@@ -1,0 +1,1 @@
+"""Today's state of every contact, and the rules by which changes alter it."""

@@ -1,0 +1,82 @@
+"""Contacts and the one table of their state.
+
+A row of `State` is about (topic or "", channel or ""): choice, frequency and pause share it, so that a save is one
+upsert and a decision one join. The row ("", "") speaks for the contact as a whole: its choice `unsubscribed` is the
+opt-out, its frequency and pause hold for everything, and `attributes` and `notices` live there. Each of the three
+columns carries the version that last changed it.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..ids import random_id, uuid7
+
+
+class Contact(models.Model):
+    """A person: a UUID and an address. `address_key` is the keyed hash that look-ups use (security.md PR-01)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    audience = models.ForeignKey("wagtail_prefs.Audience", on_delete=models.PROTECT, related_name="contacts")
+    email = models.EmailField(_("e-mail address"), max_length=254, blank=True)
+    address_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - null is "erased", unique else
+    external_id = models.CharField(_("external id"), max_length=255, blank=True)
+    link_id = models.CharField(max_length=22, unique=True, default=random_id, editable=False)
+    version = models.PositiveBigIntegerField(_("version"), default=0, editable=False)
+    epoch = models.PositiveIntegerField(default=0, editable=False)  # +1 revokes every link and session
+    language = models.CharField(_("language"), max_length=35, blank=True)
+    language_source = models.CharField(max_length=32, blank=True)
+    country = models.CharField(_("country"), max_length=6, blank=True)
+    country_source = models.CharField(max_length=32, blank=True)
+    timezone = models.CharField(_("time zone"), max_length=64, blank=True)
+    timezone_source = models.CharField(max_length=32, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
+        constraints = [
+            models.UniqueConstraint(fields=["audience", "address_key"], name="prefs_contact_address"),
+            models.UniqueConstraint(
+                fields=["audience", "external_id"],
+                condition=~models.Q(external_id=""),
+                name="prefs_contact_external",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class State(models.Model):
+    """One row of a contact's state; see the module."""
+
+    pk = models.CompositePrimaryKey("contact_id", "topic", "channel")
+    contact = models.ForeignKey("wagtail_prefs.Contact", on_delete=models.CASCADE, related_name="states")
+    topic = models.CharField(max_length=64, default="", blank=True)
+    channel = models.CharField(max_length=16, default="", blank=True)
+    choice = models.CharField(
+        max_length=16, default="", blank=True
+    )  # subscribed, unsubscribed, "" = never asked
+    choice_version = models.PositiveBigIntegerField(default=0)
+    pending = models.BooleanField(default=False)
+    frequency = models.CharField(max_length=16, default="", blank=True)
+    frequency_version = models.PositiveBigIntegerField(default=0)
+    paused_until = models.DateTimeField(null=True)
+    pause_version = models.PositiveBigIntegerField(default=0)
+    # only on the row ("", ""): {key: {"value", "version", "source", "at"}} and {id: {"sha256", "version"}}
+    attributes = models.JSONField(default=dict)
+    notices = models.JSONField(default=dict)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("state")
+        verbose_name_plural = _("states")
+        indexes = [models.Index(fields=["topic", "channel", "contact"], name="prefs_state_topic")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.topic or '*'} {self.channel or '*'}"

@@ -1,0 +1,40 @@
+"""The key ring: purpose-bound keys derived from `SIGNING_KEYS`, so that a MAC for one purpose is noise for another."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator
+
+from .canonical import canonical
+from .conf import SigningKey, conf
+
+
+def derive(key: SigningKey, purpose: str) -> bytes:
+    """The 32-byte key of one purpose. The label is canonical JSON, so no two purposes can be spelled the same way."""
+    return hmac.digest(key.key, canonical(["wagtail-prefs", 1, purpose]), hashlib.sha256)
+
+
+def mac(purpose: str, message: bytes) -> tuple[str, bytes]:
+    """Sign with the newest key; returns (kid, 32 bytes)."""
+    key = conf.signing_keys[0]
+    return key.kid, hmac.digest(derive(key, purpose), message, hashlib.sha256)
+
+
+def mac_is_valid(purpose: str, message: bytes, kid: str, given: bytes) -> bool:
+    """Hold a MAC against the key it names, in constant time. An unknown `kid` is simply not valid."""
+    for key in conf.signing_keys:
+        if key.kid == kid:
+            return hmac.compare_digest(hmac.digest(derive(key, purpose), message, hashlib.sha256), given)
+    return False
+
+
+def digests(purpose: str, message: bytes) -> Iterator[str]:
+    """The keyed digest under every key of the ring, newest first, as hex: for look-ups across a rotation."""
+    for key in conf.signing_keys:
+        yield hmac.digest(derive(key, purpose), message, hashlib.sha256).hex()
+
+
+def digest(purpose: str, message: bytes) -> str:
+    """The keyed digest under the newest key, as hex."""
+    return next(digests(purpose, message))

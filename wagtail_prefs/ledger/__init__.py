@@ -1,0 +1,1 @@
+"""The append-only chain of submissions, one chain per contact."""

@@ -1,0 +1,60 @@
+"""Ledger records and, apart from them, the personal values they commit to. No foreign key leaves the ledger."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..ids import uuid7
+from ..values import ActorType
+
+
+class Record(models.Model):
+    """One submission. `body` is the canonical JSON that `hash` covers; the other columns repeat it for queries."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    contact_ref = models.UUIDField(_("contact"), editable=False)
+    audience = models.CharField(max_length=64, editable=False)
+    seq = models.PositiveBigIntegerField(_("sequence"), editable=False)
+    at = models.DateTimeField(_("time"), editable=False)
+    actor = models.CharField(_("actor"), max_length=16, editable=False)
+    idempotency_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - unique where given
+    body = models.TextField(editable=False)
+    prev = models.CharField(max_length=64, editable=False)
+    hash = models.CharField(max_length=64, editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("ledger record")
+        verbose_name_plural = _("ledger records")
+        constraints = [
+            models.UniqueConstraint(fields=["contact_ref", "seq"], name="prefs_record_seq"),
+            models.UniqueConstraint(fields=["contact_ref", "idempotency_key"], name="prefs_record_once"),
+            models.CheckConstraint(
+                condition=models.Q(actor__in=[actor.value for actor in ActorType]), name="prefs_record_actor"
+            ),
+        ]
+        indexes = [models.Index(fields=["at"], name="prefs_record_at")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_ref} #{self.seq}"
+
+
+class SideValue(models.Model):
+    """A personal value that a record holds `HMAC(salt, value)` of. Erasing deletes the row and leaves the chain whole."""
+
+    record = models.UUIDField(editable=False)
+    name = models.CharField(max_length=128, editable=False)
+    salt = models.BinaryField(max_length=16, editable=False)
+    value = models.TextField(editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("personal value of a record")
+        verbose_name_plural = _("personal values of records")
+        constraints = [models.UniqueConstraint(fields=["record", "name"], name="prefs_side_value")]
+
+    def __str__(self) -> str:
+        return f"{self.record} {self.name}"

@@ -1,0 +1,167 @@
+"""Appending to the ledger and reading it back."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import Q
+
+from ..canonical import canonical
+from ..changes import Change, changes_from_json
+from ..ids import uuid7
+from ..values import Actor, ActorType, ChangeBatch, Effect, Json, Merged, Source
+from . import format1
+from .models import Record, SideValue
+
+T = TypeVar("T")
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` (itertools.batched, which Python 3.11 lacks)."""
+    source = iter(items)
+    while some := list(islice(source, size)):
+        yield some
+
+
+def append(
+    *,
+    contact: UUID,
+    audience: str,
+    seq: int,
+    prev: str,
+    at: datetime,
+    actor: Actor,
+    source: Source,
+    base_version: int | None,
+    changes: Sequence[Change],
+    effects: Sequence[Effect],
+    merged: Sequence[Merged],
+    proof: format1.Proof,
+    idempotency_key: str | None,
+    request: str | None,
+) -> Record:
+    """Write the next record of a contact's chain, and its personal values beside it: two statements.
+
+    The caller holds the contact's row lock and knows `prev`, the hash of record `seq - 1`.
+    """
+    record_id = uuid7()
+    commitments = _commitments(source, effects)
+    body = canonical(
+        format1.body(
+            record_id=record_id,
+            contact=contact,
+            audience=audience,
+            seq=seq,
+            at=at,
+            actor=actor,
+            source=source,
+            base_version=base_version,
+            changes=changes,
+            effects=effects,
+            merged=merged,
+            proof=proof,
+            request=request,
+            commitments=commitments,
+        )
+    )
+    record = Record(
+        id=record_id,
+        contact_ref=contact,
+        audience=audience,
+        seq=seq,
+        at=at,
+        actor=actor.type.value,
+        idempotency_key=idempotency_key,
+        body=body.decode(),
+        prev=prev,
+        hash=format1.record_hash(prev, body),
+    )
+    Record.objects.bulk_create([record])
+    SideValue.objects.bulk_create(
+        SideValue(record=record_id, name=item.name, salt=item.salt, value=canonical(item.value).decode())
+        for item in commitments
+    )
+    return record
+
+
+def _commitments(source: Source, effects: Sequence[Effect]) -> list[format1.Commitment]:
+    """The personal values of a record: the address as entered, the truncated IP, and attribute values."""
+    values: dict[str, object] = {
+        effect.path: {"before": effect.before, "after": effect.after}
+        for effect in effects
+        if effect.path.startswith("attribute:")
+    }
+    if source.address_as_entered:
+        values["address_as_entered"] = source.address_as_entered
+    if source.ip:
+        values["ip_truncated"] = truncated_ip(source.ip)
+    return [format1.commit(name, value) for name, value in values.items()]
+
+
+def truncated_ip(ip: str) -> str:
+    """The network an address is in: /24 of IPv4, /48 of IPv6 (security.md CR-07)."""
+    address = ipaddress.ip_address(ip)
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
+def batches_since(contact: UUID, version: int) -> list[ChangeBatch]:
+    """The submissions of a contact after `version`, oldest first."""
+    return batches_since_many({contact: version}).get(contact, [])
+
+
+def batches_since_many(since: Mapping[UUID, int]) -> dict[UUID, list[ChangeBatch]]:
+    """The submissions of many contacts, each after its own version: one statement for every 200 contacts."""
+    found: dict[UUID, list[ChangeBatch]] = {}
+    for some in batched(since.items(), 200):  # SQLite bounds the depth of an expression
+        wanted = Q()
+        for contact, version in some:
+            wanted |= Q(contact_ref=contact, seq__gt=version)
+        for record in Record.objects.filter(wanted).order_by("contact_ref", "seq"):
+            found.setdefault(record.contact_ref, []).append(batch(record))
+    return found
+
+
+def batch(record: Record) -> ChangeBatch:
+    """A record as backends see it."""
+    body = read_body(record)
+    return ChangeBatch(
+        record_id=record.id,
+        version=record.seq,
+        at=record.at,
+        actor=Actor(ActorType(body["actor"]["type"]), body["actor"]["id"]),
+        changes=changes_from_json(body["changes"]),
+        effects=effects_of(body),
+    )
+
+
+def read_body(record: Record) -> Json:
+    """A record's body as JSON."""
+    body: Json = json.loads(record.body)
+    return body
+
+
+def effects_of(body: Json) -> tuple[Effect, ...]:
+    """The effects a body names."""
+    return tuple(Effect.from_json(item) for item in body["effects"])
+
+
+def merged_of(body: Json) -> tuple[Merged, ...]:
+    """The wishes that yielded, as a body names them."""
+    return tuple(Merged.from_json(item) for item in body["merged"])
+
+
+def first_broken(contact: UUID) -> int | None:
+    """The first `seq` of a contact's chain that does not fit, or None for a whole chain."""
+    chain: Iterable[tuple[int, str, str, str]] = (
+        Record.objects.filter(contact_ref=contact)
+        .order_by("seq")
+        .values_list("seq", "prev", "body", "hash")
+        .iterator()
+    )
+    return format1.first_broken(chain)
