@@ -111,7 +111,7 @@ check: python translations ## The fast loop: lint, types and the tests that need
 	$(VENV)/lint-imports --no-logo | tail -n 4
 	$(VENV)/mypy
 	$(VENV)/pytest -q -n 2 --ignore=tests/browser --ignore=tests/docs --ignore=tests/package
-	if [ -x frontend/node_modules/.bin/vitest ]; then npm --prefix frontend run --silent test:unit; fi
+	if [ -x frontend/node_modules/.bin/vitest ]; then cd frontend && npm exec -- vitest run --project unit; fi
 
 .PHONY: lint
 lint: python .make/node ## Every static check
