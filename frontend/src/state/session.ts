@@ -1,0 +1,74 @@
+/** How a link becomes a session: the code in the fragment, and what the tab keeps. */
+import { type Client, Offline } from '../api/client.ts';
+import type { OpenedSession } from '../api/types.ts';
+
+const PARAMETER = 'pc';
+
+let lastCode: string | null = null;
+/** Exchanges under way by center and code, so that two elements on a page do not use the one code twice. */
+const exchanges = new Map<string, Promise<OpenedSession>>();
+const spent = new Set<string>();
+const memory = new Map<string, string>();
+
+/** Takes `#pc={code}` out of the address and leaves what else the fragment says. The page remembers the code. */
+export function takeCode(location: Location, history: History): string | null {
+  const fragment = location.hash.slice(1);
+  const parts = fragment.split('&');
+  const rest = parts.filter((part) => !part.startsWith(`${PARAMETER}=`));
+  if (rest.length < parts.length) {
+    lastCode = new URLSearchParams(fragment).get(PARAMETER) || null;
+    const hash = rest.length ? `#${rest.join('&')}` : '';
+    history.replaceState(history.state, '', location.pathname + location.search + hash);
+  }
+  return lastCode;
+}
+
+/** Uses the code up, once for each center, however many elements ask. Null when it was used before. */
+export function exchange(client: Client, code: string): Promise<OpenedSession> | null {
+  const key = `${client.base} ${code}`;
+  if (spent.has(key)) return null;
+  let opened = exchanges.get(key);
+  if (!opened) {
+    opened = client.openSession(code).finally(() => exchanges.delete(key));
+    exchanges.set(key, opened);
+    opened.then(
+      () => spent.add(key),
+      // Without any answer the code may still be good: the next try asks again.
+      (error) => error instanceof Offline || spent.add(key),
+    );
+  }
+  return opened;
+}
+
+/** One center's session: in memory, and in the tab's storage so that a reload keeps it. */
+export class SessionKeeper {
+  readonly #key: string;
+  readonly #storage: () => Storage;
+
+  /** `storage` is a function because the very name throws where storage is blocked. */
+  constructor(base: string, storage: () => Storage) {
+    this.#key = `preference-center ${base}`;
+    this.#storage = storage;
+  }
+
+  get(): string | null {
+    const held = memory.get(this.#key);
+    if (held) return held;
+    try {
+      return this.#storage().getItem(this.#key);
+    } catch {
+      return null;
+    }
+  }
+
+  set(session: string | null): void {
+    if (session) memory.set(this.#key, session);
+    else memory.delete(this.#key);
+    try {
+      if (session) this.#storage().setItem(this.#key, session);
+      else this.#storage().removeItem(this.#key);
+    } catch {
+      // Storage is blocked: memory has to do, and a reload asks for the link again.
+    }
+  }
+}
