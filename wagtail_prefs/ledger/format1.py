@@ -106,17 +106,22 @@ def body(
         "address_as_entered": committed.pop("address_as_entered", None),
         "ip_truncated": committed.pop("ip_truncated", None),
         "base_version": base_version,
-        "changes": [change.to_json() for change in changes],
+        "changes": [_hide(change.to_json(), change.path, committed, "value") for change in changes],
         "effects": [_effect(effect, proof, committed) for effect in effects],
-        "merged": [item.to_json() for item in merged],
+        "merged": [_hide(item.to_json(), item.path, committed, "wanted", "kept") for item in merged],
         "request": request,
     }
 
 
+def _hide(data: Json, path: str, committed: dict[str, str], *fields: str) -> Json:
+    """Put the commitment in place of the values of a personal path."""
+    if path in committed:
+        data.update({name: {"committed": committed[path]} for name in fields if name in data})
+    return data
+
+
 def _effect(effect: Effect, proof: Proof, committed: dict[str, str]) -> Json:
-    data = effect.to_json()
-    if effect.path in committed:  # a personal value: the body holds its commitment in place of the value
-        data["before"], data["after"] = None, {"committed": committed[effect.path]}
+    data = _hide(effect.to_json(), effect.path, committed, "before", "after")
     until = (proof.valid_until or {}).get(effect.topic)
     data["lawful_basis"] = (proof.bases or {}).get(effect.topic)
     data["validity_until"] = iso(until) if until else None

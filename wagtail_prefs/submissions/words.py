@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _, override
 
-from ..topics.models import FREQUENCY_LABELS
+from ..blocks.words import FREQUENCY_LABELS
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Effect, Json, Merged, Spec
 
 
