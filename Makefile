@@ -99,7 +99,7 @@ system:
 # Running
 
 .PHONY: demo
-demo: install ## Serve the demo: a Wagtail site, a customer's site that embeds a center, a small CRM (PORT=8000)
+demo: python element translations ## Serve the demo: a Wagtail site, a customer's site that embeds a center, a small CRM (PORT=8000)
 	@exec $(VENV)/python -m example_site.run
 
 # Checking
