@@ -13,3 +13,8 @@ class WagtailPrefsConfig(AppConfig):
     label = "wagtail_prefs"
     verbose_name = _("Preferences")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from .centers import receivers  # noqa: PLC0415 - models are loaded by now
+
+        receivers.connect()

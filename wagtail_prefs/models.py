@@ -2,6 +2,8 @@
 
 from .access.models import UsedCode
 from .backends.database.models import Subscriber, Subscription
+from .centers import page as page  # a page type, unless the site has its own base page model
+from .centers.embedding import EmbedSettings
 from .centers.models import CenterSnapshot, PublishedCenter
 from .contacts.models import Contact, State
 from .delivery.models import Delivery, Lane
@@ -13,6 +15,7 @@ __all__ = [
     "CenterSnapshot",
     "Contact",
     "Delivery",
+    "EmbedSettings",
     "Lane",
     "PublishedCenter",
     "Record",

@@ -1,0 +1,108 @@
+"""What happens with the person's data, and - where the site asks for it - that she has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.utils.translation import gettext, gettext_lazy as _
+from wagtail.blocks import BooleanBlock, CharBlock, URLBlock
+
+from ..canonical import sha256_hex
+from ..changes import AcknowledgeNotice, Change
+from ..html import href_is_allowed
+from ..values import CompileContext, ContactState, Json, Spec
+from .base import CenterTextBlock, PreferenceBlock, control, rich_text
+from .fields import AnyField, StrictBooleanField
+
+
+class PrivacyNoticeBlock(PreferenceBlock):
+    """A text and a link to the policy; the record names the text that was shown by its hash."""
+
+    notice = CharBlock(
+        label=_("Key"),
+        default="privacy",
+        max_length=64,
+        validators=[
+            RegexValidator(r"^[a-z0-9_-]+\Z", _("Use lower-case letters, digits, hyphens and underscores."))
+        ],
+        help_text=_("Names this notice in the records. Keep it when you change the text."),
+    )
+    content = CenterTextBlock(label=_("Notice"))
+    policy_url = URLBlock(
+        label=_("Privacy policy"), required=False, help_text=_("A full address beginning with https://")
+    )
+    ask = BooleanBlock(
+        label=_("Ask people to confirm that they have read it"),
+        required=False,
+        help_text=_(
+            "The record keeps which text they confirmed. After a change of the text they are asked again."
+        ),
+    )
+
+    class Meta:
+        icon = "lock"
+        label = _("Privacy notice")
+        description = _("What happens with people's data, with a link to the policy.")
+        label_format = "{heading}"
+
+    def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
+        content = rich_text(value.get("content"), ctx)
+        controls = [control("rich_text", "content", "", content=content)]
+        policy = value.get("policy_url") or ""
+        if policy:
+            link = {"label": gettext("Privacy policy"), "href": policy}
+            controls.append(control("links", "policy", "", items=[link]))
+        notice = value.get("notice") or "privacy"
+        paths = {}
+        if value.get("ask"):
+            label = gettext("I have read this")
+            controls.append(control("toggle", "acknowledged", label))
+            paths[f"notice:{notice}"] = ("acknowledged", value.get("heading") or label)
+        return Spec(
+            block_id=block_id,
+            type=self.name,
+            document=self.document(value, ctx, block_id, controls),
+            rules={
+                "notice": notice,
+                "asks": bool(value.get("ask")),
+                "sha256": sha256_hex({"locale": ctx.locale, "content": content, "policy": policy}),
+            },
+            paths=paths,
+        )
+
+    @classmethod
+    def fields(cls, spec: Spec) -> dict[str, AnyField]:
+        # Having read something cannot be undone, so the only answer is yes.
+        return {"acknowledged": StrictBooleanField(only=True)} if spec.rules["asks"] else {}
+
+    @classmethod
+    def initial(cls, spec: Spec, state: ContactState) -> Json:
+        rules = spec.rules
+        read = rules["asks"] and state.notices.get(rules["notice"]) == rules["sha256"]
+        return {"acknowledged": True} if read else {}
+
+    @classmethod
+    def changes(cls, spec: Spec, answers: Mapping[str, Any]) -> list[Change]:
+        if not answers.get("acknowledged"):
+            return []
+        return [AcknowledgeNotice(spec.rules["notice"], spec.rules["sha256"])]
+
+    def problems(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        if value.get("policy_url") and not href_is_allowed(value["policy_url"]):
+            return {"policy_url": gettext("Use an address that begins with https://")}
+        return {}
+
+    def get_preview_value(self) -> Any:
+        text = gettext("We use your address to send what you choose here, and for nothing else.")
+        return self.normalize(
+            {
+                "heading": gettext("Your data"),
+                "text": "",
+                "notice": "privacy",
+                "content": f"<p>{text}</p>",
+                "policy_url": "https://example.org/privacy",
+                "ask": True,
+            }
+        )

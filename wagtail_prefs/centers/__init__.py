@@ -1,0 +1,1 @@
+"""The page editors compose, and the snapshots it is compiled to."""

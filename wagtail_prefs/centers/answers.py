@@ -1,0 +1,102 @@
+"""Answers against the snapshot that was shown: what it offered is accepted, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from ..blocks.fields import ObjectField
+from ..blocks.registry import block_class
+from ..changes import Change, OptOut, SetChoice
+from ..errors import InvalidAnswers
+from ..values import SUBSCRIBED, Answers, ContactState, Json, Spec
+from .values import Snapshot
+
+#: Where an answer that is wrong as a whole is reported.
+WHOLE = "__all__"
+
+Errors = dict[str, dict[str, list[str]]]
+
+
+def answers_to_changes(snapshot: Snapshot, answers: Answers) -> tuple[Change, ...]:
+    """Validate answers and say what they change, in the order of the blocks on the page.
+
+    Raises InvalidAnswers, with messages in the snapshot's language, for an unknown block, a field that the snapshot
+    does not offer, a wrong type, and for answers that contradict each other.
+    """
+    with translation.override(snapshot.locale):
+        errors: Errors = {}
+        found: list[tuple[Spec, Change]] = []
+        for block_id in answers:
+            if snapshot.spec(block_id) is None:
+                errors[block_id] = {WHOLE: [_("This center has no such block.")]}
+        for spec in snapshot.specs:
+            if spec.block_id not in answers:
+                continue
+            try:
+                valid = _validated(spec, answers[spec.block_id])
+            except serializers.ValidationError as refused:
+                errors[spec.block_id] = dict(_flat(refused.detail))
+                continue
+            found += [(spec, change) for change in block_class(spec.type).changes(spec, valid)]
+        errors = errors or _contradictions(found)
+    if errors:
+        raise InvalidAnswers(errors)
+    # Two blocks that say the same thing say it once.
+    return tuple(dict.fromkeys(change for _spec, change in found))
+
+
+def initial_answers(snapshot: Snapshot, state: ContactState) -> dict[str, Json]:
+    """The contact's present answers by block. Absent is "never asked"; such a block is left out."""
+    drawn = {spec.block_id: block_class(spec.type).initial(spec, state) for spec in snapshot.specs}
+    return {block_id: answers for block_id, answers in drawn.items() if answers}
+
+
+def pending_paths(snapshot: Snapshot, state: ContactState) -> list[str]:
+    """Answers that wait for a confirmation, as `block_id.choices.offers.email`."""
+    waiting = {f"choice:{topic}:{channel}" for topic, channel in state.pending}
+    return [
+        f"{spec.block_id}.{path}"
+        for spec in snapshot.specs
+        for key, (path, _l) in spec.paths.items()
+        if key in waiting
+    ]
+
+
+def _validated(spec: Spec, given: Any) -> Mapping[str, Any]:
+    valid: Mapping[str, Any] = ObjectField(block_class(spec.type).fields(spec)).run_validation(given)
+    return valid
+
+
+def _contradictions(found: list[tuple[Spec, Change]]) -> Errors:
+    """Nobody can mean two things at once, and guessing which one would be choosing for her."""
+    by_path: dict[str, set[Change]] = {}
+    for _spec, change in found:
+        by_path.setdefault(change.path, set()).add(change)
+    out = any(isinstance(change, OptOut) for _spec, change in found)
+    errors: Errors = {}
+    for spec, change in found:
+        joins = isinstance(change, SetChoice) and change.value == SUBSCRIBED
+        if len(by_path[change.path]) > 1 or (out and (joins or isinstance(change, OptOut)) and _joins(found)):
+            where = spec.paths.get(change.path, (WHOLE, ""))[0]
+            errors.setdefault(spec.block_id, {})[where] = [
+                _("These answers contradict each other. Send one of them.")
+            ]
+    return errors
+
+
+def _joins(found: list[tuple[Spec, Change]]) -> bool:
+    return any(isinstance(change, SetChoice) and change.value == SUBSCRIBED for _spec, change in found)
+
+
+def _flat(detail: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
+    """DRF's nested errors with dotted keys: {"choices.news.sms": [...]}."""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            yield from _flat(inner, f"{path}.{name}" if path else str(name))
+    else:
+        yield path or WHOLE, [str(message) for message in detail]

@@ -1,0 +1,46 @@
+"""From a page to a snapshot: runs at publish and in the preview, never for a visitor."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.utils import translation
+
+from ..html import html_to_tree
+from ..topics.services import topics_for
+from ..values import CompileContext, Json, Spec
+from .labels import labels
+from .values import Direction, Snapshot, make_snapshot
+
+if TYPE_CHECKING:
+    from .mixins import PreferenceCenterMixin
+
+FORMAT = 1
+
+
+def compile_center(page: PreferenceCenterMixin, audience_id: int | None) -> Snapshot:
+    """Compile the page as it is in memory. Without an audience (a preview before the first publish) no topic exists."""
+    locale: str = page.locale.language_code
+    page_url: str = page.get_full_url() or ""
+    topics = topics_for(audience_id, locale) if audience_id is not None else {}
+    with translation.override(locale):
+        direction: Direction = "rtl" if translation.get_language_bidi() else "ltr"
+        ctx = CompileContext(
+            locale=locale,
+            direction=direction,
+            topics=topics,
+            rich_text=partial(html_to_tree, base_url=page_url),
+        )
+        specs: list[Spec] = [child.block.compile(child.value, ctx, str(child.id)) for child in page.body]
+        document: Json = {
+            "format": FORMAT,
+            "center": str(page.translation_key),
+            "locale": locale,
+            "direction": direction,
+            "title": page.title,
+            "page_url": page_url,
+            "blocks": [spec.document for spec in specs],
+            "labels": labels(),
+        }
+    return make_snapshot(document, specs)

@@ -1,0 +1,109 @@
+"""What makes a page a preference center. A site with its own base page model takes the mixin only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from wagtail.admin.panels import FieldPanel, MultiFieldPanel
+
+from .fields import CenterStreamField
+from .origins import lines, origin_of, validate_host_pages
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from .values import Snapshot
+
+
+class PreferenceCenterMixin(models.Model):
+    """Fields, panels and serving of a center. Stands before the page class:
+
+    class PreferencePage(PreferenceCenterMixin, BasePage):
+        content_panels = BasePage.content_panels + PreferenceCenterMixin.center_panels
+    """
+
+    body = CenterStreamField(
+        blank=True,
+        verbose_name=_("blocks"),
+        help_text=_(
+            "What people see, in this order. They can save what is on the page when it is published."
+        ),
+    )
+    host_pages = models.TextField(
+        _("pages that show this center"),
+        blank=True,
+        validators=[validate_host_pages],
+        help_text=_(
+            "Addresses of pages on other websites that embed this center, one a line. "
+            "Empty: it may be embedded wherever this site's settings allow it."
+        ),
+    )
+
+    center_panels: ClassVar[list[Any]] = [
+        FieldPanel("body"),
+        MultiFieldPanel([FieldPanel("host_pages")], heading=_("Embedding"), classname="collapsed"),
+    ]
+
+    if TYPE_CHECKING:  # what Wagtail's page brings
+        title: str
+        live: bool
+        locale: Any
+        translation_key: UUID
+        get_site: Any
+        get_full_url: Any
+
+    class Meta:
+        abstract = True
+
+    @property
+    def host_page_list(self) -> list[str]:
+        return lines(self.host_pages)
+
+    def clean(self) -> None:
+        super().clean()
+        self._check_host_pages()
+
+    def get_template(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str:
+        return "wagtail_prefs/center_page.html"
+
+    def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page without anybody's choices: how the center looks, and how to get to one's own."""
+        from .services import current, get_snapshot  # noqa: PLC0415 - services work with pages
+
+        center = current(self.translation_key, self.locale.language_code)
+        return self._render(request, get_snapshot(center.digest))
+
+    def serve_preview(self, request: HttpRequest, mode_name: str) -> HttpResponse:
+        """The draft, compiled in memory: nothing is stored."""
+        from .services import draft_snapshot  # noqa: PLC0415
+
+        return self._render(request, draft_snapshot(self))
+
+    def _render(self, request: HttpRequest, snapshot: Snapshot) -> HttpResponse:
+        context = self.get_context(request)  # type: ignore[attr-defined]
+        context |= {"snapshot": snapshot, "preferences": None}
+        return TemplateResponse(request, self.get_template(request), context)
+
+    def _check_host_pages(self) -> None:
+        from .embedding import site_origins  # noqa: PLC0415
+
+        site = self.get_site() if self.host_pages and getattr(self, "path", "") else None
+        if site is None:
+            return
+        allowed = set(site_origins(site.pk))
+        for url in self.host_page_list:
+            try:
+                origin = origin_of(url)
+            except ValueError:
+                continue  # the field's own validator says so
+            if origin not in allowed:
+                message = _(
+                    "%(origin)s may not embed centers of this site. Ask an administrator to add it under "
+                    "Settings › Embedding of preference centers."
+                )
+                raise ValidationError({"host_pages": ValidationError(message, params={"origin": origin})})

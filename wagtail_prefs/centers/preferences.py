@@ -1,0 +1,67 @@
+"""The preferences JSON (docs/reference/center-document.md): one contact's answers beside a snapshot."""
+
+from __future__ import annotations
+
+from django.utils import translation
+from django.utils.translation import gettext as _, ngettext
+
+from ..blocks.words import CHANNEL_LABELS, in_order
+from ..values import CHANNELS, SUBSCRIBED, Assurance, ContactState, Json, Outlook
+from .answers import initial_answers, pending_paths
+from .values import Snapshot
+
+
+def preferences(
+    snapshot: Snapshot, state: ContactState, email: str, *, assurance: Assurance = "link"
+) -> Json:
+    """What element and page draw for this contact. The address is masked whatever the assurance (security.md TK-08)."""
+    return {
+        "version": state.version,
+        "revision": snapshot.digest,
+        "assurance": assurance,
+        "contact": {"email": mask_email(email)},
+        "answers": initial_answers(snapshot, state),
+        "pending": pending_paths(snapshot, state),
+        "private": {},
+        "hidden": [],
+        "records": {},
+        "outlook": [sentence.to_json() for sentence in outlook(snapshot, state)],
+    }
+
+
+def mask_email(email: str) -> str:
+    """`anna@mail.example.org` -> `a***@m***.org`: enough to recognise one's own, too little to learn another's."""
+    local, at, domain = email.rpartition("@")
+    if not at or not local or not domain:
+        return ""
+    name, dot, last = domain.rpartition(".")
+    return f"{local[0]}***@{(name or last)[0]}***{dot}{last if dot else ''}"
+
+
+def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
+    """What will come now, in one sentence for each channel, in the snapshot's language."""
+    with translation.override(snapshot.locale):
+        if state.opted_out:
+            return [Outlook(_("You get no marketing from us."), "opted_out")]
+        offered: dict[str, list[bool]] = {}
+        for spec in snapshot.specs:
+            for path in spec.paths:
+                kind, _colon, rest = path.partition(":")
+                topic, _colon, channel = rest.rpartition(":")
+                if kind == "choice" and channel in CHANNEL_LABELS:
+                    key = (topic, channel)
+                    gets = state.choices.get(key) == SUBSCRIBED and key not in state.pending
+                    offered.setdefault(channel, []).append(gets)
+        return [
+            Outlook(_sentence(channel, sum(offered[channel]), len(offered[channel])), "topics")
+            for channel in in_order(offered, CHANNELS)
+        ]
+
+
+def _sentence(channel: str, chosen: int, offered: int) -> str:
+    text = ngettext(
+        "%(channel)s: you get %(chosen)s of %(offered)s topic.",
+        "%(channel)s: you get %(chosen)s of %(offered)s topics.",
+        offered,
+    )
+    return text % {"channel": CHANNEL_LABELS[channel], "chosen": chosen, "offered": offered}

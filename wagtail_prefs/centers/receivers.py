@@ -1,0 +1,91 @@
+"""When a center is compiled: at publish, and again when something it shows has changed. Connected in apps.ready()."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models.signals import post_delete, post_save
+from wagtail.models import Site
+from wagtail.signals import page_published, page_slug_changed, page_unpublished, post_page_move
+
+from ..topics.models import Topic, TopicGroup, TopicGroupText, TopicText
+from .embedding import EmbedSettings
+from .mixins import PreferenceCenterMixin
+from .publishing import publish, republish, republish_below, unpublish
+
+
+def connect() -> None:
+    """Connect all receivers; doing it twice changes nothing."""
+    page_published.connect(_published, dispatch_uid="wagtail_prefs.published")
+    page_unpublished.connect(_unpublished, dispatch_uid="wagtail_prefs.unpublished")
+    page_slug_changed.connect(_readdressed, dispatch_uid="wagtail_prefs.slug")
+    post_page_move.connect(_readdressed, dispatch_uid="wagtail_prefs.move")
+    watched: dict[type, Callable[..., None]] = {
+        Topic: _topic_changed,
+        TopicText: _topic_text_changed,
+        TopicGroup: _topic_changed,
+        TopicGroupText: _group_text_changed,
+        EmbedSettings: _site_changed,
+        Site: _site_changed,
+    }
+    for model, receiver in watched.items():
+        for signal, name in ((post_save, "save"), (post_delete, "delete")):
+            signal.connect(receiver, sender=model, dispatch_uid=f"wagtail_prefs.{model.__name__}.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Republish:
+    """Equal ones in one transaction run once: saving a topic with its texts sends many signals."""
+
+    field: str
+    value: Any
+
+    def __call__(self) -> None:
+        republish(**{self.field: self.value})
+
+    def after_commit(self) -> None:
+        waiting = transaction.get_connection().run_on_commit
+        if not any(entry[1] == self for entry in waiting):
+            transaction.on_commit(self)
+
+
+def _published(instance: Any, **kwargs: Any) -> None:
+    # In the transaction of the publish: a center and its snapshot appear together, or neither does.
+    if isinstance(instance, PreferenceCenterMixin):
+        publish(instance)
+
+
+def _unpublished(instance: Any, **kwargs: Any) -> None:
+    if isinstance(instance, PreferenceCenterMixin):
+        unpublish(instance)
+
+
+def _readdressed(instance: Any, **kwargs: Any) -> None:
+    republish_below(instance.path)
+
+
+def _topic_changed(instance: Any, raw: bool = False, **kwargs: Any) -> None:
+    if not raw:
+        _Republish("audience_id", instance.audience_id).after_commit()
+
+
+def _topic_text_changed(instance: TopicText, raw: bool = False, **kwargs: Any) -> None:
+    # A text that goes with its topic needs nothing: the topic's own signal comes too.
+    topic = Topic.objects.filter(pk=instance.topic_id).first()
+    if topic:
+        _topic_changed(topic, raw)
+
+
+def _group_text_changed(instance: TopicGroupText, raw: bool = False, **kwargs: Any) -> None:
+    group = TopicGroup.objects.filter(pk=instance.group_id).first()
+    if group:
+        _topic_changed(group, raw)
+
+
+def _site_changed(instance: Any, raw: bool = False, **kwargs: Any) -> None:
+    if not raw:
+        site_id = instance.pk if isinstance(instance, Site) else instance.site_id
+        _Republish("audience__site_id", site_id).after_commit()

@@ -1,0 +1,29 @@
+"""What other packages use of `centers`."""
+
+from __future__ import annotations
+
+from .answers import WHOLE, answers_to_changes, initial_answers, pending_paths
+from .preferences import mask_email, outlook, preferences
+from .publishing import draft_snapshot, publish, republish, republish_below, unpublish
+from .serving import current, forget, get_snapshot
+from .values import Center, Snapshot
+
+__all__ = [
+    "WHOLE",
+    "Center",
+    "Snapshot",
+    "answers_to_changes",
+    "current",
+    "draft_snapshot",
+    "forget",
+    "get_snapshot",
+    "initial_answers",
+    "mask_email",
+    "outlook",
+    "pending_paths",
+    "preferences",
+    "publish",
+    "republish",
+    "republish_below",
+    "unpublish",
+]

@@ -1,0 +1,1 @@
+"""What can be chosen: audiences, and topics with their texts."""

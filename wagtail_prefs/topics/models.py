@@ -1,0 +1,183 @@
+"""Audiences and topics. A topic is one row with a language-neutral key; its texts per locale are its children."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from modelcluster.fields import ParentalKey
+from modelcluster.models import ClusterableModel
+from wagtail.admin.panels import FieldPanel, FieldRowPanel, InlinePanel, MultiFieldPanel
+from wagtail.search import index
+
+from .forms import TopicForm, TopicGroupForm
+
+#: Keys stand in forms, ledger records and CRM mappings; this is the set that all of them can carry.
+key_validator = RegexValidator(
+    r"^[a-z0-9_-]+\Z", _("Use lower-case letters, digits, hyphens and underscores.")
+)
+
+
+class Audience(models.Model):
+    """The controller that contacts, topics, opt-outs and suppressions belong to; one per site by default."""
+
+    key = models.CharField(_("key"), max_length=64, unique=True, validators=[key_validator])
+    name = models.CharField(_("name"), max_length=255)
+    site = models.OneToOneField(
+        "wagtailcore.Site",
+        verbose_name=_("site"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+
+    class Meta:
+        verbose_name = _("audience")
+        verbose_name_plural = _("audiences")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TopicGroup(ClusterableModel):
+    """A heading that topics stand under, with its words per locale."""
+
+    audience = models.ForeignKey("wagtail_prefs.Audience", on_delete=models.PROTECT, related_name="groups")
+    key = models.CharField(_("key"), max_length=64, validators=[key_validator])
+    sort_order = models.PositiveIntegerField(_("order"), default=0)
+
+    base_form_class = TopicGroupForm
+    panels = [
+        InlinePanel("texts", heading=_("Heading in each language"), label=_("language"), min_num=1),
+        MultiFieldPanel(
+            [FieldRowPanel([FieldPanel("key"), FieldPanel("sort_order")]), FieldPanel("audience")],
+            heading=_("Settings"),
+        ),
+    ]
+
+    class Meta:
+        verbose_name = _("topic group")
+        verbose_name_plural = _("topic groups")
+        ordering = ["sort_order", "key"]
+        constraints = [models.UniqueConstraint(fields=["audience", "key"], name="prefs_group_key")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TopicGroupText(models.Model):
+    """The heading in one locale."""
+
+    group = ParentalKey("wagtail_prefs.TopicGroup", on_delete=models.CASCADE, related_name="texts")
+    locale = models.ForeignKey("wagtailcore.Locale", on_delete=models.PROTECT, related_name="+")
+    label = models.CharField(_("heading"), max_length=255)
+
+    panels = [FieldRowPanel([FieldPanel("locale"), FieldPanel("label")])]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["group", "locale"], name="prefs_group_text")]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Topic(index.Indexed, ClusterableModel):
+    """What messages are about. Its key never changes meaning: ledger records and CRM mappings name it."""
+
+    class Basis(models.TextChoices):
+        CONSENT = "consent", _("Consent")
+        SOFT_OPT_IN = "soft_opt_in", _("Existing customer (soft opt-in)")
+        LEGITIMATE_INTEREST = "legitimate_interest", _("Legitimate interest")
+        CONTRACT = "contract", _("Contract")
+
+    audience = models.ForeignKey(
+        "wagtail_prefs.Audience", verbose_name=_("audience"), on_delete=models.PROTECT, related_name="topics"
+    )
+    key = models.CharField(
+        _("key"),
+        max_length=64,
+        validators=[key_validator],
+        help_text=_("Names this topic in links, records and CRM mappings. It cannot be changed later."),
+    )
+    group = models.ForeignKey(
+        "wagtail_prefs.TopicGroup",
+        verbose_name=_("group"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="topics",
+    )
+    sort_order = models.PositiveIntegerField(_("order"), default=0)
+    channels = models.JSONField(
+        _("channels"), default=list, help_text=_("How messages of this topic can come.")
+    )
+    basis = models.CharField(_("legal basis"), max_length=32, choices=Basis.choices, default=Basis.CONSENT)
+    transactional = models.BooleanField(
+        _("always sent"),
+        default=False,
+        help_text=_("Receipts, security notices and the like: shown as always sent, cannot be switched off."),
+    )
+    archived = models.BooleanField(
+        _("archived"), default=False, help_text=_("Hidden everywhere; choices are kept.")
+    )
+
+    search_fields = [index.SearchField("key"), index.AutocompleteField("key")]
+    base_form_class = TopicForm
+    panels = [
+        InlinePanel("texts", heading=_("Words in each language"), label=_("language"), min_num=1),
+        FieldPanel("channels"),
+        MultiFieldPanel(
+            [
+                FieldRowPanel([FieldPanel("key"), FieldPanel("sort_order")]),
+                FieldPanel("group"),
+                FieldPanel("audience"),
+            ],
+            heading=_("Place"),
+        ),
+        MultiFieldPanel(
+            [FieldPanel("basis"), FieldPanel("transactional"), FieldPanel("archived")], heading=_("Rules")
+        ),
+    ]
+
+    class Meta:
+        verbose_name = _("topic")
+        verbose_name_plural = _("topics")
+        ordering = ["sort_order", "key"]
+        constraints = [models.UniqueConstraint(fields=["audience", "key"], name="prefs_topic_key")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class TopicText(models.Model):
+    """A topic's words in one locale."""
+
+    topic = ParentalKey("wagtail_prefs.Topic", on_delete=models.CASCADE, related_name="texts")
+    locale = models.ForeignKey("wagtailcore.Locale", on_delete=models.PROTECT, related_name="+")
+    label = models.CharField(_("name"), max_length=255)
+    text = models.CharField(
+        _("what it is"), max_length=500, blank=True, help_text=_("One sentence: what she gets, and what for.")
+    )
+    cadence = models.CharField(
+        _("how often"),
+        max_length=255,
+        blank=True,
+        help_text=_('In plain words, for example "about one mail a week".'),
+    )
+
+    panels = [
+        MultiFieldPanel(
+            [
+                FieldRowPanel([FieldPanel("locale"), FieldPanel("label")]),
+                FieldPanel("text"),
+                FieldPanel("cadence"),
+            ]
+        )
+    ]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["topic", "locale"], name="prefs_topic_text")]
+
+    def __str__(self) -> str:
+        return self.label
