@@ -1,0 +1,1 @@
+"""The adapters to CRMs and marketing platforms. `registry.backends` holds the configured ones."""

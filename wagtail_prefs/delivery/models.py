@@ -21,7 +21,9 @@ class Delivery(models.Model):
     failing_since = models.DateTimeField(_("failing since"), null=True)
     last_outcome = models.CharField(_("last outcome"), max_length=32, blank=True)
     last_code = models.CharField(_("last code"), max_length=128, blank=True)  # never personal, never a secret
-    parked = models.JSONField(_("parked"), default=list)  # operations refused for good, for a person to look at
+    parked = models.JSONField(
+        _("parked"), default=list
+    )  # operations refused for good, for a person to look at
     remote_id = models.CharField(max_length=255, blank=True)
     delivered_at = models.DateTimeField(_("delivered at"), null=True)
 

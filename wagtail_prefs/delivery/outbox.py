@@ -35,4 +35,6 @@ def write(contact_id: UUID, version: int, *, restricts: bool) -> None:
         table=connection.ops.quote_name(Delivery._meta.db_table), rows=", ".join([_ROW] * len(aliases))
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [value for alias in aliases for value in (alias, contact, version, restricts, now)])
+        cursor.execute(
+            sql, [value for alias in aliases for value in (alias, contact, version, restricts, now)]
+        )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from . import outbox
+from django.db import transaction
+
+from . import drain, outbox, tasks
+from .drain import Round
+
+__all__ = ["Round", "run_once", "want"]
 
 
 def want(contact_id: UUID, version: int, restricts: bool) -> None:
@@ -13,3 +18,11 @@ def want(contact_id: UUID, version: int, restricts: bool) -> None:
     `restricts` says that the submission made something stricter: such rows go first and are never given up.
     """
     outbox.write(contact_id, version, restricts=restricts)
+    if tasks.wanted():
+        # robust: what was saved is saved, and the next sweep finds it, whatever the broker says.
+        transaction.on_commit(tasks.nudge, robust=True)
+
+
+def run_once(limit: int | None = None) -> Round:
+    """Deliver what is due to all backends, `limit` rows each at most; returns when nothing more can be done now."""
+    return drain.run(drain.configured(), limit)

@@ -1,0 +1,139 @@
+"""What a backend is: subclass `Backend`, name the class in `WAGTAIL_PREFS["BACKENDS"]`, done.
+
+A backend never looks at our tables, never retries, never sleeps and never decides what is due: the engine does all of
+that the same way for every platform. It says what a platform can do, what to tell it, and tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+
+from ..errors import PrefsError
+from ..values import (
+    Capabilities,
+    ChangeBatch,
+    Identifiers,
+    InboundEvent,
+    Operation,
+    Problem,
+    RemoteState,
+    Result,
+    Support,
+    Target,
+)
+
+#: The concepts of `Capabilities` that a site may declare as obeyed by what stands behind a backend.
+CONCEPTS = ("choice", "opt_out", "frequency", "pause", "attributes")
+
+
+class Unsupported(PrefsError):
+    """The platform cannot do that; its `capabilities` say so, look there first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One key of a backend's `OPTIONS` in the settings; `types` are checked, a default makes it optional."""
+
+    types: type | tuple[type, ...]
+    help: str
+    default: Any = ...
+
+    @property
+    def required(self) -> bool:
+        return self.default is ...
+
+
+class Backend:
+    """The adapter to one platform, made once per alias and thread.
+
+    `plan` is pure: the same target and batches give the same operations with the same keys, so that a retry repeats
+    itself. `execute` is the only method of the engine's that talks to the platform.
+    """
+
+    #: What the platform can do. An instance may narrow it after reading its options.
+    capabilities: Capabilities = Capabilities()
+    #: The keys of `OPTIONS` this backend knows.
+    known_options: ClassVar[Mapping[str, Option]] = {}
+
+    def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
+        self.alias = alias
+        self.options = validated(alias, self.known_options, options or {})
+
+    def check(self) -> list[Problem]:
+        """Ask the platform whether credentials, mapped ids and attributes are right. May talk to it."""
+        return []
+
+    def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
+        """What must be said so that the platform knows `target`; `since` is what changed after the last delivery.
+
+        Pure: no I/O, no clock. Put what makes things stricter into operations of their own with `restricts=True`
+        where the platform allows it, so that a refused attribute never holds back an opt-out.
+        """
+        raise NotImplementedError
+
+    def execute(self, batch: Sequence[Operation]) -> list[Result]:
+        """Say it: one HTTP call for operations of one kind, at most `capabilities.batch_size` of them.
+
+        Returns one result per operation; the error of an item is a result, never an exception.
+        """
+        raise NotImplementedError
+
+    def read(self, contact: Target) -> RemoteState | None:
+        """What the platform knows of a contact; None when it does not know her."""
+        raise Unsupported(f"{self.alias} cannot be read back")
+
+    def parse_inbound(self, request: HttpRequest) -> list[InboundEvent]:
+        """Verify a webhook of the platform on its raw bytes, then read it."""
+        raise Unsupported(f"{self.alias} takes no inbound events")
+
+    def erase(self, identifiers: Identifiers) -> Result:
+        """Make the platform forget a person."""
+        raise Unsupported(f"{self.alias} cannot erase")
+
+    def operation_key(self, contact: UUID, version: int, kind: str) -> str:
+        """The key of an operation: the same over every retry, another for every version."""
+        return f"{self.alias}-{contact.hex}-{version}-{kind}"
+
+
+def restricts(since: Sequence[ChangeBatch]) -> bool:
+    """Whether these changes hold a no: then the operation that carries them goes first and is never given up."""
+    return any(effect.action in {"refused", "withdrawn"} for batch in since for effect in batch.effects)
+
+
+def declared(capabilities: Capabilities, enforces: Sequence[str]) -> Capabilities:
+    """Capabilities after the site declared what is obeyed behind a backend that only passes state on."""
+    unknown = sorted(set(enforces) - set(CONCEPTS))
+    if unknown:
+        raise ImproperlyConfigured(f"ENFORCES knows {', '.join(CONCEPTS)}; not {', '.join(unknown)}.")
+    support: dict[str, Any] = dict.fromkeys(enforces, Support.ENFORCES)
+    return replace(capabilities, **support)
+
+
+def validated(alias: str, known: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with defaults filled in. Errors name the option, never its value: it may be a secret."""
+    where = f'WAGTAIL_PREFS["BACKENDS"]["{alias}"]["OPTIONS"]'
+    if not isinstance(given, Mapping):
+        raise ImproperlyConfigured(f"{where} must be a dict.")
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        expected = ", ".join(sorted(known)) or "none"
+        raise ImproperlyConfigured(f"{where} has unknown keys {', '.join(unknown)}; known: {expected}.")
+    options = {}
+    for name, option in known.items():
+        if name not in given:
+            if option.required:
+                raise ImproperlyConfigured(f'{where} needs "{name}": {option.help}.')
+            options[name] = option.default
+            continue
+        value = given[name]
+        wants_bool = option.types is bool
+        if not isinstance(value, option.types) or (isinstance(value, bool) and not wants_bool):
+            raise ImproperlyConfigured(f'{where}["{name}"] has the wrong type: {option.help}.')
+        options[name] = value
+    return options

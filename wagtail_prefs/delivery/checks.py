@@ -1,0 +1,68 @@
+"""System checks: somebody must be delivering, and no opt-out may be stuck in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning as CheckWarning
+from django.db import DatabaseError
+from django.db.models import Min
+from django.utils import timezone
+
+from ..conf import conf
+from .models import Delivery, Lane
+
+#: A worker that was not seen for so long, while something is due, is not there.
+ABSENT = timedelta(minutes=10)
+#: An opt-out that fails for so long needs a person.
+STUCK = timedelta(days=1)
+
+
+def check_deliveries(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Look at the table; runs where Django lets checks ask the database (`check --database`, `migrate`)."""
+    if not databases:
+        return []
+    try:
+        return [*_absent_workers(), *_stuck_opt_outs()]
+    except DatabaseError:  # before the first migration there is nothing to look at
+        return []
+
+
+def _absent_workers() -> list[CheckMessage]:
+    limit = timezone.now() - ABSENT
+    seen = dict(Lane.objects.values_list("backend", "seen_at"))
+    oldest = dict(
+        Delivery.objects.filter(backend__in=list(conf.backends), due_at__isnull=False)
+        .values_list("backend")
+        .annotate(Min("due_at"))
+    )
+    absent = [
+        alias
+        for alias, due_at in sorted(oldest.items())
+        if due_at < limit and ((seen_at := seen.get(alias)) is None or seen_at < limit)
+    ]
+    if not absent:
+        return []
+    return [
+        CheckWarning(
+            f"Preferences wait to be delivered to {', '.join(absent)}, and no worker was there for ten minutes.",
+            hint="Run `manage.py prefs_deliver --loop` as a service, or `prefs_deliver --once` from cron.",
+            id="wagtail_prefs.W040",
+        )
+    ]
+
+
+def _stuck_opt_outs() -> list[CheckMessage]:
+    stuck = Delivery.objects.filter(restricts=True, failing_since__lt=timezone.now() - STUCK)
+    aliases = sorted(set(stuck.order_by().values_list("backend", flat=True)))
+    if not aliases:
+        return []
+    return [
+        Error(
+            f"Opt-outs cannot be delivered to {', '.join(aliases)} for more than a day.",
+            hint="Look at Preferences > Deliveries for the reason; until it is mended, do not send from there.",
+            id="wagtail_prefs.E041",
+        )
+    ]

@@ -1,0 +1,109 @@
+"""Deliver saved preferences to the configured backends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ...conf import conf
+from ...delivery import drain, rows
+from ...delivery.engine import Tally
+from ...delivery.worker import Worker
+
+
+class Command(BaseCommand):
+    """`--once` for cron, `--loop` for a service."""
+
+    help = (
+        "Delivers saved preferences to the backends. SIGTERM and Ctrl-C end it after the call under way; nothing is "
+        "lost either way. Exit code of --once: 0 when everything is delivered, 1 when something is left to do (it "
+        "will be tried again), 2 for wrong arguments."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--once", action="store_true", help="Deliver what is due, then end (the default).")
+        how.add_argument("--loop", action="store_true", help="Keep delivering until it is stopped.")
+        parser.add_argument(
+            "--interval", type=float, default=1.0, help="Seconds between two looks (default: 1)."
+        )
+        parser.add_argument(
+            "--backend", action="append", metavar="ALIAS", help="Only this backend; can be repeated."
+        )
+        parser.add_argument(
+            "--now",
+            action="store_true",
+            help="First make due what waits for its next try and what was parked: for after an outage.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        aliases = self._aliases(options["backend"])
+        if not options["interval"] > 0:
+            raise CommandError("--interval must be positive", returncode=2)
+        self.json: bool = options["json"]
+        self.totals = {alias: Tally() for alias in aliases}
+        self._printing = threading.Lock()
+        if options["now"]:
+            made_due = drain.retry_now(aliases)
+            self._say({"made_due": made_due}, f"{made_due} deliveries made due")
+        worker = Worker(aliases, report=self._report)
+        handlers = {
+            number: signal.signal(number, lambda *_: worker.stop())
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            if options["loop"]:
+                self._say({"event": "started", "backends": aliases}, f"delivering to {', '.join(aliases)}")
+                worker.loop(options["interval"])
+            else:
+                worker.once()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        waiting = self._summary(aliases)
+        if waiting and not options["loop"]:
+            raise SystemExit(1)
+
+    def _aliases(self, asked: list[str] | None) -> list[str]:
+        configured = sorted(conf.backends)
+        unknown = sorted(set(asked or ()) - set(configured))
+        if unknown:
+            known = ", ".join(configured) or "none"
+            raise CommandError(f"No backend {', '.join(unknown)}. Configured: {known}.", returncode=2)
+        aliases = sorted(set(asked)) if asked else configured
+        if not aliases:
+            raise CommandError(
+                'WAGTAIL_PREFS["BACKENDS"] is empty: there is nobody to deliver to.', returncode=2
+            )
+        return aliases
+
+    def _report(self, alias: str, tally: Tally) -> None:
+        total = self.totals[alias]
+        total.claimed += tally.claimed
+        total.done += tally.done
+        total.failed += tally.failed
+        if tally.claimed:
+            self._say(
+                {"event": "round", "backend": alias, "done": tally.done, "failed": tally.failed},
+                f"{alias}: {tally.done} delivered, {tally.failed} failed",
+            )
+
+    def _summary(self, aliases: list[str]) -> int:
+        waiting = rows.waiting(aliases)
+        done = sum(total.done for total in self.totals.values())
+        failed = sum(total.failed for total in self.totals.values())
+        self._say(
+            {"event": "ended", "done": done, "failed": failed, "waiting": waiting},
+            f"{done} delivered, {failed} failed, {waiting} waiting",
+        )
+        return waiting
+
+    def _say(self, data: dict[str, Any], text: str) -> None:
+        with self._printing:
+            self.stdout.write(json.dumps(data) if self.json else text)
+            self.stdout.flush()
