@@ -1,0 +1,417 @@
+"""A document and a contact's preferences, made ready for the templates: what stands where, ticked or not, and why.
+
+The templates in `wagtail_prefs/controls/` only write down what is decided here; the element decides the same in
+`frontend/src/state/answers.ts`. Nothing here is HTML, except rich text, which `wagtail_prefs.html` makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.http import QueryDict
+from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
+
+from ..errors import AnswerErrors
+from ..html import href_is_allowed, tree_to_html
+from ..values import Json, controls_of
+from .form import WAS, one
+from .leaves import Kind, cell_kind, columns_of, is_flat, leaf_kind, lines, read, spell
+
+_DRAWN = frozenset(
+    "toggle one_of many_of select matrix scale text date action rich_text links image records".split()
+)
+_INPUT_TYPES = {"plain": "text", "email": "email", "tel": "tel"}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a pick."""
+
+    key: str
+    label: str
+    help: str = ""
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing on screen with an answer of its own: a control, a row or a cell. `name` is its HTML name and id."""
+
+    name: str
+    label: str
+    help: str = ""
+    media: Json | None = None
+    required: bool = False
+    locked: str = ""
+    pending: str = ""
+    errors: tuple[str, ...] = ()
+    disabled: bool = False
+    masked: bool = False
+    value: str = ""
+    was: str | None = None  # None: not part of the form
+    options: tuple[Option, ...] = ()
+
+    @property
+    def ticked(self) -> bool:
+        return self.value == "1"
+
+    @property
+    def described(self) -> bool:
+        """Whether there are notes that the input must name."""
+        return bool(self.help or self.locked or self.pending or self.errors)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the contact's present answer is one of the options; then it cannot be taken back to nothing."""
+        return any(option.key == self.was for option in self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a matrix; `cells` is as long as the columns, None where the row does not offer one."""
+
+    field: Field
+    cells: tuple[Field | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows under one heading."""
+
+    heading: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a `records` control."""
+
+    title: str
+    when: datetime | None
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control and the template that draws it; `json` is what the document says of it."""
+
+    template: str
+    field: Field
+    json: Json
+    groups: tuple[Group, ...] = ()
+    html: SafeString | None = None
+    items: tuple[Json, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    input_type: str = "text"
+
+    @property
+    def span(self) -> str:
+        """The columns of a matrix and the one of its row names; text, so that no locale writes it otherwise."""
+        return str(len(self.json["columns"]) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A block on screen."""
+
+    id: str
+    type: str
+    heading: str
+    html: SafeString
+    controls: tuple[Control, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line of the error summary; `name` is the field to go to, or "" where there is none on screen."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A whole center on screen. Without `preferences` everything is drawn, and nothing can be changed."""
+
+    document: Json
+    labels: Mapping[str, str]
+    sections: tuple[Section, ...]
+    enabled: bool
+    email: str = ""
+    outlook: tuple[str, ...] = ()
+    base_version: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def can_save(self) -> bool:
+        """Whether there is anything on screen that the save button would send."""
+        fields = (
+            field for section in self.sections for control in section.controls for field in fields_of(control)
+        )
+        return any(field.was is not None and not field.disabled for field in fields)
+
+    @property
+    def signed_in_as(self) -> tuple[str, str] | None:
+        """The words before and after the masked address."""
+        before, found, after = self.labels.get("signed_in_as", "").partition("{email}")
+        return (before, after) if found and self.email else None
+
+
+def fields_of(control: Control) -> Iterable[Field]:
+    """The fields of a control: its own, or those of its rows and cells."""
+    if not control.groups:
+        yield control.field
+    for group in control.groups:
+        for row in group.rows:
+            yield row.field
+            yield from (cell for cell in row.cells if cell)
+
+
+def draw(
+    document: Json,
+    preferences: Json | None,
+    *,
+    posted: QueryDict | None = None,
+    errors: AnswerErrors | None = None,
+) -> Form:
+    """Decide what a center's page shows.
+
+    `posted` is a form that was refused: its ticks are shown again, over the values they were drawn on, beside
+    `errors`, so that nothing the person did is lost.
+    """
+    pen = _Pen(document, preferences, posted, errors or {})
+    sections = tuple(filter(None, (pen.section(block) for block in document["blocks"])))
+    seen = preferences or {}
+    return Form(
+        document=document,
+        labels=document["labels"],
+        sections=sections,
+        enabled=preferences is not None,
+        email=seen.get("contact", {}).get("email", ""),
+        outlook=tuple(item["text"] for item in seen.get("outlook", ())),
+        base_version=_base_version(posted, seen),
+        problems=tuple(pen.problems()),
+    )
+
+
+@dataclass(slots=True)
+class _Pen:
+    document: Json
+    preferences: Json | None
+    posted: QueryDict | None
+    refused: AnswerErrors
+    words: dict[str, str] = field(default_factory=dict)  # name -> how the summary calls it
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        labels: Mapping[str, str] = self.document["labels"]
+        return labels
+
+    def seen(self, what: str) -> Any:
+        return (self.preferences or {}).get(what)
+
+    def section(self, block: Json) -> Section | None:
+        if not self.shown(block["id"]):
+            return None
+        controls = tuple(
+            self.control(block["id"], control)
+            for control in controls_of(block)
+            if self.shown(f"{block['id']}.{control['name']}", control.get("when")) and _can_be_drawn(control)
+        )
+        html = tree_to_html(block.get("text") or [])
+        if not (block.get("heading") or html or controls):
+            return None
+        return Section(block["id"], block["type"], block.get("heading") or "", html, controls)
+
+    def shown(self, name: str, when: Json | None = None) -> bool:
+        """Not hidden from this contact, and its condition holds on the answers that are stored."""
+        if name in (self.seen("hidden") or ()):
+            return False
+        if not when:
+            return True
+        answers = (self.seen("answers") or {}).get(when["block"], {})
+        return holds(when, read(answers, when["control"].split(".")))
+
+    def control(self, block: str, control: Json) -> Control:
+        kind = control["type"] if control["type"] in _DRAWN else "unknown"
+        place = (control["name"],)
+        masked = (
+            bool(control.get("personal"))
+            and self.preferences is not None
+            and self.seen("assurance") != "fresh"
+        )
+        own = self.field(
+            block, place, control, leaf_kind(control), masked=masked, options=control.get("options", ())
+        )
+        return Control(
+            template=f"wagtail_prefs/controls/{kind}.html",
+            field=own,
+            json=control,
+            groups=self.groups(block, control, masked=masked) if kind == "matrix" else (),
+            html=tree_to_html(control["content"]) if kind == "rich_text" else None,
+            items=tuple(_link(item) for item in control["items"]) if kind == "links" else _steps(control),
+            entries=tuple(self.entries(block)) if kind == "records" else (),
+            input_type=_INPUT_TYPES.get(control.get("format", ""), "text"),
+        )
+
+    def field(
+        self,
+        block: str,
+        place: tuple[str, ...],
+        what: Json,
+        kind: Kind | None,
+        *,
+        masked: bool = False,
+        locked: bool = False,
+        options: Iterable[Json] = (),
+        call: str = "",
+    ) -> Field:
+        name = ".".join((block, *place))
+        disabled = self.preferences is None or locked or masked or bool(what.get("locked"))
+        stored = spell(kind, read((self.seen("answers") or {}).get(block, {}), place)) if kind else ""
+        value, was = self._again(name, kind, stored)
+        chosen = value.split() if kind == "many" else [value]
+        self.words[name] = call or what["label"]
+        return Field(
+            name=name,
+            label=what["label"],
+            help=what.get("help") or "",
+            media=what.get("media"),
+            required=bool(what.get("required")),
+            locked=what.get("locked") or "",
+            pending=self.labels.get("pending", "") if name in (self.seen("pending") or ()) else "",
+            errors=tuple(self.refused.get(block, {}).get(".".join(place), ())),
+            disabled=disabled,
+            masked=masked,
+            value=value,
+            was=None if kind is None or disabled else was,
+            options=tuple(
+                Option(one["key"], one["label"], one.get("help") or "", one["key"] in chosen)
+                for one in options
+            ),
+        )
+
+    def _again(self, name: str, kind: Kind | None, stored: str) -> tuple[str, str]:
+        """What is shown, and what it was drawn on: the stored answer, or what a refused form held."""
+        if self.posted is None or WAS + name not in self.posted:
+            return stored, stored
+        given, was = self.posted.getlist(name), one(self.posted, WAS + name)
+        if kind == "toggle":
+            return ("1" if given else "0"), was
+        if kind == "many":
+            return " ".join(given), was
+        return (lines(given[0]) if given else was), was
+
+    def groups(self, block: str, matrix: Json, *, masked: bool) -> tuple[Group, ...]:
+        private = ((self.seen("private") or {}).get(block) or {}).get(matrix["name"], ())
+        grouped: dict[str, list[Row]] = {}
+        for row in [*matrix["rows"], *private]:
+            if self.shown(f"{block}.{matrix['name']}.{row['key']}", row.get("when")):
+                grouped.setdefault(row.get("group") or "", []).append(
+                    self.row(block, matrix, row, masked=masked)
+                )
+        return tuple(Group(heading, tuple(rows)) for heading, rows in grouped.items())
+
+    def row(self, block: str, matrix: Json, row: Json, *, masked: bool) -> Row:
+        place = (matrix["name"], row["key"])
+        locked = bool(matrix.get("locked"))
+        offered = columns_of(matrix, row)
+        if is_flat(matrix):
+            options = offered if matrix["cell"] == "one_of" else ()
+            return Row(
+                self.field(
+                    block, place, row, cell_kind(matrix), masked=masked, locked=locked, options=options
+                )
+            )
+        cells: list[Field | None] = []
+        for column in matrix["columns"]:
+            if column not in offered:
+                cells.append(None)
+                continue
+            cells.append(
+                self.field(
+                    block,
+                    (*place, column["key"]),
+                    column,
+                    cell_kind(matrix),
+                    masked=masked,
+                    locked=locked or bool(row.get("locked")),
+                    call=f"{row['label']}, {column['label']}",
+                )
+            )
+        own = self.field(block, place, row, None, masked=masked, locked=locked)
+        waiting = [cell.label for cell in cells if cell and cell.pending]
+        told = [message for cell in cells if cell for message in cell.errors]
+        return Row(
+            Field(
+                name=own.name,
+                label=own.label,
+                help=own.help,
+                media=own.media,
+                locked=own.locked,
+                pending=f"{', '.join(waiting)}: {self.labels.get('pending', '')}" if waiting else own.pending,
+                errors=tuple(dict.fromkeys([*own.errors, *told])),
+                disabled=own.disabled,
+            ),
+            tuple(cells),
+        )
+
+    def entries(self, block: str) -> Iterable[Entry]:
+        for item in (self.seen("records") or {}).get(block, ()):
+            when = item.get("when")
+            yield Entry(item["title"], parse_datetime(when) if when else None, item.get("lines") or ())
+
+    def problems(self) -> Iterable[Problem]:
+        told: set[str] = set()
+        for block, fields in self.refused.items():
+            for place, messages in fields.items():
+                name = f"{block}.{place}"
+                call = self.words.get(name, "")
+                text = f"{call}: {' '.join(messages)}" if call else " ".join(messages)
+                if text not in told:
+                    told.add(text)
+                    yield Problem(name if call else "", text)
+
+
+def holds(when: Json, answer: Any) -> bool:
+    """Whether a condition holds against an answer; absent counts as null, of a list one member is enough."""
+    values = answer if isinstance(answer, list | tuple) else [answer]
+    if "in" in when:
+        return any(_among(value, when["in"]) for value in values)
+    return not any(_among(value, when["not_in"]) for value in values)
+
+
+def _among(value: Any, wanted: Iterable[Any]) -> bool:
+    return any(
+        value == one and isinstance(value, bool) == isinstance(one, bool) for one in wanted
+    )  # 1 is not true
+
+
+def _base_version(posted: QueryDict | None, seen: Json) -> str:
+    given = one(posted, "base_version") if posted is not None else ""
+    return given if given.isascii() and given.isdigit() else str(seen.get("version", ""))
+
+
+def _can_be_drawn(control: Json) -> bool:
+    """Buttons are drawn where this page can do what they say; the element can do more."""
+    return control["type"] != "action" or isinstance(control["do"], Mapping)
+
+
+def _link(item: Json) -> Json:
+    href = str(item["href"])
+    local = href.startswith("/") and not href.startswith(("//", "/\\"))
+    return {"label": item["label"], "href": href if local or href_is_allowed(href) else ""}
+
+
+def _steps(control: Json) -> tuple[Json, ...]:
+    """The values of a scale."""
+    if control["type"] != "scale":
+        return ()
+    limits = control.get("constraints") or {}
+    low = int(limits.get("min") or 0)
+    high = min(int(10 if limits.get("max") is None else limits["max"]), low + 20)
+    return tuple({"key": str(step)} for step in range(low, high + 1))

@@ -1,0 +1,63 @@
+"""What a save did, said again after the redirect: read from the ledger, for its own contact only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from ..centers.services import Snapshot, get_snapshot
+from ..errors import NotPublished
+from ..ledger.models import Record
+from ..ledger.services import effects_of, merged_of, read_body
+from ..submissions.services import Saved
+from ..submissions.words import Line, Words
+
+#: Stands in the address in place of a receipt when a save had nothing to change.
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The message of a save: its headline, what was applied, and what yielded to something newer."""
+
+    text: str
+    applied: Sequence[Line] = ()
+    merged: Sequence[Line] = ()
+
+
+def told(receipt: str, contact_id: UUID, snapshot: Snapshot) -> Told | None:
+    """The message for the `?saved=` of a contact's page; None for a receipt that is not hers or none at all."""
+    labels = snapshot.document["labels"]
+    if receipt == NOTHING:
+        return Told(labels.get("nothing_changed", ""))
+    record = find(receipt, contact_id)
+    if record is None:
+        return None
+    body = read_body(record)
+    words = Words(_shown(body["form_version"], snapshot).specs, snapshot.locale)
+    return Told(labels.get("saved", ""), words.applied(effects_of(body)), words.merged(merged_of(body)))
+
+
+def at_once(saved: Saved, snapshot: Snapshot) -> Told:
+    """The message of a save that changed nothing and has to say why."""
+    return Told(snapshot.document["labels"].get("nothing_changed", ""), merged=saved.merged)
+
+
+def find(receipt: str, contact_id: UUID) -> Record | None:
+    """The record of that receipt, if it belongs to the contact."""
+    try:
+        record_id = UUID(receipt)
+    except ValueError:
+        return None
+    return Record.objects.filter(pk=record_id, contact_ref=contact_id).first()
+
+
+def _shown(digest: str | None, snapshot: Snapshot) -> Snapshot:
+    """The snapshot the record was made on, which has words for all of its paths."""
+    if not digest or digest == snapshot.digest:
+        return snapshot
+    try:
+        return get_snapshot(digest)
+    except NotPublished:
+        return snapshot

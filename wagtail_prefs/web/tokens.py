@@ -1,0 +1,101 @@
+"""The base of the views behind links: which requests they take, and what becomes of those they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.multipartparser import MultiPartParserError
+from django.http.response import HttpResponseBase
+from django.utils import translation
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+
+from ..errors import BadToken, BodyRefused, ForeignOrigin, UnknownContact
+from .responses import asked_locale, message, not_found, seal
+
+FORM = "application/x-www-form-urlencoded"
+
+
+# The path is the capability and there is no cookie, so there is nothing for a forged request to ride on.
+@method_decorator(csrf_exempt, name="dispatch")
+class TokenView(View):
+    """GET, HEAD and OPTIONS change nothing; POST acts; everything else is 405. Every answer is sealed."""
+
+    http_method_names = ["get", "head", "post", "options"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with translation.override(asked_locale(request)):
+            response = self.answer(request, *args, **kwargs)
+        return seal(response)
+
+    def answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The answer, also where it is a refusal; in the browser's language unless the view knows better."""
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+        except (BadToken, UnknownContact):
+            response = not_found(request)
+        except ForeignOrigin:
+            response = message(
+                request,
+                403,
+                _("Not from there"),
+                _(
+                    "This form was sent from another website. Open the link in our mail, and use the page itself."
+                ),
+            )
+        except BodyRefused as refused:
+            response = message(request, refused.status, _("Not saved"), refused.detail)
+        assert isinstance(response, HttpResponse)  # noqa: S101 - none of ours streams
+        return response
+
+
+def refuse_foreign(request: HttpRequest) -> None:
+    """Refuse a form that another website sends.
+
+    Our pages forbid the referrer, so browsers send `Origin: null` for the page's own form. Only host and port are
+    compared: behind a proxy that ends TLS, the scheme is not what the browser saw. Raises ForeignOrigin.
+    """
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise ForeignOrigin
+    origin = request.headers.get("Origin", "null")
+    if origin != "null" and urlsplit(origin).netloc != request.get_host():
+        raise ForeignOrigin
+
+
+def read_form(request: HttpRequest, limit: int) -> QueryDict:
+    """The fields of an urlencoded form of at most `limit` bytes; raises BodyRefused (413, 415)."""
+    if request.content_type != FORM or request.headers.get("Content-Encoding"):
+        raise BodyRefused(_("Please use the form on the page."), 415)
+    if content_length(request) > limit:
+        raise BodyRefused(_("The form is too large. Please load the page again."), 413)
+    try:
+        return request.POST
+    except (RequestDataTooBig, SuspiciousOperation) as error:  # the site's own, stricter bounds
+        raise BodyRefused(_("The form is too large. Please load the page again."), 413) from error
+    except BadRequest as error:  # another encoding than UTF-8
+        raise BodyRefused(_("Please use the form on the page."), 415) from error
+
+
+def read_anything(request: HttpRequest, limit: int) -> QueryDict:
+    """The fields of whatever a mail client sends, none where it is not a form; never raises."""
+    if content_length(request) > limit or request.headers.get("Content-Encoding"):
+        return QueryDict()
+    try:
+        if request.content_type:
+            return request.POST
+        return QueryDict(request.body)
+    except (RequestDataTooBig, SuspiciousOperation, BadRequest, MultiPartParserError, OSError):
+        return QueryDict()
+
+
+def content_length(request: HttpRequest) -> int:
+    """The announced size; the server hands over no more than that."""
+    try:
+        return int(request.headers.get("Content-Length") or 0)
+    except ValueError:
+        return 0

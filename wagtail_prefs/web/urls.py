@@ -1,0 +1,16 @@
+"""Routes beside the API: what stands in mails, and the element's script."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from .element import newest_element, versioned_element
+from .manage import ManageView
+from .one_click import OneClickView
+
+urlpatterns = [
+    path("l/<str:token>/", ManageView.as_view(), name="manage"),
+    path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
+    path("embed.js", newest_element, name="embed"),
+    path("embed/<str:version>.js", versioned_element, name="embed-version"),
+]
