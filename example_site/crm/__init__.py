@@ -1,0 +1,1 @@
+"""A small CRM, to see the far end: it receives signed webhooks and shows people what it knows."""

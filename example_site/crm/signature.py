@@ -1,0 +1,38 @@
+"""Checking a webhook's signature, as any receiver of Standard Webhooks does (https://www.standardwebhooks.com)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+TOLERANCE_SECONDS = 300
+
+
+class BadSignature(Exception):
+    """The request was not signed with our secret, or not just now."""
+
+
+def verify(secret: str, headers: Mapping[str, str | None], body: bytes, *, now: float) -> str:
+    """Return the id of the delivery, which stays the same over every retry. Raises BadSignature."""
+    delivery = headers.get("webhook-id") or ""
+    stamp = headers.get("webhook-timestamp") or ""
+    if not delivery or not stamp.isdecimal() or abs(now - int(stamp)) > TOLERANCE_SECONDS:
+        raise BadSignature
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = hmac.digest(key, f"{delivery}.{stamp}.".encode() + body, hashlib.sha256)
+    # Several signatures stand side by side while a secret is being replaced.
+    for part in (headers.get("webhook-signature") or "").split():
+        version, _, signature = part.partition(",")
+        if version == "v1" and hmac.compare_digest(_decoded(signature), expected):
+            return delivery
+    raise BadSignature
+
+
+def _decoded(signature: str) -> bytes:
+    try:
+        return base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -1,0 +1,1 @@
+"""The demo's content: `manage.py prefs_demo`."""

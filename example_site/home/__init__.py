@@ -1,0 +1,1 @@
+"""The demo brand's own pages."""
