@@ -105,13 +105,17 @@ class PreferenceBlock(StructBlock):
         self, value: Any, parent_context: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_preview_context(value, parent_context)
-        spec = self.preview_spec(value)
-        return {
-            **context,
-            "spec": spec,
-            "block_document": spec.document,
-            "direction": sample_context().direction,
+        ctx = sample_context()
+        document = {
+            "locale": ctx.locale,
+            "direction": ctx.direction,
+            "title": str(self.label),
+            "page_url": "",
+            "revision": "",
+            "labels": {},
+            "blocks": [self.preview_spec(value).document],
         }
+        return {**context, "document": document, "lang": ctx.locale, "dir": ctx.direction}
 
     def preview_spec(self, value: Any) -> Spec:
         """Compiled against sample topics: a preview must not depend on what a site has in its database."""

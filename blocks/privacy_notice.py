@@ -65,9 +65,12 @@ class PrivacyNoticeBlock(PreferenceBlock):
             type=self.name,
             document=self.document(value, ctx, block_id, controls),
             rules={
-                "notice": notice,
                 "asks": bool(value.get("ask")),
-                "sha256": sha256_hex({"locale": ctx.locale, "content": content, "policy": policy}),
+                # The record of every choice made on this page names the notice that was before the person's eyes.
+                "notice": {
+                    "id": notice,
+                    "sha256": sha256_hex({"locale": ctx.locale, "content": content, "policy": policy}),
+                },
             },
             paths=paths,
         )
@@ -79,15 +82,16 @@ class PrivacyNoticeBlock(PreferenceBlock):
 
     @classmethod
     def initial(cls, spec: Spec, state: ContactState) -> Json:
-        rules = spec.rules
-        read = rules["asks"] and state.notices.get(rules["notice"]) == rules["sha256"]
+        notice = spec.rules["notice"]
+        read = spec.rules["asks"] and state.notices.get(notice["id"]) == notice["sha256"]
         return {"acknowledged": True} if read else {}
 
     @classmethod
     def changes(cls, spec: Spec, answers: Mapping[str, Any]) -> list[Change]:
         if not answers.get("acknowledged"):
             return []
-        return [AcknowledgeNotice(spec.rules["notice"], spec.rules["sha256"])]
+        notice = spec.rules["notice"]
+        return [AcknowledgeNotice(notice["id"], notice["sha256"])]
 
     def problems(self, value: Mapping[str, Any]) -> dict[str, Any]:
         if value.get("policy_url") and not href_is_allowed(value["policy_url"]):

@@ -68,7 +68,10 @@ class TopicsBlock(PreferenceBlock):
             block_id=block_id,
             type=self.name,
             document=self.document(value, ctx, block_id, [matrix]),
-            rules={"choices": {topic: list(channels) for topic, channels in choices.items()}},
+            rules={
+                "choices": {topic: list(channels) for topic, channels in choices.items()},
+                "bases": {info.key: info.basis for info in infos if info.key in choices},
+            },
             paths={
                 f"choice:{topic}:{channel}": (
                     f"choices.{topic}.{channel}",

@@ -15,6 +15,8 @@ class WagtailPrefsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from .centers import receivers  # noqa: PLC0415 - models are loaded by now
+        from . import checks  # noqa: PLC0415 - models are loaded by now
+        from .centers import receivers  # noqa: PLC0415
 
+        checks.connect()
         receivers.connect()

@@ -8,7 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
+
+MIN_KEY_BYTES = 32
 
 DEFAULTS: Mapping[str, Any] = {
     # alias -> {"BACKEND": dotted path, "OPTIONS": {...}}: where saved preferences are delivered
@@ -146,3 +149,51 @@ class PrefsSettings:
 
 
 conf = PrefsSettings()
+
+
+def check_settings(**_kwargs: Any) -> list[CheckMessage]:
+    """E001: what is not a dict, or keys that mean nothing - a typing error would silently be a default."""
+    try:
+        unknown = sorted(set(conf.raw) - set(DEFAULTS))
+    except ImproperlyConfigured as problem:
+        return [Error(str(problem), id="wagtail_prefs.E001")]
+    return [
+        Error(
+            f"WAGTAIL_PREFS has no setting {name!r}.",
+            hint=f"There are: {', '.join(sorted(DEFAULTS))}.",
+            id="wagtail_prefs.E001",
+        )
+        for name in unknown
+    ]
+
+
+def check_keys(**_kwargs: Any) -> list[CheckMessage]:
+    """E002: signing keys that are missing, short, named twice, or Django's own (security.md TK-04)."""
+    if django_settings.DEBUG or not isinstance(getattr(django_settings, "WAGTAIL_PREFS", {}), Mapping):
+        return []
+    hint = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+    try:
+        keys = [
+            SigningKey(entry["kid"], str(entry["key"]).encode()) for entry in conf.raw.get("SIGNING_KEYS", [])
+        ]
+    except (KeyError, TypeError):
+        return [
+            Error(
+                'Each of WAGTAIL_PREFS["SIGNING_KEYS"] needs "kid" and "key".',
+                hint=hint,
+                id="wagtail_prefs.E002",
+            )
+        ]
+    problems = []
+    if not keys:
+        problems.append('WAGTAIL_PREFS["SIGNING_KEYS"] is empty: no link can be signed.')
+    if len({key.kid for key in keys}) < len(keys):
+        problems.append('Two of WAGTAIL_PREFS["SIGNING_KEYS"] have the same "kid".')
+    for key in keys:
+        if len(key.key) < MIN_KEY_BYTES:
+            problems.append(f"The signing key {key.kid!r} has fewer than {MIN_KEY_BYTES} bytes.")
+        if key.key == django_settings.SECRET_KEY.encode():
+            problems.append(
+                f"The signing key {key.kid!r} is SECRET_KEY: replacing that would break every link sent."
+            )
+    return [Error(problem, hint=hint, id="wagtail_prefs.E002") for problem in problems]

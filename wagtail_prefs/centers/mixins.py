@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.panels import FieldPanel, MultiFieldPanel
 
+from ..errors import NotPublished
 from .fields import CenterStreamField
 from .origins import lines, origin_of, validate_host_pages
 
@@ -73,10 +74,13 @@ class PreferenceCenterMixin(models.Model):
 
     def serve(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page without anybody's choices: how the center looks, and how to get to one's own."""
-        from .services import current, get_snapshot  # noqa: PLC0415 - services work with pages
+        from .services import current, draft_snapshot, get_snapshot  # noqa: PLC0415 - services work with pages
 
-        center = current(self.translation_key, self.locale.language_code)
-        return self._render(request, get_snapshot(center.digest))
+        try:
+            snapshot = get_snapshot(current(self.translation_key, self.locale.language_code).digest)
+        except NotPublished:  # live since before the plugin was told, for example loaded from a fixture
+            snapshot = draft_snapshot(self)
+        return self._render(request, snapshot)
 
     def serve_preview(self, request: HttpRequest, mode_name: str) -> HttpResponse:
         """The draft, compiled in memory: nothing is stored."""
@@ -86,7 +90,13 @@ class PreferenceCenterMixin(models.Model):
 
     def _render(self, request: HttpRequest, snapshot: Snapshot) -> HttpResponse:
         context = self.get_context(request)  # type: ignore[attr-defined]
-        context |= {"snapshot": snapshot, "preferences": None}
+        context |= {
+            "snapshot": snapshot,
+            "document": snapshot.document,
+            "preferences": None,
+            "lang": snapshot.locale,
+            "dir": snapshot.direction,
+        }
         return TemplateResponse(request, self.get_template(request), context)
 
     def _check_host_pages(self) -> None:

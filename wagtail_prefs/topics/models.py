@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.core.validators import RegexValidator
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import get_language, gettext_lazy as _
 from modelcluster.fields import ParentalKey
 from modelcluster.models import ClusterableModel
 from wagtail.admin.panels import FieldPanel, FieldRowPanel, InlinePanel, MultiFieldPanel
 from wagtail.search import index
 
+from ..blocks.words import CHANNEL_LABELS, in_order
+from ..values import CHANNELS
 from .forms import TopicForm, TopicGroupForm
 
 #: Keys stand in forms, ledger records and CRM mappings; this is the set that all of them can carry.
@@ -40,6 +42,16 @@ class Audience(models.Model):
         return self.name
 
 
+def _label(owner: TopicGroup | Topic) -> str:
+    """The owner's words in the editor's language, for lists and choosers; "" where it has none."""
+    if owner.pk is None:
+        return ""
+    texts = list(owner.texts.all())
+    language = get_language() or ""
+    best = sorted(texts, key=lambda text: (text.locale.language_code != language, text.pk))
+    return best[0].label if best else ""
+
+
 class TopicGroup(ClusterableModel):
     """A heading that topics stand under, with its words per locale."""
 
@@ -63,7 +75,7 @@ class TopicGroup(ClusterableModel):
         constraints = [models.UniqueConstraint(fields=["audience", "key"], name="prefs_group_key")]
 
     def __str__(self) -> str:
-        return self.key
+        return _label(self) or self.key
 
 
 class TopicGroupText(models.Model):
@@ -147,7 +159,12 @@ class Topic(index.Indexed, ClusterableModel):
         constraints = [models.UniqueConstraint(fields=["audience", "key"], name="prefs_topic_key")]
 
     def __str__(self) -> str:
-        return self.key
+        return _label(self) or self.key
+
+    @property
+    def channel_words(self) -> str:
+        """The channels as people read them, for lists."""
+        return ", ".join(str(CHANNEL_LABELS[channel]) for channel in in_order(self.channels, CHANNELS))
 
 
 class TopicText(models.Model):

@@ -1,0 +1,22 @@
+"""What the admin shows. Only composes; imported while Django starts, so nothing here asks the database."""
+
+from __future__ import annotations
+
+from wagtail import hooks
+from wagtail.admin.viewsets.base import ViewSet
+from wagtail.snippets.models import register_snippet
+
+from .admin.centers import center_listings
+from .admin.menu import PreferencesGroup
+
+register_snippet(PreferencesGroup)
+
+
+@hooks.register("register_icons")
+def register_icons(icons: list[str]) -> list[str]:
+    return [*icons, "wagtail_prefs/icons/wagtail-prefs.svg"]
+
+
+@hooks.register("register_admin_viewset")
+def register_viewsets() -> list[ViewSet]:
+    return [*center_listings()]
