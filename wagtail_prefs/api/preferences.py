@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +21,7 @@ from ..submissions import services as submissions
 from ..values import Actor, ActorType, ContactState, Json, Source
 from . import body, cors
 from .base import PrefsView
-from .shapes import problems, ref
+from .shapes import describe, problems, ref
 
 LOCALE = OpenApiParameter("locale", str, description="BCP 47; the words of the answer come in it")
 SESSION: Any = [{"session": []}]  # the stubs know names only
@@ -68,7 +68,7 @@ class CenterView(PrefsView):
 class SessionsView(CenterView):
     """`POST sessions/`."""
 
-    @extend_schema(
+    @describe(
         operation_id="open_session",
         summary="Exchange the code of a link for a session",
         parameters=[LOCALE],
@@ -100,7 +100,7 @@ class PreferencesView(CenterView):
             raise BadToken
         return access.open_session(bearer.strip(), center=self.center.center, origin=self.origin)
 
-    @extend_schema(
+    @describe(
         operation_id="preferences",
         summary="The contact's preferences",
         parameters=[LOCALE],
@@ -113,7 +113,7 @@ class PreferencesView(CenterView):
         found = self.contact(session)
         return Response(self.preferences(found.state, found.email, session))
 
-    @extend_schema(
+    @describe(
         operation_id="save",
         summary="Save answers",
         parameters=[

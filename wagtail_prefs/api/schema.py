@@ -21,7 +21,6 @@ def openapi() -> bytes:
         "TITLE": "wagtail-prefs",
         "VERSION": __version__,
         "OAS_VERSION": "3.1.1",
-        "SERVE_INCLUDE_SCHEMA": False,
         "APPEND_COMPONENTS": {
             "schemas": COMPONENTS,
             "securitySchemes": {

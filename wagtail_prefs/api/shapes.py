@@ -6,8 +6,11 @@ fields mean is in docs/reference/center-document.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import extend_schema
 
 from ..values import Json
 
@@ -21,6 +24,16 @@ FREE: Json = {"type": "object", "additionalProperties": True}
 def ref(name: str) -> Json:
     """A reference to one of COMPONENTS."""
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def describe(**description: Any) -> Callable[[Any], Any]:
+    """`extend_schema`, but on drf-spectacular's own schema class rather than on the one of the host's settings."""
+
+    def decorate(method: Any) -> Any:
+        method.schema = AutoSchema
+        return extend_schema(**description)(method)
+
+    return decorate
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], Json]:
