@@ -11,6 +11,7 @@ import preferences from './fixtures/preferences.json';
 const query = new URLSearchParams(location.search);
 const state = query.get('state') ?? '';
 const server = new FakeServer(query.get('fixture') === 'ar' ? arabic : center, preferences);
+server.document = { ...server.document, page_url: location.href };
 server.install();
 sessionStorage.clear();
 if (query.has('dark')) document.documentElement.classList.add('dark');

@@ -1,51 +1,57 @@
 import type { Block, CenterDocument } from './api/types.ts';
 import { AnyControl } from './controls/index.tsx';
-import { RichText } from './rich-text.tsx';
-import type { View } from './view.ts';
+import { draw } from './rich-text.tsx';
+import type { Store } from './state/store.ts';
 
-/** The whole view as a function of the store's state; the element draws it again after each change. */
-export function App({ view }: { view: View }) {
-  const { document } = view.store.state;
+interface Props {
+  store: Store;
+}
+
+/** The whole view as a function of the store; the element draws it again after each change. */
+export function App({ store }: Props) {
+  const { document } = store;
   return (
     <div class="center" lang={document?.locale} dir={document?.direction}>
       {/* Until the document is there, and when it never comes, the host page's own children show. */}
-      {document ? <Form document={document} view={view} /> : <slot />}
-      <Foot view={view} />
+      {document ? <Form document={document} store={store} /> : <slot />}
+      <Foot store={store} />
     </div>
   );
 }
 
-function Form({ document, view }: { document: CenterDocument; view: View }) {
+function Form({ document, store }: Props & { document: CenterDocument }) {
+  const { locale, direction, title, blocks } = document;
+  const { outlook } = store.preferences ?? {};
   return (
     <form
       id="form"
       part="form"
-      lang={document.locale}
-      dir={document.direction}
+      lang={locale}
+      dir={direction}
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        view.save();
+        if (!store.busy) void store.save();
       }}
     >
       <header>
-        <h2 part="heading">{document.title}</h2>
-        <SignedInAs view={view} />
+        <h2 part="heading">{title}</h2>
+        <SignedInAs store={store} />
       </header>
-      <Notice view={view} />
-      <Summary view={view} />
-      <Outlook view={view} />
-      {document.blocks.map((block) => (
-        <Section key={block.id} block={block} view={view} />
+      <Notice store={store} />
+      <Summary store={store} />
+      {outlook && <Lines title={store.labels.outlook_title} lines={outlook} />}
+      {blocks.map((block) => (
+        <Section key={block.id} block={block} store={store} />
       ))}
-      <Result view={view} />
+      <Lines title={store.outcome?.text} lines={store.outcome?.applied} />
     </form>
   );
 }
 
-function SignedInAs({ view: { store } }: { view: View }) {
-  const email = store.state.preferences?.contact.email;
-  const [before, after] = store.label('signed_in_as').split('{email}');
+function SignedInAs({ store }: Props) {
+  const email = store.preferences?.contact.email;
+  const [before, after] = (store.labels.signed_in_as ?? '').split('{email}');
   return email && after !== undefined ? (
     <p class="help">
       {before}
@@ -56,24 +62,21 @@ function SignedInAs({ view: { store } }: { view: View }) {
 }
 
 /** Why nothing can be changed now, and what to do about it. */
-function Notice({ view }: { view: View }) {
-  const { store } = view;
-  const { phase } = store.state;
+function Notice({ store }: Props) {
+  const { phase, labels } = store;
   if (phase === 'open' || phase === 'loading') return null;
-  const label = store.label.bind(store);
-  const link = label('request_link');
   return (
-    <div id="notice" part="notice" class="notice" tabIndex={-1}>
-      {phase === 'expired' && <p class="name">{label('expired_title')}</p>}
-      <p>{label(phase === 'expired' ? 'expired_text' : phase === 'closed' ? 'open_link' : 'load_failed')}</p>
+    <div id="notice" part="notice" tabIndex={-1}>
+      {phase === 'expired' && <p class="label">{labels.expired_title}</p>}
+      <p>{{ expired: labels.expired_text, closed: labels.open_link, failed: labels.load_failed }[phase]}</p>
       {phase === 'failed' ? (
-        <button type="button" class="button" onClick={() => view.retry()}>
-          {label('retry')}
+        <button type="button" class="button" onClick={() => void store.retry()}>
+          {labels.retry}
         </button>
       ) : (
-        link && (
-          <a class="button" href={view.pageUrl}>
-            {link}
+        labels.request_link && (
+          <a class="button" href={store.page}>
+            {labels.request_link}
           </a>
         )
       )}
@@ -82,35 +85,17 @@ function Notice({ view }: { view: View }) {
 }
 
 /** What is wrong, with links to where. The alert is an inner node: JAWS skips an alert that has the focus itself. */
-function Summary({ view }: { view: View }) {
-  const { store } = view;
-  const { errors } = store.state;
-  if (!errors.size) return null;
+function Summary({ store }: Props) {
+  if (!store.errors.size) return null;
   return (
-    <div id="summary" part="summary" class="notice bad" tabIndex={-1}>
+    <div id="summary" part="summary" tabIndex={-1}>
       <div role="alert">
-        <h3>{store.label('error_title')}</h3>
+        <h3>{store.labels.error_title}</h3>
         <ul>
-          {[...errors].map(([path, messages]) => {
-            const name = store.nameOf(path);
-            const text = `${name && `${name}: `}${messages.join(' ')}`;
-            return (
-              <li key={path}>
-                {name ? (
-                  <a
-                    href={`#${path}`}
-                    onClick={(event) => {
-                      event.preventDefault();
-                      view.goTo(path);
-                    }}
-                  >
-                    {text}
-                  </a>
-                ) : (
-                  text
-                )}
-              </li>
-            );
+          {[...store.errors].map(([path, messages]) => {
+            const label = store.leaves.get(path)?.label;
+            const text = messages.join(' ');
+            return <li key={path}>{label ? <a href={`#${path}`}>{`${label}: ${text}`}</a> : text}</li>;
           })}
         </ul>
       </div>
@@ -118,113 +103,75 @@ function Summary({ view }: { view: View }) {
   );
 }
 
-/** What the choices amount to. */
-function Outlook({ view: { store } }: { view: View }) {
-  const outlook = store.state.preferences?.outlook ?? [];
-  if (!outlook.length) return null;
-  return (
-    <div part="notice" class="notice outlook">
-      <p class="name">{store.label('outlook_title')}</p>
+function Lines({ title, lines }: { title: string | undefined; lines: readonly { text: string }[] | undefined }) {
+  return lines?.length ? (
+    <div part="notice">
+      <p class="label">{title}</p>
       <ul>
-        {outlook.map(({ text }) => (
+        {lines.map(({ text }) => (
           <li key={text}>{text}</li>
         ))}
       </ul>
     </div>
-  );
+  ) : null;
 }
 
-function Section({ block, view }: { block: Block; view: View }) {
-  const { store } = view;
-  if (!store.isShown({ path: block.id })) return null;
+function Section({ block, store }: Props & { block: Block }) {
   const { id, heading, text } = block;
-  const controls = block.controls.filter((one) => store.isShown({ path: `${id}.${one.name}`, when: one.when }));
-  if (!heading && !text?.length && !controls.length) return null;
-  const headingId = `${id}.heading`;
+  const controls = block.controls
+    .map((control) => ({ control, path: `${id}.${control.name}`, when: control.when }))
+    .filter((part) => store.isShown(part));
+  if (!store.isShown({ path: id }) || !(heading || text?.length || controls.length)) return null;
   return (
-    <section part="block" class={`block ${block.type}`} aria-labelledby={heading ? headingId : undefined}>
+    <section part="block" aria-labelledby={heading && `${id}.heading`}>
       {heading && (
-        <h3 id={headingId} part="title">
+        <h3 id={`${id}.heading`} part="title">
           {heading}
         </h3>
       )}
-      {!!text?.length && (
-        <div class="text">
-          <RichText tree={text} base={view.pageUrl} />
-        </div>
-      )}
-      {controls.map((control) => (
-        <AnyControl key={control.name} control={control} block={id} path={`${id}.${control.name}`} view={view} />
+      {text?.length ? <div class="text">{draw(text, store.page)}</div> : null}
+      {controls.map(({ control, path }) => (
+        <AnyControl key={path} control={control} path={path} store={store} heading={heading} />
       ))}
     </section>
   );
 }
 
-/** What the last save did, to be read in peace. */
-function Result({ view: { store } }: { view: View }) {
-  const { outcome } = store.state;
-  if (!outcome?.applied.length && !outcome?.merged.length) return null;
-  const list = (lines: typeof outcome.applied) => (
-    <ul>
-      {lines.map(({ path, text }) => (
-        <li key={path}>{text}</li>
-      ))}
-    </ul>
-  );
-  return (
-    <div part="notice" class="notice">
-      {outcome.applied.length > 0 && (
-        <>
-          <p class="name">{outcome.text}</p>
-          {list(outcome.applied)}
-        </>
-      )}
-      {outcome.merged.length > 0 && (
-        <>
-          <p class="name">{store.label('merged_title')}</p>
-          {list(outcome.merged)}
-        </>
-      )}
-    </div>
-  );
-}
-
 /** The status line, there from the first draw, and the buttons. It stays in sight while there is something to say. */
-function Foot({ view }: { view: View }) {
-  const { store } = view;
-  const { phase, busy, outcome } = store.state;
-  const open = phase === 'open';
-  const text =
-    phase === 'loading'
-      ? store.label('loading')
-      : !open
-        ? ''
-        : busy
-          ? store.label('saving')
-          : (outcome?.text ?? (store.dirty ? store.label('unsaved') : ''));
+function Foot({ store }: Props) {
+  const { open, labels, outcome, busy, phase } = store;
+  const dirty = store.draft.size > 0;
+  const text = open
+    ? busy
+      ? labels.saving
+      : outcome
+        ? outcome.text
+        : dirty && labels.unsaved
+    : phase === 'loading' && labels.loading;
   return (
     <div class={open && text ? 'foot up' : 'foot'}>
-      <div role="status" part="status" class="status">
+      <div role="status" part="status">
         {text}
-        {open && outcome && (
-          <span class="unseen">
-            {' '}
-            {[...outcome.applied, ...(outcome.merged.length ? [{ text: store.label('merged_title') }] : [])]
-              .concat(outcome.merged)
-              .map((line) => line.text)
-              .join('. ')}
-          </span>
-        )}
+        {/* What was done stands in the form; here it is said. What was not done as wished is shown here, too. */}
+        <span class="unseen">{outcome?.applied?.map(({ text }) => ` ${text}. `)}</span>
+        {outcome?.merged?.length ? (
+          <>
+            <p class="label">{labels.merged_title}</p>
+            {outcome.merged.map(({ text }) => (
+              <p key={text}>{text}</p>
+            ))}
+          </>
+        ) : null}
       </div>
-      {open && store.canSave && (
-        <div part="actions" class="actions">
-          {store.dirty && (
+      {open && store.leaves.size > 0 && (
+        <div part="actions">
+          {dirty && (
             <button type="button" part="discard" class="button" onClick={() => store.discard()}>
-              {store.label('discard')}
+              {labels.discard}
             </button>
           )}
-          <button type="submit" form="form" part="save" class="button primary" aria-disabled={busy || undefined}>
-            {store.label('save')}
+          <button type="submit" form="form" part="save" class="button primary" aria-disabled={busy}>
+            {labels.save}
           </button>
         </div>
       )}

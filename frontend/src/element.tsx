@@ -1,19 +1,15 @@
 import { render } from 'preact';
 import { Client } from './api/client.ts';
 import { App } from './app.tsx';
-import { safeUrl } from './rich-text.tsx';
-import { SessionKeeper, takeCode } from './state/session.ts';
+import { hasCode, SessionKeeper, takeCode } from './state/session.ts';
 import { type Signal, Store } from './state/store.ts';
 import css from './styles/center.css?inline';
-import type { View } from './view.ts';
 
 /** Importable where there is no DOM, as in a server render. */
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 
 /** One sheet for all elements of a document; a sheet cannot be shared between documents. */
 const sheets = new WeakMap<Document, CSSStyleSheet>();
-
-const STATES = ['dirty', 'saving', 'saved', 'offline', 'expired'] as const;
 
 /**
  * A preference center, drawn from the document at `src`.
@@ -34,7 +30,6 @@ export class PreferenceCenterElement extends Base {
   /** Whether the server drew the shadow root; it stays until we have something better. */
   #served = this.#root.hasChildNodes();
   #store: Store | null = null;
-  #view: View | null = null;
 
   /** The address of the center document, absolute. */
   get src(): string {
@@ -48,7 +43,12 @@ export class PreferenceCenterElement extends Base {
 
   /** Whether there is something to save. */
   get dirty(): boolean {
-    return !!this.#store?.dirty;
+    return !!this.#store?.draft.size;
+  }
+
+  constructor() {
+    super();
+    this.#root.addEventListener('click', this.#onClick);
   }
 
   connectedCallback(): void {
@@ -74,36 +74,11 @@ export class PreferenceCenterElement extends Base {
     const { src } = this;
     if (!src) return;
     const client = new Client(src, this.getAttribute('locale') ?? closestLanguage(this));
-    const keeper = new SessionKeeper(client.base, () => sessionStorage);
-    const store = new Store(client, keeper, (signal, detail) => {
-      if (store !== this.#store) return;
-      if (signal) this.#tell(signal, detail);
-      else this.#draw();
+    const store = new Store(client, new SessionKeeper(client.base, () => sessionStorage), (signal, detail) => {
+      // A save of before may still be on its way.
+      if (store === this.#store) this.#hear(store, signal, detail);
     });
     this.#store = store;
-    this.#view = {
-      store,
-      get enabled() {
-        return store.state.phase === 'open';
-      },
-      get pageUrl() {
-        return safeUrl(store.state.document?.page_url, client.base, /^https?:$/) ?? client.base;
-      },
-      act: (action, block, label, receipt) => {
-        if (action !== 'erase' || confirm(label)) this.#after(store.act(action, block, receipt));
-      },
-      save: () => {
-        if (!store.state.busy) this.#after(store.save());
-      },
-      retry: () => void store.retry(),
-      goTo: (path) => {
-        const field = this.#root.getElementById(path);
-        const target = field?.matches('input, select, textarea')
-          ? field
-          : field?.querySelector('input, select, textarea');
-        (target as HTMLElement | undefined)?.focus();
-      },
-    };
     addEventListener('hashchange', this.#onHash);
     addEventListener('online', this.#onOnline);
     void store.load(takeCode(location, history));
@@ -119,44 +94,47 @@ export class PreferenceCenterElement extends Base {
 
   /** The person opened a new link in this very tab. */
   readonly #onHash = () => {
-    if (new URLSearchParams(location.hash.slice(1)).has('pc')) void this.#store?.load(takeCode(location, history));
+    if (hasCode(location)) void this.#store?.load(takeCode(location, history));
   };
 
   readonly #onOnline = () => void this.#store?.retry();
 
-  /** After what the person did failed, the focus goes to where it says why. */
-  async #after(done: Promise<boolean>): Promise<void> {
-    if (await done) return;
-    (this.#root.getElementById('summary') ?? this.#root.getElementById('notice'))?.focus();
+  /** A `#path` names a field in our root, where the page's own fragment does not reach. */
+  readonly #onClick = (event: Event) => {
+    const path = (event.target as Element).closest('a')?.getAttribute('href') ?? '';
+    if (!path.startsWith('#')) return;
+    event.preventDefault();
+    const field = this.#root.getElementById(path.slice(1));
+    const inputs = 'input, select, textarea';
+    (field?.matches(inputs) ? field : field?.querySelector<HTMLElement>(inputs))?.focus();
+  };
+
+  #hear(store: Store, signal?: Signal, detail?: object): void {
+    if (!signal) this.#draw(store);
+    else if (signal === 'exported') download(detail);
+    // After what the person did failed, the focus goes to where it says why.
+    else if (signal === 'refused') this.#root.querySelector<HTMLElement>('#summary, #notice')?.focus();
+    else this.dispatchEvent(new CustomEvent(`preference-center-${signal}`, { detail, bubbles: true, composed: true }));
   }
 
-  #draw(): void {
-    const view = this.#view;
-    const state = this.#store?.state;
-    if (!view || !state) return;
+  #draw(store: Store): void {
     if (this.#served) {
-      if (!state.document) return;
+      if (!store.document) return;
       this.#root.replaceChildren();
       this.#served = false;
     }
     const focused = this.#root.activeElement;
     const section = focused?.closest('section');
-    render(<App view={view} />, this.#root);
+    render(<App store={store} />, this.#root);
     // A button that its own action removed must not take the focus with it.
-    if (focused && !focused.isConnected) {
-      const next = section?.isConnected && section.querySelector<HTMLElement>('button:enabled, input:enabled');
-      (next || this.#root.querySelector<HTMLElement>('[part=save]'))?.focus();
-    }
-    const { busy, offline, phase, outcome } = state;
-    const now = { dirty: this.dirty, saving: busy, saved: !!outcome?.saved, offline, expired: phase === 'expired' };
-    for (const name of STATES) this.#internals.states[now[name] ? 'add' : 'delete'](name);
-    if (this.dirty) addEventListener('beforeunload', beforeUnload);
-    else removeEventListener('beforeunload', beforeUnload);
-  }
-
-  #tell(signal: Signal, detail: Record<string, unknown> = {}): void {
-    if (signal === 'exported') return download(detail);
-    this.dispatchEvent(new CustomEvent(`preference-center-${signal}`, { detail, bubbles: true, composed: true }));
+    if (focused && !focused.isConnected)
+      (
+        section?.querySelector<HTMLElement>('button:enabled') ?? this.#root.querySelector<HTMLElement>('[part=save]')
+      )?.focus();
+    const { busy: saving, offline, phase, outcome } = store;
+    const states = { dirty: this.dirty, saving, saved: outcome?.saved, offline, expired: phase === 'expired' };
+    for (const [name, on] of Object.entries(states)) this.#internals.states[on ? 'add' : 'delete'](name);
+    (this.dirty ? addEventListener : removeEventListener)('beforeunload', beforeUnload);
   }
 
   #style(): void {

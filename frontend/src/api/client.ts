@@ -5,18 +5,19 @@ export class Problem extends Error {
   readonly status: number;
   readonly body: ProblemBody;
 
-  constructor(status: number, body: ProblemBody = {}) {
-    super(body.title ?? String(status));
+  constructor(status: number, body: ProblemBody) {
+    super(body.title);
     this.status = status;
     this.body = body;
   }
 
   /** The messages of a 422 by path: `block.choices.news.sms`. */
   get errors(): Map<string, readonly string[]> {
-    const byPath = new Map<string, readonly string[]>();
-    for (const [block, fields] of Object.entries(this.body.errors ?? {}))
-      for (const [field, messages] of Object.entries(fields)) byPath.set(`${block}.${field}`, messages);
-    return byPath;
+    return new Map(
+      Object.entries(this.body.errors ?? {}).flatMap(([block, fields]) =>
+        Object.entries(fields).map(([field, messages]) => [`${block}.${field}`, messages]),
+      ),
+    );
   }
 }
 
@@ -30,58 +31,48 @@ export class Offline extends Error {}
  * more preflight. The browser does the ETag by itself. No cookies, ever.
  */
 export class Client {
+  /** The address of the center, with a slash at its end. */
   readonly base: string;
-  readonly #locale: string;
+  readonly #query: string;
 
   /** `src` is the absolute address of the center document. */
   constructor(src: string, locale: string) {
-    const url = new URL(src);
-    url.search = url.hash = '';
-    if (!url.pathname.endsWith('/')) url.pathname += '/';
-    this.base = url.href;
-    this.#locale = locale;
+    this.base = src.replace(/\/?([?#].*)?$/, '/');
+    this.#query = locale && `?locale=${encodeURIComponent(locale)}`;
   }
 
-  document(signal?: AbortSignal): Promise<CenterDocument> {
-    return this.#send('', signal ? { signal } : {});
+  document(signal: AbortSignal): Promise<CenterDocument> {
+    return this.#send('', { signal });
   }
 
   openSession(code: string): Promise<OpenedSession> {
-    return this.#post('sessions/', { code });
+    return this.#send('sessions/', { method: 'POST', body: JSON.stringify({ code }) });
   }
 
-  preferences(session: string, signal?: AbortSignal): Promise<Preferences> {
-    return this.#send('preferences/', signal ? { signal } : {}, session);
+  preferences(session: string, signal: AbortSignal): Promise<Preferences> {
+    return this.#send('preferences/', { signal }, session);
   }
 
   /** `body` comes as text: a repeat with the same key must have the same bytes. */
   save(session: string, body: string, key: string): Promise<SaveResult> {
-    return this.#send('preferences/', { method: 'PATCH', body, headers: { 'Idempotency-Key': key } }, session);
+    return this.#send('preferences/', { method: 'PATCH', body }, session, key);
   }
 
   /** `undo`, `step-up`, `export` or `erasure`. */
-  act<T>(session: string, name: string, data: object): Promise<T> {
-    return this.#post(`preferences/${name}/`, data, session);
+  act(session: string, name: string, data: object): Promise<Partial<SaveResult> & { text?: string }> {
+    return this.#send(`preferences/${name}/`, { method: 'POST', body: JSON.stringify(data) }, session);
   }
 
-  #post<T>(path: string, data: object, session?: string): Promise<T> {
-    return this.#send(path, { method: 'POST', body: JSON.stringify(data) }, session);
-  }
-
-  async #send<T>(path: string, init: RequestInit, session?: string): Promise<T> {
-    const query = this.#locale && `?locale=${encodeURIComponent(this.#locale)}`;
-    const response = await fetch(this.base + path + query, {
-      ...init,
-      credentials: 'omit',
-      headers: {
-        ...(init.body ? { 'Content-Type': 'application/json' } : {}),
-        ...(session ? { Authorization: `Bearer ${session}` } : {}),
-        ...init.headers,
-      },
-    }).catch((error) => {
+  async #send<T>(path: string, init: RequestInit, session?: string, key?: string): Promise<T> {
+    const headers = new Headers();
+    if (init.body) headers.set('Content-Type', 'application/json');
+    if (session) headers.set('Authorization', `Bearer ${session}`);
+    if (key) headers.set('Idempotency-Key', key);
+    const url = this.base + path + this.#query;
+    const response = await fetch(url, { ...init, headers, credentials: 'omit' }).catch((error) => {
       throw error instanceof TypeError ? new Offline() : error;
     });
-    if (response.status === 200 || response.status === 201) return response.json();
+    if (response.status === 200) return response.json();
     // An empty 202 or 204 is fine, and so is a proxy's error page in HTML: both count as an empty object.
     const body = await response.json().catch(() => ({}));
     if (!response.ok) throw new Problem(response.status, body);

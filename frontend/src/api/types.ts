@@ -174,6 +174,7 @@ export interface RecordAction {
   style?: ActionStyle;
   do: Do;
   receipt?: string;
+  locked?: string | null;
 }
 
 export interface RecordItem {

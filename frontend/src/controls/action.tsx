@@ -1,49 +1,38 @@
-import type { ActionControl, ActionStyle, Do } from '../api/types.ts';
-import type { ControlProps, View } from '../view.ts';
-import { Notes } from './field.tsx';
-
-interface ButtonProps {
-  label: string;
-  action: Do;
-  style?: ActionStyle | undefined;
-  block: string;
-  receipt?: string | undefined;
-  disabled?: boolean;
-  view: View;
-}
+import type { ActionControl, RecordAction } from '../api/types.ts';
+import type { Store } from '../state/store.ts';
+import { type ControlProps, tell } from './field.tsx';
 
 /** A button that does something at once. While a request is under way it keeps the focus but does nothing. */
-export function Button({ label, action, style, block, receipt, disabled, view }: ButtonProps) {
-  const { store } = view;
-  const part = style === 'danger' ? 'action leave' : 'action';
-  if (action === 'request_link') {
+export function Button({ action, block, store }: { action: RecordAction; block: string; store: Store }) {
+  const { label, style, locked, receipt } = action;
+  const attributes = { part: style === 'danger' ? 'action leave' : 'action', class: `button ${style}` };
+  if (action.do === 'request_link')
     return (
-      <a part={part} class="button" href={view.pageUrl}>
+      <a {...attributes} href={store.page}>
         {label}
       </a>
     );
-  }
-  const { busy } = store.state;
   return (
     <button
       type="button"
-      part={part}
-      class={`button ${style ?? ''}`}
-      disabled={disabled || !view.enabled || (action === 'undo' && !receipt && !store.receipt)}
-      aria-disabled={busy || undefined}
-      onClick={() => busy || view.act(action, block, label, receipt)}
+      {...attributes}
+      disabled={!store.open || !!locked || (action.do === 'undo' && !(receipt ?? store.receipt))}
+      aria-disabled={store.busy}
+      onClick={() => {
+        // Erasing cannot be taken back, so it is asked once more (WCAG 3.3.4).
+        if (!store.busy && (action.do !== 'erase' || confirm(label))) void store.act(action.do, block, receipt);
+      }}
     >
       {label}
     </button>
   );
 }
 
-export function Action({ control, block, path, view }: ControlProps<ActionControl>) {
-  const { label, style, locked, help } = control;
+export function Action({ control, path, store }: ControlProps<ActionControl>) {
   return (
-    <div part="field" class="field">
-      <Notes about={{ help, locked, paths: [path] }} path={path} view={view} />
-      <Button label={label} action={control.do} style={style} block={block} disabled={!!locked} view={view} />
+    <div part="field">
+      {tell(store, path, control).notes}
+      <Button action={control} block={path.split('.')[0] ?? ''} store={store} />
     </div>
   );
 }

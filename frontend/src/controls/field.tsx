@@ -1,97 +1,92 @@
-/** What all controls share: help, the reason why something is locked, what is pending, errors. */
-import type { ComponentChildren } from 'preact';
+/** What all controls share: a label, and all there is to say about a field. */
+import type { ComponentChildren, VNode } from 'preact';
 import type { Control, Media } from '../api/types.ts';
-import { safeImage } from '../rich-text.tsx';
 import { isMasked, type Path } from '../state/answers.ts';
-import type { ControlProps, View } from '../view.ts';
+import type { Store } from '../state/store.ts';
+import { safeWebUrl } from '../url.ts';
 
-interface About {
-  help?: string | undefined;
-  locked?: string | null | undefined;
-  /** In words. */
-  pending?: string | undefined;
-  /** The paths whose errors are told here. */
-  paths: readonly Path[];
+export interface ControlProps<C = Control> {
+  control: C;
+  /** `block.control`. */
+  path: Path;
+  store: Store;
+  /** The heading of the block: a label that repeats it is for screen readers only. */
+  heading?: string | undefined;
 }
 
-const notesId = (path: Path) => `${path}.notes`;
-
-/** Everything there is to say about a field, in one element that `aria-describedby` can name. */
-export function Notes({ about, path, view }: { about: About; path: Path; view: View }) {
-  const { store } = view;
-  const { help, locked, pending } = about;
-  const errors = errorsOf(about, view);
-  if (!help && !locked && !pending && !errors.length) return null;
-  return (
-    <div id={notesId(path)} class="notes">
-      {help && <p class="help">{help}</p>}
-      {locked && (
-        <p class="locked">
-          <span role="img" aria-label={store.label('locked')} />
-          {locked}
-        </p>
-      )}
-      {pending && <p class="pending">{pending}</p>}
-      {errors.map((error) => (
-        <p key={error} part="error" class="error">
-          {error}
-        </p>
-      ))}
-    </div>
-  );
-}
-
-function errorsOf({ paths }: About, { store }: View): readonly string[] {
-  return [...new Set(paths.flatMap((path) => store.state.errors.get(path) ?? []))];
-}
-
-/** The attributes of an input that tell assistive technology the same. */
-export function described(about: About, path: Path, view: View) {
-  const errors = errorsOf(about, view).length > 0;
+/** Help, the reason why it is locked, what waits for a confirmation, errors: one element that the input can name. */
+export function tell(
+  store: Store,
+  path: Path,
+  { help, locked }: { help?: string; locked?: string | null },
+  pending = store.isPending(path) ? store.labels.pending : '',
+  paths = [path],
+) {
+  const id = `${path}.notes`;
+  const errors = [...new Set(paths.flatMap((one) => store.errors.get(one) ?? []))];
+  const any = help || locked || pending || errors.length;
   return {
-    'aria-describedby': about.help || about.locked || about.pending || errors ? notesId(path) : undefined,
-    'aria-invalid': errors || undefined,
+    notes: any ? (
+      <div id={id} class="notes">
+        {help && <p class="help">{help}</p>}
+        {locked && (
+          <p class="locked">
+            <span role="img" aria-label={store.labels.locked} />
+            {locked}
+          </p>
+        )}
+        {pending && <p class="pending">{pending}</p>}
+        {errors.map((error) => (
+          <p key={error} part="error">
+            {error}
+          </p>
+        ))}
+      </div>
+    ) : null,
+    aria: { 'aria-describedby': any ? id : undefined, 'aria-invalid': errors.length ? true : undefined },
   };
 }
 
-/** A control of one value: what its input and its notes need. */
-export function fieldOf({ control, path, view }: ControlProps) {
-  const { store } = view;
-  const about: About = {
-    help: control.help,
-    locked: control.locked,
-    pending: store.isPending(path) ? store.label('pending') : '',
-    paths: [path],
-  };
-  const masked = isMasked(control, store.state.preferences);
+/** The attributes that the input of a control with one answer has. */
+export function inputOf({ control, path, store }: ControlProps) {
   return {
-    value: store.value(path),
-    masked: masked && view.enabled,
-    disabled: !view.enabled || !!control.locked || masked,
-    describe: described(about, path, view),
-    notes: <Notes about={about} path={path} view={view} />,
+    disabled: !store.open || !!control.locked || isMasked(control, store.preferences),
+    ...tell(store, path, control).aria,
   };
 }
 
-export function Label({ control, view }: { control: Control; view: View }) {
-  const word = control.required && view.store.label('required');
+export function Label({ control, store }: ControlProps) {
   return (
     <>
       {control.label}
-      {word && <span class="required"> ({word})</span>}
+      {control.required && store.labels.required && <span class="help"> ({store.labels.required})</span>}
     </>
   );
 }
 
-/** A group of inputs under one legend. */
-export function Group({ props, children }: { props: ControlProps; children: ComponentChildren }) {
-  const { control, path, view } = props;
-  const { describe, notes } = fieldOf(props);
+/** Label, notes, and below them one input. */
+export function Field(props: ControlProps & { children: VNode }) {
+  const { control, path, store, children } = props;
   return (
-    <fieldset part="field" class="field" id={path} aria-describedby={describe['aria-describedby']}>
+    <div part="field">
+      <label class="label" for={path}>
+        <Label {...props} />
+      </label>
+      {tell(store, path, control).notes}
+      {children}
+    </div>
+  );
+}
+
+/** A group of inputs under one legend. */
+export function Group(props: ControlProps & { children: ComponentChildren }) {
+  const { control, path, store, heading, children } = props;
+  const { notes, aria } = tell(store, path, control);
+  return (
+    <fieldset part="field" id={path} aria-describedby={aria['aria-describedby']}>
       {control.label && (
-        <legend class="label">
-          <Label control={control} view={view} />
+        <legend class={control.label === heading ? 'unseen' : 'label'}>
+          <Label {...props} />
         </legend>
       )}
       {notes}
@@ -100,8 +95,24 @@ export function Group({ props, children }: { props: ControlProps; children: Comp
   );
 }
 
-export function Picture({ media, view, name }: { media: Media | null | undefined; view: View; name: string }) {
-  const src = media && safeImage(media.src, view.pageUrl);
+/** What the server shows of a personal answer, to be read only. */
+export function Masked(props: ControlProps) {
+  const { path, store } = props;
+  return (
+    <Field {...props}>
+      <input
+        id={path}
+        type="text"
+        readOnly
+        value={String(store.value(path) ?? '')}
+        {...tell(store, path, props.control).aria}
+      />
+    </Field>
+  );
+}
+
+export function Picture({ media, store, name }: { media: Media | null | undefined; store: Store; name: string }) {
+  const src = media && safeWebUrl(media.src, store.page);
   if (!src) return null;
   const { alt, width, height } = media;
   return (

@@ -1,76 +1,39 @@
-import type { Option, OptionsControl } from '../api/types.ts';
-import type { ControlProps } from '../view.ts';
-import { fieldOf, Group } from './field.tsx';
+import type { Answer, OptionsControl } from '../api/types.ts';
+import { type ControlProps, Group, inputOf } from './field.tsx';
 
-/** One of several, as radio buttons. */
-export function OneOf(props: ControlProps<OptionsControl>) {
-  const { value } = fieldOf(props);
+/** One of several, as radio buttons, or any of several, as checkboxes. */
+export function Options(props: ControlProps<OptionsControl>) {
+  const { control, path, store } = props;
+  const many = control.type === 'many_of';
+  const chosen = [store.value(path) ?? []].flat();
+  const choose = (key: string, on: boolean): Answer =>
+    many ? control.options.map((option) => option.key).filter((one) => (one === key ? on : chosen.includes(one))) : key;
   return (
-    <Options
-      {...props}
-      type="radio"
-      chosen={(key) => value === key}
-      choose={(key) => props.view.store.set(props.path, key)}
-    />
-  );
-}
-
-/** Any of several, as checkboxes. */
-export function ManyOf(props: ControlProps<OptionsControl>) {
-  const { control, path, view } = props;
-  const { value } = fieldOf(props);
-  const chosen = (key: string) => Array.isArray(value) && value.includes(key);
-  return (
-    <Options
-      {...props}
-      type="checkbox"
-      chosen={chosen}
-      choose={(key, on) =>
-        view.store.set(
-          path,
-          control.options.map((option) => option.key).filter((one) => (one === key ? on : chosen(one))),
-        )
-      }
-    />
-  );
-}
-
-interface OptionsProps extends ControlProps<OptionsControl> {
-  type: 'radio' | 'checkbox';
-  chosen: (key: string) => boolean;
-  choose: (key: string, on: boolean) => void;
-}
-
-function Options(props: OptionsProps) {
-  const { control, path, type, chosen, choose } = props;
-  const { disabled, describe } = fieldOf(props);
-  const input = (option: Option) => (
-    <input
-      type={type}
-      name={path}
-      checked={chosen(option.key)}
-      disabled={disabled}
-      aria-invalid={describe['aria-invalid']}
-      aria-describedby={option.help ? `${path}.${option.key}.help` : undefined}
-      onChange={(event) => choose(option.key, event.currentTarget.checked)}
-    />
-  );
-  return (
-    <Group props={props}>
+    <Group {...props}>
       <div class="options">
-        {control.options.map((option) => (
-          <div key={option.key}>
-            <label part="option" class="choice">
-              {input(option)}
-              <span>{option.label}</span>
-            </label>
-            {option.help && (
-              <p id={`${path}.${option.key}.help`} class="notes help">
-                {option.help}
-              </p>
-            )}
-          </div>
-        ))}
+        {control.options.map(({ key, label, help }) => {
+          const id = `${path}.${key}.help`;
+          return (
+            <div key={key}>
+              <label part="option" class="choice">
+                <input
+                  type={many ? 'checkbox' : 'radio'}
+                  name={path}
+                  checked={chosen.includes(key)}
+                  {...inputOf(props)}
+                  aria-describedby={help ? id : undefined}
+                  onChange={(event) => store.set(path, choose(key, event.currentTarget.checked))}
+                />
+                <span>{label}</span>
+              </label>
+              {help && (
+                <p id={id} class="notes help">
+                  {help}
+                </p>
+              )}
+            </div>
+          );
+        })}
       </div>
     </Group>
   );

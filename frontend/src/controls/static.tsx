@@ -1,39 +1,84 @@
 /** Controls that only show something. */
-import type { ImageControl, LinksControl, RichTextControl } from '../api/types.ts';
-import { RichText, safeUrl } from '../rich-text.tsx';
-import type { ControlProps } from '../view.ts';
-import { Picture } from './field.tsx';
+import type { ImageControl, LinksControl, RecordsControl, RichTextControl } from '../api/types.ts';
+import { draw } from '../rich-text.tsx';
+import { safeUrl } from '../url.ts';
+import { Button } from './action.tsx';
+import { type ControlProps, Picture } from './field.tsx';
 
-export function Text({ control, view }: ControlProps<RichTextControl>) {
-  return (
-    <div class="text">
-      <RichText tree={control.content} base={view.pageUrl} />
-    </div>
-  );
+export function RichText({ control, store }: ControlProps<RichTextControl>) {
+  return <div class="text">{draw(control.content, store.page)}</div>;
 }
 
-export function Links({ control, view }: ControlProps<LinksControl>) {
+export function Links({ control, store }: ControlProps<LinksControl>) {
   return (
-    <nav aria-label={control.label || undefined}>
-      {control.label && <p class="label">{control.label}</p>}
-      <ul class="links" part="social">
+    <div part="field social">
+      <Words {...control} />
+      <ul class="links">
         {control.items.map(({ label, href }) => (
           <li key={href}>
-            <a href={safeUrl(href, view.pageUrl) as string} rel="noopener">
+            <a href={safeUrl(href, store.page) as string} rel="noopener">
               {label}
             </a>
           </li>
         ))}
       </ul>
-    </nav>
+    </div>
   );
 }
 
-export function Image({ control, view }: ControlProps<ImageControl>) {
+export function Image({ control, store }: ControlProps<ImageControl>) {
   return (
-    <figure>
-      <Picture media={control.media} view={view} name="image" />
-      {control.help && <figcaption class="help">{control.help}</figcaption>}
-    </figure>
+    <div part="field">
+      <Words {...control} />
+      <Picture media={control.media} store={store} name="image" />
+    </div>
+  );
+}
+
+/** What was recorded of this contact: it comes with the preferences, never in the document. */
+export function Records({ control, path, store }: ControlProps<RecordsControl>) {
+  const [block = ''] = path.split('.');
+  const format = new Intl.DateTimeFormat(store.document?.locale, { dateStyle: 'long', timeStyle: 'short' });
+  return (
+    <div part="field">
+      <Words {...control} />
+      <ol class="records">
+        {store.preferences?.records?.[block]?.map(({ title, when, lines, actions }) => (
+          <li key={when + title}>
+            <p class="label">{title}</p>
+            {when && (
+              <time class="help" dateTime={when}>
+                {format.format(new Date(when))}
+              </time>
+            )}
+            {lines?.map((line) => (
+              <p key={line}>{line}</p>
+            ))}
+            {actions?.map((action) => (
+              <Button key={action.label} action={action} block={block} store={store} />
+            ))}
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}
+
+/** A newer server's control: what it is about, and where it can be answered. */
+export function Unknown({ control, store }: ControlProps) {
+  return (
+    <div part="field">
+      <Words {...control} />
+      <a href={store.page}>{store.labels.own_page}</a>
+    </div>
+  );
+}
+
+function Words({ label, help }: { label: string; help?: string }) {
+  return (
+    <>
+      {label && <p class="label">{label}</p>}
+      {help && <p class="help">{help}</p>}
+    </>
   );
 }

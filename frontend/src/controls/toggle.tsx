@@ -1,26 +1,23 @@
 import type { ToggleControl } from '../api/types.ts';
-import type { ControlProps } from '../view.ts';
-import { fieldOf, Label } from './field.tsx';
+import { type ControlProps, inputOf, Label, tell } from './field.tsx';
 
 export function Toggle(props: ControlProps<ToggleControl>) {
-  const { control, path, view } = props;
-  const { value, disabled, describe, notes } = fieldOf(props);
+  const { control, path, store } = props;
   return (
-    <div part="field" class="field">
+    <div part="field">
       <label part="option" class="choice">
         <input
           id={path}
           type="checkbox"
-          checked={value === true}
-          disabled={disabled}
-          {...describe}
-          onChange={(event) => view.store.set(path, event.currentTarget.checked)}
+          checked={store.value(path) === true}
+          {...inputOf(props)}
+          onChange={(event) => store.set(path, event.currentTarget.checked)}
         />
         <span>
-          <Label control={control} view={view} />
+          <Label {...props} />
         </span>
       </label>
-      {notes}
+      {tell(store, path, control).notes}
     </div>
   );
 }

@@ -13,21 +13,26 @@ import type {
 
 /** `block.control[.row[.column]]`: the form in which `pending`, `hidden`, `applied` and errors name things, too. */
 export type Path = string;
-export type Draft = ReadonlyMap<Path, Answer>;
+
+/** A block, a control or a row, as far as showing it goes. */
+export interface Part {
+  path: Path;
+  when?: Condition | null | undefined;
+}
 
 /** One thing that can be answered. */
 export interface Leaf {
-  path: Path;
   /** In words, for the error summary. */
   label: string;
-  required: boolean;
-  /** The paths and conditions that must all let it show. */
-  shown: readonly { path: Path; when?: Condition | null | undefined }[];
-  /** The keys it accepts; null means anything. */
-  keys: readonly string[] | null;
+  required: boolean | undefined;
+  /** All of them must show. */
+  parts: readonly Part[];
+  /** What can be chosen; undefined means anything. */
+  options: readonly Option[] | undefined;
 }
 
-const keysOf = (options: readonly Option[]) => options.map((option) => option.key);
+/** The types of control that have one answer. */
+const SINGLE = /^(toggle|(one|many)_of|select|scale|text|date)$/;
 
 /** The rows of a matrix: the document's, and those that only this contact sees. */
 export function rowsOf(block: string, control: MatrixControl, preferences: Preferences | null): readonly Row[] {
@@ -35,88 +40,89 @@ export function rowsOf(block: string, control: MatrixControl, preferences: Prefe
 }
 
 /** The columns that a row offers. */
-export function columnsOf(control: MatrixControl, row: Row): readonly Option[] {
-  return control.columns.filter((column) => !row.columns || row.columns.includes(column.key));
+export function columnsOf({ columns }: MatrixControl, row: Row): readonly Option[] {
+  return columns.filter(({ key }) => !row.columns || row.columns.includes(key));
+}
+
+/** Whether a row of the matrix has one answer, not one for each column. */
+export function isFlat(control: MatrixControl): boolean {
+  return control.single || control.cell === 'one_of';
 }
 
 /** Personal data is masked for whoever came by a plain link: mails are forwarded. */
 export function isMasked(control: Control, preferences: Preferences | null): boolean {
-  return !!control.personal && preferences?.assurance !== 'fresh';
+  return !!control.personal && !!preferences && preferences.assurance !== 'fresh';
 }
 
-/** Everything that the person may answer now, hidden or not. */
-export function leaves(document: CenterDocument, preferences: Preferences | null): Map<Path, Leaf> {
-  const all = new Map<Path, Leaf>();
+/** Everything that the person may answer now, on screen or not. */
+export function leavesOf(document: CenterDocument, preferences: Preferences | null): Map<Path, Leaf> {
+  const leaves = new Map<Path, Leaf>();
   for (const block of document.blocks) {
     for (const control of block.controls) {
       if (control.locked || isMasked(control, preferences)) continue;
-      const { type, label, when } = control;
+      const { required, label, when } = control;
       const path = `${block.id}.${control.name}`;
-      const required = !!control.required;
-      const shown = [{ path: block.id }, { path, when }];
-      const add = (at: Path, name: string, keys: readonly string[] | null, parts = shown) =>
-        all.set(at, { path: at, label: name, required, shown: parts, keys });
-      if (type === 'one_of' || type === 'many_of' || type === 'select') add(path, label, keysOf(control.options));
-      else if (type === 'toggle' || type === 'text' || type === 'date' || type === 'scale') add(path, label, null);
-      else if (type === 'matrix') {
-        for (const row of rowsOf(block.id, control, preferences)) {
-          if (row.locked) continue;
-          const at = `${path}.${row.key}`;
-          const parts = [...shown, { path: at, when: row.when }];
-          const columns = columnsOf(control, row);
-          if (control.cell === 'one_of') add(at, row.label, keysOf(columns), parts);
-          else if (control.single) add(at, row.label, null, parts);
-          else for (const one of columns) add(`${at}.${one.key}`, `${row.label}, ${one.label}`, null, parts);
+      const above = [{ path: block.id }, { path, when }];
+      if (SINGLE.test(control.type)) {
+        const { options } = control as { options?: readonly Option[] };
+        leaves.set(path, { label, required, parts: above, options });
+      }
+      if (control.type !== 'matrix') continue;
+      for (const row of rowsOf(block.id, control, preferences)) {
+        if (row.locked) continue;
+        const at = `${path}.${row.key}`;
+        const parts = [...above, { path: at, when: row.when }];
+        const columns = columnsOf(control, row);
+        if (isFlat(control)) {
+          const options = control.cell === 'one_of' ? columns : undefined;
+          leaves.set(at, { label: row.label, required, parts, options });
+        } else {
+          for (const one of columns)
+            leaves.set(`${at}.${one.key}`, {
+              label: `${row.label}, ${one.label}`,
+              required,
+              parts,
+              options: undefined,
+            });
         }
       }
     }
   }
-  return all;
+  return leaves;
 }
 
 /** The answer at a path. Own properties only, so that a key like `constructor` finds nothing. */
 export function read(answers: Answers, path: Path): Answer | undefined {
-  let at: Answers | Answer | undefined = answers;
-  for (const key of path.split('.')) {
-    if (typeof at !== 'object' || at === null || Array.isArray(at) || !Object.hasOwn(at, key)) return undefined;
-    at = (at as Answers)[key];
-  }
+  let at: unknown = answers;
+  for (const key of path.split('.')) at = at && Object.hasOwn(at, key) ? (at as Answers)[key] : undefined;
   return at as Answer | undefined;
 }
 
 /** Whether nothing was chosen. An unticked box counts: what was never asked is drawn unticked. */
 export function isEmpty(value: Answer | undefined): boolean {
-  return value === undefined || value === null || value === false || value === '' || (isList(value) && !value.length);
+  return value === false || value === '' || (value ?? null) === null || (Array.isArray(value) && !value.length);
 }
 
 export function same(a: Answer | undefined, b: Answer | undefined): boolean {
-  if (isList(a) && isList(b)) return a.length === b.length && a.every((key) => b.includes(key));
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((key) => b.includes(key));
   return a === b || (isEmpty(a) && isEmpty(b));
 }
 
 /** Held against the answer on screen; absent counts as null. Of a list, one member is enough. */
 export function holds(when: Condition, value: Answer | undefined): boolean {
-  const values = isList(value) ? value : [value ?? null];
-  const among = (list: readonly unknown[]) => values.some((one) => list.includes(one));
+  const among = (wanted: readonly unknown[]) => [value ?? null].flat().some((one) => wanted.includes(one));
   return 'in' in when ? among(when.in) : !among(when.not_in);
 }
 
 /** `{block: {control: ...}}` of a difference. Without prototypes: a key may be `__proto__`. */
 export function nest(entries: Iterable<readonly [Path, Answer]>): Answers {
-  const root: Record<string, unknown> = Object.create(null);
+  const root = Object.create(null);
   for (const [path, value] of entries) {
     const keys = path.split('.');
     const last = keys.pop() as string;
     let at = root;
-    for (const key of keys) {
-      at[key] ??= Object.create(null);
-      at = at[key] as Record<string, unknown>;
-    }
+    for (const key of keys) at = at[key] ??= Object.create(null);
     at[last] = value;
   }
-  return root as Answers;
-}
-
-function isList(value: Answer | undefined): value is readonly string[] {
-  return Array.isArray(value);
+  return root;
 }

@@ -2,7 +2,8 @@
 import { type Client, Offline } from '../api/client.ts';
 import type { OpenedSession } from '../api/types.ts';
 
-const PARAMETER = 'pc';
+/** `#pc={code}`, beside what else the page keeps in its fragment. */
+const CODE = /([#&])pc=([^&]*)(&|$)/;
 
 let lastCode: string | null = null;
 /** Exchanges under way by center and code, so that two elements on a page do not use the one code twice. */
@@ -10,15 +11,14 @@ const exchanges = new Map<string, Promise<OpenedSession>>();
 const spent = new Set<string>();
 const memory = new Map<string, string>();
 
-/** Takes `#pc={code}` out of the address and leaves what else the fragment says. The page remembers the code. */
-export function takeCode(location: Location, history: History): string | null {
-  const fragment = location.hash.slice(1);
-  const parts = fragment.split('&');
-  const rest = parts.filter((part) => !part.startsWith(`${PARAMETER}=`));
-  if (rest.length < parts.length) {
-    lastCode = new URLSearchParams(fragment).get(PARAMETER) || null;
-    const hash = rest.length ? `#${rest.join('&')}` : '';
-    history.replaceState(history.state, '', location.pathname + location.search + hash);
+export const hasCode = ({ hash }: Location) => CODE.test(hash);
+
+/** Takes the code out of the address; the page remembers it for other elements. */
+export function takeCode({ hash, pathname, search }: Location, history: History): string | null {
+  const [found, before, code, after = ''] = CODE.exec(hash) ?? [];
+  if (found) {
+    lastCode = code || null;
+    history.replaceState(history.state, '', pathname + search + hash.replace(found, after && (before as string)));
   }
   return lastCode;
 }

@@ -1,62 +1,58 @@
 import { type Client, Offline, Problem } from '../api/client.ts';
-import type { Answer, Answers, CenterDocument, Do, LabelKey, PathText, Preferences, SaveResult } from '../api/types.ts';
-import { type Draft, holds, isEmpty, type Leaf, leaves, nest, type Path, read, same } from './answers.ts';
+import type { Answer, Answers, CenterDocument, Do, Labels, PathText, Preferences, SaveResult } from '../api/types.ts';
+import { safeWebUrl } from '../url.ts';
+import { holds, isEmpty, type Leaf, leavesOf, nest, type Part, type Path, read, same } from './answers.ts';
 import { exchange, type SessionKeeper } from './session.ts';
 
 /** `closed`: nobody opened a link. `open`: answers may change. */
 export type Phase = 'loading' | 'closed' | 'open' | 'expired' | 'failed';
 
+/** What the last request came to. */
 export interface Outcome {
   /** In one short sentence, for the status line. */
-  text: string;
+  text: string | undefined;
   /** Whether something was recorded. */
-  saved: boolean;
-  applied: readonly PathText[];
-  merged: readonly PathText[];
+  saved?: boolean;
+  applied?: readonly PathText[];
+  merged?: readonly PathText[];
 }
 
-export interface State {
-  readonly document: CenterDocument | null;
-  readonly preferences: Preferences | null;
-  readonly phase: Phase;
-  readonly draft: Draft;
-  readonly busy: boolean;
-  readonly offline: boolean;
-  /** Messages by path; those under '' belong to the whole form. */
-  readonly errors: ReadonlyMap<Path, readonly string[]>;
-  readonly outcome: Outcome | null;
-}
+/** `refused`: what the person just did failed. `exported`: here is her data. The others become events. */
+export type Signal = 'loaded' | 'saved' | 'failed' | 'refused' | 'exported';
+/** Told of every change, then without a signal: draw again. */
+export type Listener = (signal?: Signal, detail?: object) => void;
 
-export type Signal = 'loaded' | 'saved' | 'failed' | 'exported';
-export type Listener = (signal?: Signal, detail?: Record<string, unknown>) => void;
+type Errors = ReadonlyMap<Path, readonly string[]>;
+type Work = () => Promise<boolean>;
 
-const NOTHING: ReadonlyMap<Path, readonly string[]> = new Map();
+const ROUTES = { undo: 'undo', step_up: 'step-up', export: 'export', erase: 'erasure', request_link: '' };
 
-/** Everything the element knows. Each change makes a new state and tells the listener; no DOM here. */
+/** Everything the element knows, and all that changes it. No DOM here. Read its fields, change them by its methods. */
 export class Store {
-  state: State = {
-    document: null,
-    preferences: null,
-    phase: 'loading',
-    draft: new Map(),
-    busy: false,
-    offline: false,
-    errors: NOTHING,
-    outcome: null,
-  };
-  #leaves: Map<Path, Leaf> = new Map();
-  #pending: ReadonlySet<Path> = new Set();
-  #hidden: ReadonlySet<Path> = new Set();
-  /** Keys of the bodies that got no answer: a repeat must carry the same one (draft-ietf-httpapi-idempotency-key). */
-  readonly #keys = new Map<string, string>();
-  /** One request at a time; the next starts from the version that this one brings. */
-  #turn: Promise<unknown> = Promise.resolve();
-  #failed: (() => Promise<boolean>) | null = null;
-  #receipt: string | null = null;
+  document: CenterDocument | null = null;
+  preferences: Preferences | null = null;
+  phase: Phase = 'loading';
+  busy = false;
+  offline = false;
+  /** Messages by path; those under '' belong to the whole form. */
+  errors: Errors = new Map();
+  outcome: Outcome | null = null;
+  /** What the person changed and has not saved. */
+  draft: ReadonlyMap<Path, Answer> = new Map();
+  /** What may be answered now. */
+  leaves: ReadonlyMap<Path, Leaf> = new Map();
+  /** What `undo` takes back: the last save of this page. */
+  receipt: string | null = null;
+
   readonly #client: Client;
   readonly #keeper: SessionKeeper;
   readonly #listener: Listener;
   readonly #abort = new AbortController();
+  /** Keys of bodies that got no answer: a repeat must carry the same one, and an edited body another. */
+  readonly #keys = new Map<string, string>();
+  #turn: Promise<unknown> = Promise.resolve();
+  #again: Work | null = null;
+  #code: string | null = null;
 
   constructor(client: Client, keeper: SessionKeeper, listener: Listener) {
     this.#client = client;
@@ -66,152 +62,125 @@ export class Store {
 
   // --- what is on screen -------------------------------------------------------------------------------------------
 
-  label(key: LabelKey): string {
-    return this.state.document?.labels[key] ?? '';
+  get labels(): Labels {
+    return this.document?.labels ?? {};
+  }
+
+  /** Whether answers may change. */
+  get open(): boolean {
+    return this.phase === 'open';
+  }
+
+  /** The center's own page; also the base of the document's links. */
+  get page(): string {
+    return safeWebUrl(this.document?.page_url, this.#client.base) ?? this.#client.base;
   }
 
   isPending(path: Path): boolean {
-    return this.#pending.has(path);
+    return !!this.preferences?.pending?.includes(path);
   }
 
   /** What the server holds, as drawn: what waits for a confirmation is not chosen yet. */
   base(path: Path): Answer | undefined {
-    const { preferences } = this.state;
-    return preferences && !this.#pending.has(path) ? read(preferences.answers, path) : undefined;
+    return this.preferences && !this.isPending(path) ? read(this.preferences.answers, path) : undefined;
   }
 
   value(path: Path): Answer | undefined {
-    const { draft } = this.state;
-    return draft.has(path) ? draft.get(path) : this.base(path);
+    return this.draft.has(path) ? this.draft.get(path) : this.base(path);
   }
 
   /** False when the server hides it, or its condition does not hold. */
-  isShown({ path, when }: Leaf['shown'][number]): boolean {
-    return !this.#hidden.has(path) && (!when || holds(when, this.value(`${when.block}.${when.control}`)));
-  }
-
-  /** The name of what can be answered at a path, in words. */
-  nameOf(path: Path): string {
-    const { document } = this.state;
-    const leaf = this.#leaves.get(path);
-    if (leaf) return leaf.label;
-    for (const block of document?.blocks ?? [])
-      for (const control of block.controls) if (path === `${block.id}.${control.name}`) return control.label;
-    return '';
-  }
-
-  get dirty(): boolean {
-    return this.state.draft.size > 0;
-  }
-
-  /** Whether there is anything to answer. */
-  get canSave(): boolean {
-    return this.#leaves.size > 0;
-  }
-
-  /** What `undo` takes back: the last save of this page. */
-  get receipt(): string | null {
-    return this.#receipt;
+  isShown({ path, when }: Part): boolean {
+    if (this.preferences?.hidden?.includes(path)) return false;
+    return !when || holds(when, this.value(`${when.block}.${when.control}`));
   }
 
   // --- what the person does ----------------------------------------------------------------------------------------
 
   set(path: Path, value: Answer): void {
-    const draft = new Map(this.state.draft);
-    if (same(value, this.base(path))) draft.delete(path);
-    else draft.set(path, value);
-    const errors = new Map(this.state.errors);
-    errors.delete(path);
-    this.#change({ draft, errors, outcome: null });
+    this.#edit([...this.draft, [path, value]]);
+    this.errors = new Map([...this.errors].filter(([key]) => key !== path));
+    this.outcome = null;
+    this.#listener();
   }
 
   discard(): void {
-    this.#failed = null;
-    this.#change({ draft: new Map(), errors: NOTHING, outcome: null });
+    this.#again = null;
+    this.#edit([]);
+    this.#begin();
+    this.#listener();
   }
 
   /** What a save would send: the difference, without what is not on screen. */
   difference(): Map<Path, Answer> {
-    const difference = new Map<Path, Answer>();
-    for (const [path, value] of this.state.draft) {
-      const leaf = this.#leaves.get(path);
-      if (leaf?.shown.every((part) => this.isShown(part))) difference.set(path, value);
-    }
-    return difference;
+    return new Map(
+      [...this.draft].filter(([path]) => this.leaves.get(path)?.parts.every((part) => this.isShown(part))),
+    );
   }
 
-  /** Resolves to whether it is done. */
+  /** Sends the difference. Resolves to whether it is done. */
   save(): Promise<boolean> {
-    return this.#next(async () => {
-      const sent = this.difference();
-      if (!sent.size) {
-        this.#change({ errors: NOTHING, outcome: this.#say('nothing_changed') });
-        return true;
-      }
-      // Only what was touched can be missing: an unanswered question must never stand in the way of leaving.
-      const missing = [...sent].filter(([path, value]) => isEmpty(value) && this.#leaves.get(path)?.required);
-      if (missing.length) {
-        this.#change({ errors: new Map(missing.map(([path]) => [path, [this.label('required')]])), outcome: null });
-        return false;
-      }
-      return this.#patch(nest(sent), sent, () => this.save());
-    });
+    return this.#ask(this.#save);
   }
 
   /** Runs an action. Answers go at once and alone; what the person was editing stays. */
-  act(action: Do, block: string, receipt = this.#receipt): Promise<boolean> {
-    return this.#next(() => {
-      if (typeof action === 'object')
-        return this.#patch({ [block]: action.answers }, new Map(), () => this.act(action, block));
-      return this.#run(async (session) => {
-        const name = { undo: 'undo', step_up: 'step-up', export: 'export', erase: 'erasure', request_link: '' }[action];
-        const answer = await this.#client.act<Partial<SaveResult> & { text?: string }>(
-          session,
-          name,
-          action === 'undo' ? { receipt } : {},
-        );
+  act(action: Do, block: string, receipt = this.receipt): Promise<boolean> {
+    if (typeof action === 'object') return this.#ask(() => this.#patch({ [block]: action.answers }, new Map()));
+    return this.#ask(() =>
+      this.#send(async (session) => {
+        const answer = await this.#client.act(session, ROUTES[action], action === 'undo' ? { receipt } : {});
+        this.outcome = { text: answer.text };
+        if (answer.preferences) await this.#take(answer as SaveResult, new Map());
         if (action === 'export') this.#listener('exported', answer);
-        await this.#take(answer, new Map());
-        if (answer.text) this.#change({ outcome: { text: answer.text, saved: false, applied: [], merged: [] } });
         if (action === 'erase') {
           this.#keeper.set(null);
-          this.#change({ phase: 'closed', preferences: null, draft: new Map() });
+          this.#edit([]);
+          this.preferences = null;
+          this.phase = 'closed';
         }
-      }, null);
-    });
+      }),
+    );
   }
 
   /** The network is back, or the person asks again. */
-  async retry(): Promise<boolean> {
-    const again = this.#failed;
-    this.#failed = null;
-    if (again) return again();
-    if (this.state.phase === 'failed') await this.load();
-    return true;
+  async retry(): Promise<void> {
+    const again = this.#again;
+    this.#again = null;
+    if (again) await this.#next(again);
+    else if (this.phase === 'failed') await this.load();
   }
 
   // --- loading -----------------------------------------------------------------------------------------------------
 
   /** Fetches the document and, with a code or a session, the preferences: both at once. */
-  async load(code: string | null = null): Promise<void> {
-    this.#code = code ?? this.#code;
-    this.#change({ phase: 'loading', offline: false, errors: NOTHING, outcome: null });
-    const opening = this.#open();
-    opening.catch(() => {});
+  async load(code = this.#code): Promise<void> {
+    this.#code = code;
+    this.phase = 'loading';
+    this.#begin();
+    this.#listener();
+    const { signal } = this.#abort;
     try {
-      if (!this.state.document) this.#change({ document: await this.#client.document(this.#abort.signal) });
+      const opening = this.#open();
+      opening.catch(() => {}); // told below, after the document
+      this.document ??= await this.#client.document(signal);
+      this.#listener();
       const preferences = await opening;
-      if (this.#abort.signal.aborted) return;
-      if (typeof preferences === 'string') this.#change({ phase: preferences });
-      else await this.#receive(preferences, { phase: 'open' });
-      this.#listener('loaded', { revision: this.state.document?.revision, phase: this.state.phase });
+      if (signal.aborted) return;
+      if (typeof preferences === 'string') this.phase = preferences;
+      else {
+        await this.#receive(preferences, this.draft);
+        this.phase = 'open';
+      }
+      this.#listener();
+      this.#listener('loaded', { revision: this.document.revision, phase: this.phase });
     } catch (error) {
-      if (this.#abort.signal.aborted) return;
-      this.#change({ phase: 'failed', offline: error instanceof Offline });
+      if (signal.aborted) return;
+      this.phase = 'failed';
+      this.offline = error instanceof Offline;
+      this.#listener();
       this.#listener('failed', { during: 'load', status: statusOf(error) });
     }
   }
-  #code: string | null = null;
 
   /** Ends what is under way, except saves: those must arrive. */
   stop(): void {
@@ -219,62 +188,92 @@ export class Store {
   }
 
   async #open(): Promise<Preferences | 'closed' | 'expired'> {
-    const opening = this.#code && exchange(this.#client, this.#code);
-    if (opening) {
-      try {
-        const opened = await opening;
+    try {
+      const opened = this.#code && (await exchange(this.#client, this.#code));
+      if (opened) {
         this.#keeper.set(opened.session);
         return opened.preferences;
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        // Refused: used up by a reload or another tab, or too old. A session kept from before still serves.
       }
+    } catch (error) {
+      // Refused: used up by a reload or another tab, or too old. A session kept from before still serves.
+      if (!(error instanceof Problem)) throw error;
     }
     const session = this.#keeper.get();
     if (!session) return this.#code ? 'expired' : 'closed';
     try {
       return await this.#client.preferences(session, this.#abort.signal);
     } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 401) throw error;
+      if (statusOf(error) !== 401) throw error;
       this.#keeper.set(null);
       return 'expired';
     }
   }
 
   /** Takes the newest state in; when it is of a newer document, that too. */
-  async #receive(preferences: Preferences, also: Partial<State>): Promise<void> {
-    let { document } = this.state;
-    if (document && document.revision !== preferences.revision) {
+  async #receive(preferences: Preferences, draft: Iterable<readonly [Path, Answer]>): Promise<void> {
+    if (this.document && this.document.revision !== preferences.revision) {
       // A cache may still give the old one; then it stays, and the server merges.
-      document = await this.#client.document().catch(() => document);
+      this.document = await this.#client.document(this.#abort.signal).catch(() => this.document);
     }
-    this.#pending = new Set(preferences.pending);
-    this.#hidden = new Set(preferences.hidden);
-    this.#leaves = document ? leaves(document, preferences) : new Map();
-    this.state = { ...this.state, document, preferences };
-    const draft = new Map(also.draft ?? this.state.draft);
-    for (const [path, value] of draft) {
-      const leaf = this.#leaves.get(path);
-      const gone = !leaf || (leaf.keys && [value].flat().some((key) => key && !leaf.keys?.includes(key as string)));
-      if (gone || same(value, this.base(path))) draft.delete(path);
-    }
-    this.#change({ ...also, draft });
+    this.preferences = preferences;
+    if (this.document) this.leaves = leavesOf(this.document, preferences);
+    this.#edit(draft);
+  }
+
+  /** Keeps of a draft what differs from what the server holds, and what the document on screen offers. */
+  #edit(draft: Iterable<readonly [Path, Answer]>): void {
+    const offered = ([path, value]: readonly [Path, Answer]) => {
+      const leaf = this.leaves.get(path);
+      const keys = leaf?.options?.map((option) => option.key);
+      return leaf && (!keys || isEmpty(value) || [value].flat().every((key) => keys.includes(key as string)));
+    };
+    // Through a map first: the last value of a path counts.
+    this.draft = new Map([...new Map(draft)].filter((entry) => offered(entry) && !same(entry[1], this.base(entry[0]))));
   }
 
   // --- sending -----------------------------------------------------------------------------------------------------
 
-  #next(work: () => Promise<boolean>): Promise<boolean> {
-    const turn = this.#turn.then(work, work);
+  #begin(): void {
+    this.offline = false;
+    this.errors = new Map();
+    this.outcome = null;
+  }
+
+  /** One request at a time; the next starts from the version that this one brings. */
+  #next(work: Work): Promise<boolean> {
+    const turn = this.#turn.then(work);
     this.#turn = turn;
     return turn;
   }
 
-  #patch(answers: Answers, sent: Draft, again: () => Promise<boolean>): Promise<boolean> {
-    const { document, preferences } = this.state;
+  async #ask(work: Work): Promise<boolean> {
+    const done = await this.#next(work);
+    if (!done) this.#listener('refused');
+    return done;
+  }
+
+  readonly #save = async (): Promise<boolean> => {
+    const difference = this.difference();
+    this.#begin();
+    // Only what was touched can be missing: an unanswered question must never stand in the way of leaving.
+    const missing = [...difference.keys()].filter((path) => {
+      return this.leaves.get(path)?.required && isEmpty(difference.get(path));
+    });
+    if (difference.size && !missing.length) return this.#patch(nest(difference), difference);
+    this.errors = new Map(missing.map((path) => [path, [this.labels.required ?? '']]));
+    if (!missing.length) this.outcome = { text: this.labels.nothing_changed };
+    this.#listener();
+    return !missing.length;
+  };
+
+  #patch(answers: Answers, sent: ReadonlyMap<Path, Answer>): Promise<boolean> {
+    const { document, preferences } = this;
     const body = JSON.stringify({ base_version: preferences?.version, revision: document?.revision, answers });
     const key = this.#keys.get(body) ?? randomKey();
     this.#keys.set(body, key);
-    return this.#run(async (session) => {
+    // Answers of an action are sent again as they are; a save is made anew from what the draft is by then.
+    const again = sent.size ? this.#save : () => this.#patch(answers, sent);
+    return this.#send(async (session) => {
       try {
         await this.#take(await this.#client.save(session, body, key), sent);
         this.#keys.delete(body);
@@ -285,67 +284,57 @@ export class Store {
     }, again);
   }
 
-  async #take(answer: Partial<SaveResult>, sent: Draft): Promise<void> {
-    const { preferences, receipt } = answer;
-    if (!preferences) return;
-    if (receipt) this.#receipt = receipt;
+  async #take({ version, receipt, preferences, applied, merged, kept }: SaveResult, sent: ReadonlyMap<Path, Answer>) {
+    this.receipt = receipt ?? this.receipt;
     // What was edited while the save was on its way stays.
-    const draft = new Map([...this.state.draft].filter(([path, value]) => !sent.has(path) || sent.get(path) !== value));
-    const applied = answer.applied ?? [];
-    await this.#receive(preferences, {
-      draft,
-      outcome: {
-        ...this.#say(receipt || applied.length ? 'saved' : 'nothing_changed'),
-        applied,
-        merged: [...(answer.merged ?? []), ...(answer.kept ?? [])],
-      },
-    });
-    this.#listener('saved', { version: answer.version, receipt });
+    await this.#receive(
+      preferences,
+      [...this.draft].filter(([path, value]) => sent.get(path) !== value),
+    );
+    const { saved, nothing_changed } = this.labels;
+    this.outcome = {
+      text: receipt ? saved : nothing_changed,
+      saved: !!receipt,
+      applied: applied ?? [],
+      merged: [...(merged ?? []), ...(kept ?? [])],
+    };
+    this.#listener('saved', { version, receipt });
   }
 
   /** Does what needs the session, and turns each way it can fail into state. */
-  async #run(work: (session: string) => Promise<void>, again: (() => Promise<boolean>) | null): Promise<boolean> {
-    this.#failed = null;
-    this.#change({ busy: true, offline: false, errors: NOTHING, outcome: null });
+  async #send(work: (session: string) => Promise<void>, again: Work | null = null): Promise<boolean> {
+    this.#begin();
+    this.#again = null;
+    this.busy = true;
+    this.#listener();
+    let failure: unknown;
     try {
       await work(this.#keeper.get() ?? '');
-      this.#change({ busy: false });
-      return true;
     } catch (error) {
-      const status = statusOf(error);
-      const then: Partial<State> = { busy: false };
-      if (error instanceof Offline) {
-        this.#failed = again;
-        this.#change({ ...then, offline: true, outcome: this.#say('offline') });
-      } else if (status === 401) {
-        this.#keeper.set(null);
-        this.#change({ ...then, phase: 'expired' });
-      } else {
-        this.#change({ ...then, errors: this.#explain(error) });
-      }
-      this.#listener('failed', { during: 'save', status });
-      return false;
+      failure = error;
+      this.#fail(error, again);
     }
+    this.busy = false;
+    this.#listener();
+    if (failure) this.#listener('failed', { during: 'save', status: statusOf(failure) });
+    return !failure;
   }
 
-  #explain(error: unknown): ReadonlyMap<Path, readonly string[]> {
-    if (error instanceof Problem) {
-      if (error.errors.size) return error.errors;
-      const { status, body } = error;
-      if (status === 429) return new Map([['', [this.label('too_many')]]]);
-      const words = body.detail ?? body.title;
-      if (status < 500 && words) return new Map([['', [words]]]);
+  #fail(error: unknown, again: Work | null): void {
+    const { labels } = this;
+    const status = statusOf(error);
+    if (error instanceof Offline) {
+      this.#again = again;
+      this.offline = true;
+      this.outcome = { text: labels.offline };
+    } else if (status === 401) {
+      this.#keeper.set(null);
+      this.phase = 'expired';
+    } else {
+      const { errors, body } = error instanceof Problem ? error : { errors: new Map(), body: {} };
+      const words = status === 429 ? labels.too_many : status > 499 ? '' : (body.detail ?? body.title);
+      this.errors = errors.size ? errors : new Map([['', [words || (labels.server_error ?? '')]]]);
     }
-    return new Map([['', [this.label('server_error')]]]);
-  }
-
-  #say(key: LabelKey): Outcome {
-    return { text: this.label(key), saved: key === 'saved', applied: [], merged: [] };
-  }
-
-  #change(change: Partial<State>): void {
-    this.state = { ...this.state, ...change };
-    if (!this.#abort.signal.aborted) this.#listener();
   }
 }
 
@@ -355,7 +344,5 @@ function statusOf(error: unknown): number {
 
 /** `crypto.randomUUID` is missing on plain http. */
 function randomKey(): string {
-  return (
-    crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join('-')
-  );
+  return crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
 }
