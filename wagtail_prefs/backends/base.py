@@ -63,7 +63,7 @@ class Backend:
 
     def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
         self.alias = alias
-        self.options = validated(alias, self.known_options, options or {})
+        self.options = validated(alias, self.known_options, {} if options is None else options)
 
     def check(self) -> list[Problem]:
         """Ask the platform whether credentials, mapped ids and attributes are right. May talk to it."""

@@ -55,7 +55,9 @@ def _absent_workers() -> list[CheckMessage]:
 
 
 def _stuck_opt_outs() -> list[CheckMessage]:
-    stuck = Delivery.objects.filter(restricts=True, failing_since__lt=timezone.now() - STUCK)
+    stuck = Delivery.objects.filter(
+        restricts=True, due_at__isnull=False, failing_since__lt=timezone.now() - STUCK
+    )
     aliases = sorted(set(stuck.order_by().values_list("backend", flat=True)))
     if not aliases:
         return []

@@ -1,0 +1,143 @@
+"""The reference backend: rows that a developer can query."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
+
+from wagtail_prefs.backends.database import DatabaseBackend
+from wagtail_prefs.backends.database.models import Subscriber, Subscription
+from wagtail_prefs.ids import uuid7
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Identifiers, Outcome, Pause, Support, Target
+
+from .states import ANNA, LEFT, batch, target
+
+pytestmark = pytest.mark.django_db
+
+
+def write(*targets: Target) -> None:
+    backend = DatabaseBackend("database")
+    results = backend.execute([operation for item in targets for operation in backend.plan(item, [])])
+    assert [result.outcome for result in results] == [Outcome.DONE] * len(targets)
+
+
+def subscribed(topic: str, channel: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT email FROM wagtail_prefs_subscription WHERE topic = %s AND channel = %s AND subscribed ORDER BY email",
+            [topic, channel],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def test_who_gets_what_is_one_plain_query() -> None:
+    other = target(uuid7(), "ben@mail.example.org", choices={("news", "email"): SUBSCRIBED})
+    write(target(), other)
+    assert subscribed("news", "email") == ["anna@mail.example.org", "ben@mail.example.org"]
+    assert subscribed("news", "sms") == []
+    anna = Subscriber.objects.get(contact=ANNA)
+    assert (anna.version, anna.email, anna.external_id, anna.language) == (
+        3,
+        "anna@mail.example.org",
+        "c-1",
+        "de",
+    )
+
+
+def test_a_row_holds_the_rarer_cap_and_the_later_end() -> None:
+    early, late = datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 3, 1, tzinfo=UTC)
+    write(
+        target(
+            frequencies={("", ""): "weekly", ("news", ""): "daily", ("", "sms"): "quarterly"},
+            pauses={("news", ""): Pause(early), ("", "sms"): Pause(late)},
+        )
+    )
+    rows = {row.channel: (row.frequency, row.paused_until) for row in Subscription.objects.all()}
+    assert rows == {"email": ("weekly", early), "sms": ("quarterly", late)}
+
+
+def test_an_opt_out_leaves_no_subscription() -> None:
+    write(target(opted_out=True))
+    assert subscribed("news", "email") == []
+    assert Subscriber.objects.get().opted_out
+
+
+def test_writing_twice_changes_nothing() -> None:
+    write(target())
+    before = list(Subscription.objects.order_by("pk").values())
+    write(target())
+    assert list(Subscription.objects.order_by("pk").values()) == before
+
+
+def test_an_older_version_is_ignored() -> None:
+    write(target(version=5, choices={("news", "email"): UNSUBSCRIBED}))
+    write(target(version=4, choices={("news", "email"): SUBSCRIBED}))
+    assert subscribed("news", "email") == []
+    assert Subscriber.objects.get().version == 5
+
+
+def test_a_newer_version_replaces_all_of_the_older() -> None:
+    write(target(version=3, attributes={"size": "m"}))
+    write(target(version=4, choices={("news", "email"): UNSUBSCRIBED}, frequencies={}, pauses={}))
+    assert [
+        (row.topic, row.channel, row.subscribed, row.frequency) for row in Subscription.objects.all()
+    ] == [("news", "email", False, "")]
+    assert Subscriber.objects.get().attributes == {}
+
+
+def test_what_was_written_can_be_read_back() -> None:
+    backend = DatabaseBackend("database")
+    assert backend.read(target()) is None
+    write(target())
+    remote = backend.read(target())
+    assert remote is not None
+    assert remote.version == 3
+    assert remote.opted_out is False
+    assert remote.choices == target().state.choices
+    assert remote.frequencies == target().state.frequencies
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        Identifiers(remote={"database": str(ANNA)}),
+        Identifiers(external_id="c-1"),
+        Identifiers(email="anna@mail.example.org"),
+    ],
+)
+def test_an_erased_person_leaves_no_row(known: Identifiers) -> None:
+    write(target(), target(uuid7(), "ben@mail.example.org"))
+    Subscriber.objects.exclude(contact=ANNA).update(external_id="")
+    assert DatabaseBackend("database").erase(known).outcome is Outcome.DONE
+    assert [row.email for row in Subscriber.objects.all()] == ["ben@mail.example.org"]
+    assert {row.email for row in Subscription.objects.all()} == {"ben@mail.example.org"}
+
+
+def test_erasing_nobody_erases_nobody() -> None:
+    write(target())
+    DatabaseBackend("database").erase(Identifiers())
+    DatabaseBackend("database").erase(Identifiers(remote={"database": str(uuid.uuid4())}))
+    assert Subscriber.objects.count() == 1
+
+
+def test_cost_does_not_grow_with_the_batch(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    for size in (1, 40):
+        with CaptureQueriesContext(connection) as queries:
+            write(*(target(uuid7(), f"c{number}@mail.example.org") for number in range(size)))
+        # insert, lock, update, look for rows to drop, upsert; savepoint and release around them
+        assert len(queries) == 7, [query["sql"][:80] for query in queries]
+
+
+def test_a_no_goes_first() -> None:
+    backend = DatabaseBackend("database")
+    assert backend.plan(target(), [batch(3, LEFT)])[0].restricts
+    assert not backend.plan(target(), [])[0].restricts
+
+
+def test_a_site_can_say_that_the_readers_obey() -> None:
+    assert DatabaseBackend("database", {"ENFORCES": ["frequency"]}).capabilities.frequency is Support.ENFORCES
