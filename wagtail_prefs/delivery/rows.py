@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import F, Q
 
 from ..values import Json
 from .models import Delivery
@@ -128,14 +128,9 @@ def rewind(sent: dict[int, int], now: datetime) -> None:
     Whoever holds the row now loses it, too: it must not settle as if nothing had happened.
     """
     for row_id, version in sent.items():
-        Delivery.objects.filter(pk=row_id).update(
-            delivered=Case(
-                When(delivered__gte=version, then=Value(max(version - 1, 0))), default=F("delivered")
-            ),
-            due_at=now,
-            lease=None,
-            leased_until=None,
-        )
+        row = Delivery.objects.filter(pk=row_id)
+        row.filter(delivered__gte=version).update(delivered=max(version - 1, 0))
+        row.update(due_at=now, lease=None, leased_until=None)
 
 
 def waiting(aliases: Iterable[str]) -> int:
