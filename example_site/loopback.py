@@ -137,8 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     def _respond(self) -> Response:
-        address = self.server.server_address
-        if self.headers.get("Host") not in {f"{name}:{address[1]}" for name in (HOST, "localhost")}:
+        _, port = self.request.getsockname()
+        if self.headers.get("Host") not in {f"{name}:{port}" for name in (HOST, "localhost")}:
             # A name that somebody made point to loopback must not read what is here.
             return problem(421, "This server answers on loopback only.")
         length = self.headers.get("Content-Length", "0")

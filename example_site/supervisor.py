@@ -43,7 +43,7 @@ class Child:
                 stderr=output,
                 # A group of its own: Ctrl-C reaches us alone, and we stop the children in order.
                 process_group=0,
-                preexec_fn=die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509 - this process has one thread
             )
 
     @property

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from email.message import Message
 
 TOLERANCE_SECONDS = 300
 
@@ -15,7 +15,7 @@ class BadSignature(Exception):
     """The request was not signed with our secret, or not just now."""
 
 
-def verify(secret: str, headers: Mapping[str, str | None], body: bytes, *, now: float) -> str:
+def verify(secret: str, headers: Message, body: bytes, *, now: float) -> str:
     """Return the id of the delivery, which stays the same over every retry. Raises BadSignature."""
     delivery = headers.get("webhook-id") or ""
     stamp = headers.get("webhook-timestamp") or ""

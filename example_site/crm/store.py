@@ -26,7 +26,9 @@ class Contact:
     email: str
     language: str = ""
     opted_out: bool = False
-    choices: dict[str, dict[str, str]] = field(default_factory=dict)  # topic -> channel -> subscribed, unsubscribed
+    choices: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # topic -> channel -> subscribed, unsubscribed
     frequencies: dict[str, str] = field(default_factory=dict)  # scope -> code
     updated_at: str = ""
 
@@ -90,11 +92,17 @@ class Store:
     def forget(self, contact_id: str, email: str) -> None:
         """Drop a person, and what the log says of her."""
         with self._lock:
-            gone = [one for one in self._contacts.values() if one.id == contact_id or (email and one.email == email)]
+            gone = [
+                one
+                for one in self._contacts.values()
+                if one.id == contact_id or (email and one.email == email)
+            ]
             for contact in gone:
                 del self._contacts[contact.id]
             addresses = {contact.email for contact in gone} | {email}
-            self._log = deque((line for line in self._log if line.contact not in addresses), maxlen=self._log.maxlen)
+            self._log = deque(
+                (line for line in self._log if line.contact not in addresses), maxlen=self._log.maxlen
+            )
             self._write()
 
     def _write(self) -> None:

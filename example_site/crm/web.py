@@ -36,6 +36,8 @@ class Crm:
             case "GET", "contacts.json":
                 body = json.dumps([asdict(contact) for contact in self._store.contacts()])
                 return Response(body.encode(), content_type="application/json")
+            case "GET", "health":
+                return problem(503, "Out of order, on purpose.") if self.broken else Response(status=204)
             case "GET", name if name in FILES:
                 return static(HERE / "static" / name, FILES[name])
             case "POST", "hooks/preferences":
@@ -75,7 +77,9 @@ class Crm:
         reach = Counter(
             channel
             for contact in contacts
-            for channel in {c for channels in contact.choices.values() for c, v in channels.items() if v == "subscribed"}
+            for channel in {
+                c for channels in contact.choices.values() for c, v in channels.items() if v == "subscribed"
+            }
         )
         return self._templates.render(
             "contacts.html",

@@ -25,11 +25,15 @@ def make_topics(audience: Audience, locales: list[Locale]) -> list[Topic]:
     """Groups and topics with their texts; what is there already is left as it is."""
     groups = {}
     for order, group in enumerate(content.GROUPS):
-        row, made = TopicGroup.objects.get_or_create(audience=audience, key=group.key, defaults={"sort_order": order})
+        row, made = TopicGroup.objects.get_or_create(
+            audience=audience, key=group.key, defaults={"sort_order": order}
+        )
         groups[group.key] = row
         if made:
             for locale in locales:
-                TopicGroupText.objects.create(group=row, locale=locale, label=group.label.get(locale.language_code))
+                TopicGroupText.objects.create(
+                    group=row, locale=locale, label=group.label.get(locale.language_code)
+                )
     topics = []
     for order, topic in enumerate(content.TOPICS):
         row, made = Topic.objects.get_or_create(
@@ -61,7 +65,11 @@ def body(topics: list[Topic], locale: str) -> list[dict[str, Any]]:
     chosen = [{"type": "item", "id": block_id(f"topics.{topic.key}"), "value": topic.pk} for topic in topics]
     return [
         block(
-            "topics", content.TOPICS_HEADING, content.TOPICS_TEXT, topics=chosen, channels=list(content.CHANNELS)
+            "topics",
+            content.TOPICS_HEADING,
+            content.TOPICS_TEXT,
+            topics=chosen,
+            channels=list(content.CHANNELS),
         ),
         block(
             "frequency",

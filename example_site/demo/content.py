@@ -75,7 +75,9 @@ TOPICS = (
         "shop",
         ("email", "sms", "post"),
         Words("Offers and used bikes", "Angebote und Gebrauchträder"),
-        Words("What is cheaper, and what came in second-hand.", "Was günstiger ist und was gebraucht hereinkam."),
+        Words(
+            "What is cheaper, and what came in second-hand.", "Was günstiger ist und was gebraucht hereinkam."
+        ),
         Words("twice a month at most", "höchstens zweimal im Monat"),
     ),
     TopicContent(
@@ -83,7 +85,10 @@ TOPICS = (
         "shop",
         ("email",),
         Words("Repair evenings", "Reparaturabende"),
-        Words("Mend your own bike, with our tools and our help.", "Das eigene Rad reparieren, mit unserem Werkzeug und unserer Hilfe."),
+        Words(
+            "Mend your own bike, with our tools and our help.",
+            "Das eigene Rad reparieren, mit unserem Werkzeug und unserer Hilfe.",
+        ),
         Words("once a month", "einmal im Monat"),
     ),
     TopicContent(
@@ -91,7 +96,9 @@ TOPICS = (
         "shop",
         ("email", "sms", "post"),
         Words("Service reminders", "Erinnerung an die Durchsicht"),
-        Words("A note when your bike is due for a check.", "Eine Nachricht, wenn Ihr Rad zur Durchsicht sollte."),
+        Words(
+            "A note when your bike is due for a check.", "Eine Nachricht, wenn Ihr Rad zur Durchsicht sollte."
+        ),
         Words("twice a year", "zweimal im Jahr"),
     ),
 )
@@ -100,7 +107,9 @@ CHANNELS = ("email", "sms", "post")
 FREQUENCIES = ("as_it_happens", "weekly", "monthly", "quarterly")
 
 HOME_TITLE = Words("Copperlane Cycle Co-op", "Copperlane Fahrrad-Genossenschaft")
-HOME_TAGLINE = Words("More people on bikes. That is all we are after.", "Mehr Menschen aufs Rad. Mehr wollen wir nicht.")
+HOME_TAGLINE = Words(
+    "More people on bikes. That is all we are after.", "Mehr Menschen aufs Rad. Mehr wollen wir nicht."
+)
 HOME_INTRO = Words(
     "<p>Copperlane is a bicycle shop that belongs to the people who ride. We sell, repair and lend bikes, and on Sundays "
     "we ride them together.</p>",

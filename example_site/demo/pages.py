@@ -15,6 +15,7 @@ from example_site.home.models import HomePage
 from example_site.place import Place
 from wagtail_prefs.centers.embedding import EmbedSettings
 from wagtail_prefs.centers.page import PreferenceCenterPage
+from wagtail_prefs.centers.services import publish
 from wagtail_prefs.topics.models import Audience
 
 from . import content
@@ -38,7 +39,9 @@ def prepare(place: Place) -> Scene:
     english, german = (Locale.objects.get_or_create(language_code=code)[0] for code in ("en", "de"))
     homes = _homes(english, german)
     site = _site(homes["en"], place)
-    audience, _ = Audience.objects.get_or_create(site=site, defaults={"key": "copperlane", "name": content.BRAND})
+    audience, _ = Audience.objects.get_or_create(
+        site=site, defaults={"key": "copperlane", "name": content.BRAND}
+    )
     _embedding(site, place)
     topics = make_topics(audience, [english, german])
     centers = {"en": _center(homes["en"], body(topics, "en"), place)}
@@ -134,9 +137,9 @@ def _center(home: HomePage, blocks: list[dict[str, object]], place: Place) -> Pr
 def _translated(
     original: PreferenceCenterPage, locale: Locale, blocks: list[dict[str, object]], place: Place
 ) -> PreferenceCenterPage:
-    page: PreferenceCenterPage | None = original.get_translation_or_none(locale)
-    if page is None:
-        page = original.copy_for_translation(locale)
+    found = original.get_translation_or_none(locale)
+    page: PreferenceCenterPage = found or original.copy_for_translation(locale)
+    if found is None:
         page.title = content.CENTER_TITLE.de
         page.slug = content.CENTER_SLUG.de
         page.body = json.dumps(blocks)
@@ -159,7 +162,9 @@ def _addressed(page: PreferenceCenterPage, locale: str, place: Place) -> Prefere
     else:
         page.host_pages = wanted
         page.save(update_fields=["host_pages"])
-    return PreferenceCenterPage.objects.get(pk=page.pk)
+        publish(page)
+    page.refresh_from_db()
+    return page
 
 
 def _with_host_page(page: PreferenceCenterPage, locale: str, place: Place) -> str:

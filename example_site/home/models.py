@@ -35,4 +35,5 @@ class HomePage(Page):
     @property
     def menu(self) -> models.QuerySet[Page]:
         """What the header leads to."""
-        return self.get_children().live().in_menu()
+        pages: models.QuerySet[Page] = self.get_children().live().in_menu()
+        return pages

@@ -19,7 +19,7 @@ class Sink:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802, ARG002
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         await asyncio.to_thread(self._store.add, envelope.original_content or b"")
         return "250 Kept for reading"
 

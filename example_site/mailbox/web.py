@@ -43,7 +43,9 @@ class Mailbox:
         return problem(404, "There is no such page.")
 
     def _list(self, to: str) -> Response:
-        return self._templates.render("list.html", mails=self._store.newest_first(to), to=to, place=self._place)
+        return self._templates.render(
+            "list.html", mails=self._store.newest_first(to), to=to, place=self._place
+        )
 
     def _json(self, to: str) -> Response:
         body = [
@@ -77,7 +79,11 @@ class Mailbox:
 
     def _detail(self, mail: Mail, answer: str) -> Response:
         page = self._templates.render(
-            "mail.html", mail=mail, place=self._place, text=pieces(mail.text), answer=answer if answer.isdecimal() else ""
+            "mail.html",
+            mail=mail,
+            place=self._place,
+            text=pieces(mail.text),
+            answer=answer if answer.isdecimal() else "",
         )
         return Response(page.body, headers={"Content-Security-Policy": f"{CSP}; frame-src 'self'"})
 

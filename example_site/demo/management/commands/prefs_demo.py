@@ -21,7 +21,9 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="print the demo's facts as JSON, and nothing else")
+        parser.add_argument(
+            "--json", action="store_true", help="print the demo's facts as JSON, and nothing else"
+        )
         parser.add_argument(
             "--mail",
             action=argparse.BooleanOptionalAction,
