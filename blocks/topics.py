@@ -33,6 +33,7 @@ class TopicsBlock(PreferenceBlock):
     topics = ListBlock(
         SnippetChooserBlock("wagtail_prefs.Topic", label=_("Topic")),
         label=_("Topics"),
+        min_num=1,
         help_text=_("In the order in which people see them. Topics of one group are shown together."),
     )
     channels = MultipleChoiceBlock(

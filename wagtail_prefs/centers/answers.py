@@ -11,9 +11,10 @@ from rest_framework import serializers
 
 from ..blocks.fields import ObjectField
 from ..blocks.registry import block_class
-from ..changes import Change, OptOut, SetChoice
+from ..changes import Change
+from ..contacts.rules import contradictions
 from ..errors import InvalidAnswers
-from ..values import SUBSCRIBED, Answers, ContactState, Json, Spec
+from ..values import Answers, ContactState, Json, Spec
 from .values import Snapshot
 
 #: Where an answer that is wrong as a whole is reported.
@@ -74,23 +75,14 @@ def _validated(spec: Spec, given: Any) -> Mapping[str, Any]:
 
 def _contradictions(found: list[tuple[Spec, Change]]) -> Errors:
     """Nobody can mean two things at once, and guessing which one would be choosing for her."""
-    by_path: dict[str, set[Change]] = {}
-    for _spec, change in found:
-        by_path.setdefault(change.path, set()).add(change)
-    out = any(isinstance(change, OptOut) for _spec, change in found)
+    torn = {change for pair in contradictions(change for _spec, change in found) for change in pair}
     errors: Errors = {}
     for spec, change in found:
-        joins = isinstance(change, SetChoice) and change.value == SUBSCRIBED
-        if len(by_path[change.path]) > 1 or (out and (joins or isinstance(change, OptOut)) and _joins(found)):
+        if change in torn:
             where = spec.paths.get(change.path, (WHOLE, ""))[0]
-            errors.setdefault(spec.block_id, {})[where] = [
-                _("These answers contradict each other. Send one of them.")
-            ]
+            message = _("This contradicts another of these answers. Send one of the two.")
+            errors.setdefault(spec.block_id, {})[where] = [message]
     return errors
-
-
-def _joins(found: list[tuple[Spec, Change]]) -> bool:
-    return any(isinstance(change, SetChoice) and change.value == SUBSCRIBED for _spec, change in found)
 
 
 def _flat(detail: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -13,7 +12,8 @@ from wagtail.admin.panels import FieldPanel, MultiFieldPanel
 
 from ..errors import NotPublished
 from .fields import CenterStreamField
-from .origins import lines, origin_of, validate_host_pages
+from .forms import PreferenceCenterForm
+from .origins import lines, validate_host_pages
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -50,6 +50,8 @@ class PreferenceCenterMixin(models.Model):
         MultiFieldPanel([FieldPanel("host_pages")], heading=_("Embedding"), classname="collapsed"),
     ]
 
+    base_form_class = PreferenceCenterForm
+
     if TYPE_CHECKING:  # what Wagtail's page brings
         title: str
         live: bool
@@ -64,10 +66,6 @@ class PreferenceCenterMixin(models.Model):
     @property
     def host_page_list(self) -> list[str]:
         return lines(self.host_pages)
-
-    def clean(self) -> None:
-        super().clean()
-        self._check_host_pages()
 
     def get_template(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str:
         return "wagtail_prefs/center_page.html"
@@ -98,22 +96,3 @@ class PreferenceCenterMixin(models.Model):
             "dir": snapshot.direction,
         }
         return TemplateResponse(request, self.get_template(request), context)
-
-    def _check_host_pages(self) -> None:
-        from .embedding import site_origins  # noqa: PLC0415
-
-        site = self.get_site() if self.host_pages and getattr(self, "path", "") else None
-        if site is None:
-            return
-        allowed = set(site_origins(site.pk))
-        for url in self.host_page_list:
-            try:
-                origin = origin_of(url)
-            except ValueError:
-                continue  # the field's own validator says so
-            if origin not in allowed:
-                message = _(
-                    "%(origin)s may not embed centers of this site. Ask an administrator to add it under "
-                    "Settings › Embedding of preference centers."
-                )
-                raise ValidationError({"host_pages": ValidationError(message, params={"origin": origin})})

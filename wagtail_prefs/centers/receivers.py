@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
@@ -36,20 +36,30 @@ def connect() -> None:
             signal.connect(receiver, sender=model, dispatch_uid=f"wagtail_prefs.{model.__name__}.{name}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Republish:
-    """Equal ones in one transaction run once: saving a topic with its texts sends many signals."""
+@dataclass(slots=True)
+class _Run:
+    """Shared by all that wait for one commit: the first does the work for all."""
 
-    field: str
+    done: bool = False
+
+
+@dataclass(slots=True)
+class _Republish:
+    """Compiles again what matches, once for a transaction: saving a topic with its texts sends many signals."""
+
+    lookup: str
     value: Any
+    run: _Run = field(default_factory=_Run, compare=False)
 
     def __call__(self) -> None:
-        republish(**{self.field: self.value})
+        if not self.run.done:
+            self.run.done = True
+            republish(**{self.lookup: self.value})
 
     def after_commit(self) -> None:
-        waiting = transaction.get_connection().run_on_commit
-        if not any(entry[1] == self for entry in waiting):
-            transaction.on_commit(self)
+        waiting = (entry[1] for entry in transaction.get_connection().run_on_commit)
+        self.run = next((other.run for other in waiting if other == self and not other.run.done), self.run)
+        transaction.on_commit(self)
 
 
 def _published(instance: Any, **kwargs: Any) -> None:

@@ -1,0 +1,81 @@
+"""Blocks are compiled from values alone: no database, no page."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from wagtail_prefs.blocks.registry import block_classes
+from wagtail_prefs.html import html_to_tree
+from wagtail_prefs.values import CompileContext, ContactState, Spec, TopicInfo
+
+TOPICS = {
+    1: TopicInfo(
+        key="news",
+        label="News",
+        text="What is new.",
+        cadence="monthly",
+        group="Us",
+        channels=("email", "sms"),
+    ),
+    2: TopicInfo(key="events", label="Events", group="You", channels=("email", "post")),
+    3: TopicInfo(key="offers", label="Offers", group="Us", channels=("sms", "email")),
+    4: TopicInfo(key="orders", label="Orders", text="Receipts.", channels=("email",), transactional=True),
+    5: TopicInfo(key="old", label="Old", channels=("email",), archived=True),
+    6: TopicInfo(key="secret", label="Secret", channels=("email",), private=True),
+}
+
+VALUES: dict[str, dict[str, Any]] = {
+    "topics": {
+        "heading": "Topics",
+        "text": "<p>Choose <b>freely</b>.</p>",
+        "topics": [SimpleNamespace(pk=pk) for pk in (1, 2, 3, 4, 5, 6)],
+        "channels": ["sms", "email"],
+    },
+    "frequency": {
+        "heading": "How often",
+        "frequencies": ["monthly", "weekly"],
+        "overall": True,
+        "channels": ["email"],
+    },
+    "privacy_notice": {
+        "heading": "Your data",
+        "notice": "privacy",
+        "content": "<p>We keep it.</p>",
+        "policy_url": "https://brand.example/privacy",
+        "ask": True,
+    },
+    "transactional": {"heading": "Always", "text": "<p>These come.</p>"},
+    "unsubscribe_all": {"heading": "Leave", "still_comes": "<p>Receipts.</p>", "button": ""},
+}
+
+
+def context(locale: str = "en") -> CompileContext:
+    return CompileContext(locale=locale, direction="ltr", topics=TOPICS, rich_text=html_to_tree)
+
+
+def compiled(name: str, ctx: CompileContext | None = None, **value: Any) -> Spec:
+    block = block_classes()[name]()
+    block.set_name(name)
+    merged = {**VALUES[name], **value}
+    for child, given in merged.items():
+        if isinstance(given, str) and child in {"text", "content", "still_comes"}:
+            merged[child] = SimpleNamespace(source=given) if given else None
+    ctx = ctx or context()
+    with translation.override(ctx.locale):
+        return block.compile(merged, ctx, "b1")
+
+
+def state(**fields: Any) -> ContactState:
+    return ContactState(id=uuid.UUID(int=1), audience="default", **fields)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
