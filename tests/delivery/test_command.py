@@ -1,0 +1,139 @@
+"""manage.py prefs_deliver."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from tests.delivery.crm import CRMS, Crm
+from tests.delivery.people import JOIN, OUT, person, row, save
+from wagtail_prefs.values import Outcome
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """(exit code, output)"""
+    out = StringIO()
+    try:
+        call_command("prefs_deliver", *arguments, stdout=out)
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("crm")
+def test_once() -> None:
+    person("anna", JOIN)
+    code, output = run("--once")
+    assert code == 0
+    assert output.splitlines() == ["crm: 1 delivered, 0 failed", "1 delivered, 0 failed, 0 waiting"]
+    assert run() == (0, "0 delivered, 0 failed, 0 waiting\n")
+
+
+@pytest.mark.django_db
+def test_what_is_left_to_do_is_told_to_cron(crm: Crm) -> None:
+    person("anna", JOIN)
+    crm.always["write"] = Outcome.RETRY
+    code, output = run("--once", "--json")
+    assert code == 1
+    assert [json.loads(line) for line in output.splitlines()] == [
+        {"event": "round", "backend": "crm", "done": 0, "failed": 1},
+        {"event": "ended", "done": 0, "failed": 1, "waiting": 1},
+    ]
+
+
+@pytest.mark.django_db
+def test_after_an_outage_everything_can_be_tried_now(crm: Crm, clock: time_machine.Traveller) -> None:
+    contact, other = person("anna", JOIN), person("ben", JOIN)
+    crm.always["write"] = Outcome.MISCONFIGURED
+    run("--once")
+    crm.always["write"] = Outcome.REFUSED
+    clock.shift(timedelta(minutes=6))
+    run("--once")
+    crm.always.clear()
+    assert run("--once")[1].startswith("0 delivered")
+    code, output = run("--once", "--now")
+    assert (code, output.splitlines()[0]) == (0, "2 deliveries made due")
+    assert (row(contact).delivered, row(other).delivered) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_one_backend_only(configure: Callable[..., None]) -> None:
+    configure(crm={}, other={})
+    contact = person("anna", JOIN)
+    run("--once", "--backend", "crm")
+    assert (row(contact, "crm").delivered, row(contact, "other").delivered) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--backend", "nobody"), ("--interval", "0"), ("--interval", "-1"), ("--interval", "nan")]
+)
+@pytest.mark.usefixtures("crm")
+def test_wrong_arguments(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(CommandError) as caught:
+        run(*arguments)
+    assert caught.value.returncode == 2
+
+
+def test_nobody_to_deliver_to(settings: Settings) -> None:
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "BACKENDS": {}}
+    with pytest.raises(CommandError, match="BACKENDS") as caught:
+        run()
+    assert caught.value.returncode == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backend_that_hangs_does_not_delay_another(configure: Callable[..., None]) -> None:
+    configure(hanging={}, crm={})
+    hanging, crm = CRMS.setdefault("hanging", Crm()), CRMS.setdefault("crm", Crm())
+    contact = person("anna", JOIN)
+    other_is_done = threading.Event()
+    crm.during = lambda _: other_is_done.set()
+    waited: list[bool] = []
+    hanging.during = lambda _: waited.append(other_is_done.wait(20)) and None
+    assert run("--once")[0] == 0
+    assert waited == [True]
+    assert (row(contact, "crm").delivered, row(contact, "hanging").delivered) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_loop_after_the_call_under_way(
+    configure: Callable[..., None], number: signal.Signals
+) -> None:
+    configure(crm={"BATCH": 1})
+    crm = CRMS.setdefault("crm", Crm())
+    people = [person(name, JOIN) for name in ("anna", "ben", "carla")]
+    crm.during = lambda _: os.kill(os.getpid(), number)
+    before = signal.getsignal(number)
+    code, output = run("--loop", "--json")
+    assert code == 0
+    assert json.loads(output.splitlines()[-1]) == {"event": "ended", "done": 1, "failed": 0, "waiting": 2}
+    assert len(crm.calls) == 1
+    assert {row(contact).lease for contact in people} == {None}
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_loop_finds_what_comes_later(crm: Crm) -> None:
+    contact = person("anna", JOIN)
+
+    def next_wish(operations: object) -> None:
+        if len(crm.calls) == 1:
+            save(contact, OUT)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    crm.during = next_wish
+    run("--loop", "--interval", "0.05")
+    assert crm.contacts[str(contact)]["opted_out"] is True
