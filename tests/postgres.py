@@ -41,8 +41,8 @@ class PostgresMissing(Exception):
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[str]:
-    """Yields the URL of a running, empty cluster's maintenance database."""
+def cluster(**settings: str) -> Iterator[str]:
+    """Yields the URL of a running, empty cluster's maintenance database; `settings` overrule OPTIONS."""
     binaries = _binaries()
     account = _account()
     with tempfile.TemporaryDirectory(prefix="prefs-postgres-") as folder:
@@ -68,7 +68,11 @@ def cluster() -> Iterator[str]:
             **account,
         )
         port = _free_port()
-        options = [argument for name, value in OPTIONS.items() for argument in ("-c", f"{name}={value}")]
+        options = [
+            argument
+            for name, value in {**OPTIONS, **settings}.items()
+            for argument in ("-c", f"{name}={value}")
+        ]
         log = home / "postgres.log"
         with log.open("wb") as output:
             server = subprocess.Popen(

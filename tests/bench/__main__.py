@@ -1,0 +1,123 @@
+"""`python -m tests.bench`: starts PostgreSQL and gunicorn, loads every endpoint in turn, prints figures and ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests import postgres
+
+from .endpoints import ENDPOINTS, Round, figure
+
+if TYPE_CHECKING:
+    from .goals import Figures
+    from .load import Clients
+    from .places import Places
+    from .server import Server
+
+#: A save is acknowledged when it is on the disk, so that is what is measured.
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="exit with 1 beyond a goal + 25 %%")
+    parser.add_argument("--contacts", type=int, default=10_000, help="how many there are (10000)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the medians are printed (3)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each endpoint in each round (4)")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round: shows that it runs, measures nothing"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument(
+        "--profile",
+        metavar="ENDPOINT",
+        choices=[one.name for one in ENDPOINTS],
+        help="say where the time goes instead",
+    )
+    options = parser.parse_args(given)
+    if options.quick:
+        options.contacts, options.rounds, options.seconds = 100, 1, 0.3
+    return options
+
+
+def main(given: Sequence[str]) -> int:
+    options = arguments(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers must not outlive a run that is ended
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.bench.site.settings"
+    with postgres.cluster(**DURABLE) as url:
+        os.environ["DATABASE_URL"] = url
+        import django
+
+        django.setup()
+        from .site import data
+
+        say(f"Making {options.contacts:,} contacts ...")
+        places = data.prepare(options.contacts)
+        if options.profile:
+            from . import profiling
+
+            profiling.show(places, options.profile)
+            return 0
+        figures = measure(places, options)
+    from . import goals, report
+
+    print(report.text(figures, options.contacts, options.rounds))
+    if options.json:
+        found = report.as_json(figures, options.contacts, options.rounds)
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    return int(options.check and not all(goal.tolerable(figures) for goal in goals.GOALS))
+
+
+def measure(places: Places, options: argparse.Namespace) -> Figures:
+    from . import load, server, statements
+
+    counts = {endpoint.name: len(statements.of(places, endpoint.name)) for endpoint in ENDPOINTS}
+    rounds: dict[str, list[Round]] = {endpoint.name: [] for endpoint in ENDPOINTS}
+    with server.gunicorn() as running, load.Clients(running.port, places) as clients:
+        for endpoint in ENDPOINTS:
+            clients.run(endpoint.name, min(options.seconds, 1.0))  # fills every cache of every worker
+        for number in range(options.rounds):
+            for endpoint in ENDPOINTS:
+                say(f"Round {number + 1} of {options.rounds}: {endpoint.label} ...")
+                rounds[endpoint.name].append(one_round(running, clients, endpoint.name, options.seconds))
+    return {name: figure(found, counts[name]) for name, found in rounds.items()}
+
+
+def one_round(running: Server, clients: Clients, endpoint: str, seconds: float) -> Round:
+    from . import cpu
+
+    backends = database_backends()
+    before = cpu.seconds(running.workers), cpu.seconds(backends)
+    run = clients.run(endpoint, seconds)
+    after = cpu.seconds(running.workers), cpu.seconds(backends)
+    requests = len(run.seconds)
+    web, database = ((new - old) * 1e6 / requests for new, old in zip(after, before, strict=True))
+    return Round(requests / run.elapsed, web, database, run.seconds, run.body_bytes)
+
+
+def database_backends() -> list[int]:
+    """The processes of PostgreSQL that serve the workers."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def say(text: str) -> None:
+    """Progress, beside what is printed."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

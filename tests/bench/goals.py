@@ -1,0 +1,71 @@
+"""The goals, as ratios within one run: they say the same on a slow machine as on a fast one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .endpoints import Figure
+
+#: How far beyond a goal a ratio may be before `--check` fails: what a busy machine does to it.
+TOLERANCE = 1.25
+
+Figures = Mapping[str, Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """`limit` is a floor where `at_least`, a ceiling elsewhere. Counts (`exact`) have no tolerance."""
+
+    text: str
+    measure: Callable[[Figures], float]
+    limit: float
+    at_least: bool = False
+    exact: bool = False
+
+    def reached(self, figures: Figures) -> bool:
+        return self._within(self.measure(figures), self.limit)
+
+    def tolerable(self, figures: Figures) -> bool:
+        slack = 1.0 if self.exact else TOLERANCE
+        return self._within(
+            self.measure(figures), self.limit / slack if self.at_least else self.limit * slack
+        )
+
+    def _within(self, value: float, limit: float) -> bool:
+        return value >= limit if self.at_least else value <= limit
+
+
+def _goals() -> tuple[Goal, ...]:
+    goals: list[Goal] = []
+    for name, label in (("center_hit", "center 200"), ("center_304", "center 304")):
+        goals += [
+            Goal(
+                f"{label}: API v2 ÷ it, web CPU",
+                lambda f, name=name: f["api_v2"].web / f[name].web,  # type: ignore[misc]
+                18,
+                at_least=True,
+            ),
+            Goal(
+                f"{label}: it ÷ Django hello, web CPU",
+                lambda f, name=name: f[name].web / f["hello"].web,  # type: ignore[misc]
+                1.3,
+            ),
+            Goal(f"{label}: SQL", lambda f, name=name: f[name].statements, 0, exact=True),  # type: ignore[misc]
+        ]
+    return (
+        *goals,
+        Goal("center 304: bytes of the body", lambda f: f["center_304"].body_bytes, 0, exact=True),
+        Goal("state: it ÷ Django hello, web CPU", lambda f: f["state"].web / f["hello"].web, 2.2),
+        Goal("state: SQL", lambda f: f["state"].statements, 2, exact=True),
+        Goal(
+            "save: FormPage POST ÷ it, all CPU",
+            lambda f: f["form_page"].cpu / f["save"].cpu,
+            3,
+            at_least=True,
+        ),
+        Goal("save: SQL", lambda f: f["save"].statements, 6, exact=True),
+    )
+
+
+GOALS = _goals()

@@ -1,0 +1,43 @@
+"""How many SQL statements a request takes, counted in this process."""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from .load import CLIENTS
+from .places import Places
+from .requests import Answer, Exchange, Traffic
+
+#: The border of a transaction is not counted: every peer that writes has one too.
+BORDERS = ("BEGIN", "COMMIT", "ROLLBACK")
+WARM = 3
+
+
+def in_process(exchange: Exchange) -> Answer:
+    """The same request, through Django's handler and middleware, without a server."""
+    headers = dict(exchange.headers)
+    response = Client(headers={"Host": "localhost", "Accept": "application/json"}).generic(
+        exchange.method,
+        exchange.path,
+        exchange.body,
+        headers.pop("Content-Type", "application/octet-stream"),
+        headers=headers,
+    )
+    return Answer(response.status_code, response.cookies.output().encode(), response.content)
+
+
+def traffic(places: Places) -> Traffic:
+    """Requests for people whom the load processes leave alone."""
+    return Traffic(places, CLIENTS, CLIENTS + 1, in_process)
+
+
+def of(places: Places, endpoint: str) -> list[str]:
+    """The statements of a request once everything that a process remembers is there."""
+    source = traffic(places).source(endpoint)
+    for _ in range(WARM):
+        exchange = next(source)
+        with CaptureQueriesContext(connection) as captured:
+            exchange.accept(in_process(exchange))
+    return [query["sql"] for query in captured if not query["sql"].startswith(BORDERS)]

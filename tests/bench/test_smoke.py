@@ -1,0 +1,75 @@
+"""The bench runs from end to end. Its figures are for people: no test looks at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.endpoints import ENDPOINTS, Figure
+from tests.bench.goals import GOALS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_bench_prints_every_endpoint_and_every_goal(tmp_path: Path) -> None:
+    found = tmp_path / "bench.json"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--quick", "--json", found],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    for line in [*(endpoint.label for endpoint in ENDPOINTS), *(goal.text for goal in GOALS)]:
+        assert line in run.stdout
+    figures = json.loads(found.read_text())["figures"]
+    assert figures["center_304"]["body_bytes"] == 0
+    # What a request costs PostgreSQL does not depend on the machine.
+    assert {name: figures[name]["statements"] for name in ("center_hit", "center_304", "state", "save")} == {
+        "center_hit": 0,
+        "center_304": 0,
+        "state": 1,
+        "save": 5,
+    }
+
+
+def figures(**changed: float) -> dict[str, Figure]:
+    """Figures that reach every goal by a wide margin; `changed` are web CPU times."""
+    web: dict[str, float] = {
+        "center_hit": 100,
+        "center_304": 100,
+        "state": 200,
+        "save": 500,
+        "hello": 100,
+        "drf_hello": 200,
+    }
+    web |= {"api_v2": 9000, "drf_state": 1500, "form_page": 9000, **changed}
+    return {name: Figure(1.0, 1.0, 1.0, cost, 0.0, 0, 0) for name, cost in web.items()}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "cost", "reached", "tolerable"),
+    [
+        ("center_hit", 130, True, True),
+        ("center_hit", 160, False, True),
+        ("center_hit", 163, False, False),
+        ("save", 3000, True, True),
+        ("save", 3700, False, True),
+        ("save", 3800, False, False),
+    ],
+)
+def test_a_goal_is_missed_and_then_beyond_its_tolerance(
+    endpoint: str, cost: float, reached: bool, tolerable: bool
+) -> None:
+    found = figures(**{endpoint: cost})
+    assert all(goal.reached(found) for goal in GOALS) is reached
+    assert all(goal.tolerable(found) for goal in GOALS) is tolerable
