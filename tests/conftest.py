@@ -27,16 +27,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(folder)
     asked = config.option.markexpr
     unasked = {name for name in ON_REQUEST if name not in asked}
+    if connection.vendor != "postgresql":
+        unasked.add("postgres")  # these run in the suite that has one: `make test-postgres`
     left_out = [item for item in items if unasked & {mark.name for mark in item.iter_markers()}]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-@pytest.fixture(autouse=True)
-def _needs_postgres(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("postgres") and connection.vendor != "postgresql":
-        pytest.skip("needs PostgreSQL: `make test-postgres`")
 
 
 @pytest.fixture(autouse=True)
