@@ -41,7 +41,7 @@ function integrity(): Plugin {
 export default defineConfig({
   // The classic runtime is smaller: `h` is in Preact anyway.
   oxc: {
-    jsx: { runtime: 'classic', pragma: 'h', pragmaFrag: 'Fragment' },
+    jsx: { runtime: 'classic', pragma: 'h', pragmaFrag: 'Fragment', development: false },
     jsxInject: `import { h, Fragment } from 'preact'`,
   },
   plugins: [unclobbered(), integrity()],

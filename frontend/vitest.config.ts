@@ -1,5 +1,7 @@
 import { playwright } from '@vitest/browser-playwright';
+import { build } from 'vite';
 import { defineConfig, mergeConfig } from 'vitest/config';
+import { strictPage } from './tests/browser/strict-page.ts';
 import viteConfig from './vite.config.ts';
 
 /** Debian's Chromium; CHROMIUM names another. */
@@ -23,11 +25,11 @@ export default mergeConfig(
         },
         {
           extends: true,
+          plugins: [strictPage(build)],
+          optimizeDeps: { include: ['axe-core', 'preact'] },
           test: {
             name: 'browser',
             include: ['tests/browser/**/*.test.ts'],
-            // The strict page needs the built file.
-            globalSetup: ['tests/browser/build.ts'],
             browser: {
               enabled: true,
               headless: true,

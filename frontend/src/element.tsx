@@ -81,7 +81,7 @@ export class PreferenceCenterElement extends Base {
     this.#store = store;
     addEventListener('hashchange', this.#onHash);
     addEventListener('online', this.#onOnline);
-    void store.load(takeCode(location, history));
+    void store.load(takeCode(client.base, location, history));
   }
 
   #stop(): void {
@@ -94,7 +94,7 @@ export class PreferenceCenterElement extends Base {
 
   /** The person opened a new link in this very tab. */
   readonly #onHash = () => {
-    if (hasCode(location)) void this.#store?.load(takeCode(location, history));
+    if (hasCode(location)) void this.#store?.load(takeCode(this.src, location, history));
   };
 
   readonly #onOnline = () => void this.#store?.retry();

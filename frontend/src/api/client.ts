@@ -24,6 +24,11 @@ export class Problem extends Error {
 /** No answer came: no network, or the server does not let this page ask. */
 export class Offline extends Error {}
 
+/** Whether the server said no, and would say it again. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof Problem && error.status < 500 && error.status !== 429;
+}
+
 /**
  * HTTP and nothing else. A refusal throws `Problem`, silence throws `Offline`.
  *

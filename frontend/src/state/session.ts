@@ -1,40 +1,43 @@
 /** How a link becomes a session: the code in the fragment, and what the tab keeps. */
-import { type Client, Offline } from '../api/client.ts';
+import { type Client, isRefusal } from '../api/client.ts';
 import type { OpenedSession } from '../api/types.ts';
 
 /** `#pc={code}`, beside what else the page keeps in its fragment. */
 const CODE = /([#&])pc=([^&]*)(&|$)/;
 
-let lastCode: string | null = null;
+/** A code that is not used yet, and the origin of the server it may be for: no other server gets to see it. */
+let taken: { code: string; origin: string } | null = null;
 /** Exchanges under way by center and code, so that two elements on a page do not use the one code twice. */
 const exchanges = new Map<string, Promise<OpenedSession>>();
-const spent = new Set<string>();
+const refused = new Set<string>();
 const memory = new Map<string, string>();
 
 export const hasCode = ({ hash }: Location) => CODE.test(hash);
 
-/** Takes the code out of the address; the page remembers it for other elements. */
-export function takeCode({ hash, pathname, search }: Location, history: History): string | null {
+/** Takes the code out of the address; until it is used, other elements of the same server find it here. */
+export function takeCode(base: string, { hash, pathname, search }: Location, history: History): string | null {
+  const { origin } = new URL(base);
   const [found, before, code, after = ''] = CODE.exec(hash) ?? [];
   if (found) {
-    lastCode = code || null;
+    taken = code ? { code, origin } : null;
     history.replaceState(history.state, '', pathname + search + hash.replace(found, after && (before as string)));
   }
-  return lastCode;
+  return taken?.origin === origin ? taken.code : null;
 }
 
-/** Uses the code up, once for each center, however many elements ask. Null when it was used before. */
+/** Uses the code up, once for each center, however many elements ask. Null when this center refused it before. */
 export function exchange(client: Client, code: string): Promise<OpenedSession> | null {
   const key = `${client.base} ${code}`;
-  if (spent.has(key)) return null;
+  if (refused.has(key)) return null;
   let opened = exchanges.get(key);
   if (!opened) {
     opened = client.openSession(code).finally(() => exchanges.delete(key));
     exchanges.set(key, opened);
     opened.then(
-      () => spent.add(key),
-      // Without any answer the code may still be good: the next try asks again.
-      (error) => error instanceof Offline || spent.add(key),
+      () => {
+        taken = null;
+      },
+      (error) => isRefusal(error) && refused.add(key),
     );
   }
   return opened;

@@ -1,4 +1,4 @@
-import { type Client, Offline, Problem } from '../api/client.ts';
+import { type Client, isRefusal, Offline, Problem } from '../api/client.ts';
 import type { Answer, Answers, CenterDocument, Do, Labels, PathText, Preferences, SaveResult } from '../api/types.ts';
 import { safeWebUrl } from '../url.ts';
 import { holds, isEmpty, type Leaf, leavesOf, nest, type Part, type Path, read, same } from './answers.ts';
@@ -196,7 +196,7 @@ export class Store {
       }
     } catch (error) {
       // Refused: used up by a reload or another tab, or too old. A session kept from before still serves.
-      if (!(error instanceof Problem)) throw error;
+      if (!isRefusal(error)) throw error;
     }
     const session = this.#keeper.get();
     if (!session) return this.#code ? 'expired' : 'closed';
