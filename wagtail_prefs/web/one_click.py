@@ -43,7 +43,7 @@ class OneClickView(TokenView):
         try:
             link = open_link(token, Purpose.UNSUBSCRIBE)
             data = read_anything(request, conf.max_body_bytes)
-            if data.getlist(PAIR[0]) != [PAIR[1]]:
+            if {value.strip() for value in data.getlist(PAIR[0])} != {PAIR[1]}:
                 return show(request, link)
             everything = EVERYTHING in data and FROM_PAGE in data
             unsubscribe(link, everything=everything)
