@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import dj_database_url
 import pytest
@@ -40,7 +41,9 @@ class Demo:
 
     @property
     def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))
+        }
         return {
             **kept,
             "EXAMPLE_SITE_VAR": str(self.folder),
@@ -101,14 +104,22 @@ class Demo:
         answer.raise_for_status()
         return {entry["id"]: entry for entry in answer.json()}
 
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the demo's database, from outside."""
+        if not self.database:
+            with contextlib.closing(sqlite3.connect(self.folder / "db.sqlite3")) as connection:
+                return connection.execute(sql).fetchall()
+        import psycopg
+
+        with psycopg.connect(self.database) as connection:
+            return connection.execute(sql).fetchall()
+
     def versions(self) -> dict[str, int]:
         """What the site's own database says, by contact."""
-        code = (
-            "import json; from wagtail_prefs.contacts.models import Contact; "
-            "print(json.dumps({str(k): v for k, v in Contact.objects.values_list('pk', 'version')}))"
-        )
-        versions: dict[str, int] = json.loads(self.manage("shell", "--no-imports", "-c", code).stdout)
-        return versions
+        return {
+            str(UUID(str(key))): version
+            for key, version in self.query("SELECT id, version FROM wagtail_prefs_contact")
+        }
 
     def mails(self) -> list[Json]:
         mails: list[Json] = requests.get(f"{self.place.mailbox}/mails.json", timeout=10).json()
@@ -162,7 +173,9 @@ def _free_base() -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             base: int = probe.getsockname()[1]
-        if base + SMTP_OFFSET < 65536 and all(_is_free(base + offset) for offset in (0, 1, 2, 3, SMTP_OFFSET)):
+        if base + SMTP_OFFSET < 65536 and all(
+            _is_free(base + offset) for offset in (0, 1, 2, 3, SMTP_OFFSET)
+        ):
             return base
     raise AssertionError("no free ports")
 
