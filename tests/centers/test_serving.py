@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import factories
-from wagtail_prefs.centers import serving, services
+from wagtail_prefs.centers import services, serving
 from wagtail_prefs.centers.models import PublishedCenter
 from wagtail_prefs.errors import NotPublished
 
