@@ -7,8 +7,10 @@ from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
 from .admin.centers import center_listings
+from .admin.deliveries import delivery_listings, register_policies
 from .admin.menu import PreferencesGroup
 
+register_policies()
 register_snippet(PreferencesGroup)
 
 
@@ -19,4 +21,4 @@ def register_icons(icons: list[str]) -> list[str]:
 
 @hooks.register("register_admin_viewset")
 def register_viewsets() -> list[ViewSet]:
-    return [*center_listings()]
+    return [*center_listings(), *delivery_listings()]
