@@ -26,6 +26,8 @@ from wagtail_prefs.centers.origins import (
         ("http://localhost:8000/x", "http://localhost:8000"),
         ("http://[::1]:8000/", "http://[::1]:8000"),
         ("http://127.0.0.1/", "http://127.0.0.1"),
+        ("https://bücher.example/x", "https://xn--bcher-kva.example"),
+        ("http://my_site:8000/", "http://my_site:8000"),
     ],
 )
 def test_an_address_has_the_origin_that_browsers_send(url: str, origin: str) -> None:
@@ -54,7 +56,7 @@ def test_an_address_has_the_origin_that_browsers_send(url: str, origin: str) -> 
         *(
             "https://example.org\\@evil.test",
             "https://-a.example",
-            "https://exa_mple.org",
+            "https://exa mple.org",
             "https://[::1",
             "https://a..b",
         ),

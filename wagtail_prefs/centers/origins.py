@@ -12,9 +12,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 _LOOPBACK: Final = re.compile(r"(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])\Z")
-_HOST: Final = re.compile(
-    r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\])\Z"
-)
+_LABEL: Final = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+_HOST: Final = re.compile(rf"({_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\])\Z")
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 MAX_LINES: Final = 100
 
@@ -24,6 +23,8 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     name = re.sub(r":[0-9]*\Z", "", host).lower()
+    if not name.isascii():
+        name = name.encode("idna").decode()  # as browsers do; UnicodeError is a ValueError
     if parts.scheme not in _DEFAULT_PORTS or "@" in parts.netloc or not _HOST.match(name):
         raise ValueError("not an http(s) address")
     port = parts.port  # raises ValueError beyond 65535
