@@ -90,7 +90,7 @@ def _database() -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif database["ENGINE"] == "django.db.backends.postgresql":
-        database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8}
+        database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     return database
 
 
@@ -108,6 +108,7 @@ WAGTAIL_CONTENT_LANGUAGES = LANGUAGES
 # Files
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True  # demo only: a real site runs collectstatic
 MEDIA_URL = "/media/"
 MEDIA_ROOT = VAR / "media"

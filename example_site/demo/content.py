@@ -45,7 +45,7 @@ TOPICS = (
         "road",
         ("email", "sms"),
         Words("Group rides", "Gemeinsame Ausfahrten"),
-        Words("Routes, dates and where we meet.", "Strecken, Termine und Treffpunkte."),
+        Words("Routes, dates and where we meet", "Strecken, Termine und Treffpunkte"),
         Words("about once a week", "etwa einmal in der Woche"),
     ),
     TopicContent(
@@ -54,8 +54,8 @@ TOPICS = (
         ("email", "post"),
         Words("Tour of the month", "Tour des Monats"),
         Words(
-            "One tour with a map, its distance and good places to stop.",
-            "Eine Tour mit Karte, Länge und guten Orten für eine Rast.",
+            "One tour with a map, its distance and good places to stop",
+            "Eine Tour mit Karte, Länge und guten Orten für eine Rast",
         ),
         Words("once a month", "einmal im Monat"),
     ),
@@ -65,8 +65,8 @@ TOPICS = (
         ("email", "sms"),
         Words("Path crew", "Wegepflege"),
         Words(
-            "Days on which we clear and mend cycle paths together.",
-            "Tage, an denen wir zusammen Radwege freiräumen und ausbessern.",
+            "Days on which we clear and mend cycle paths together",
+            "Tage, an denen wir zusammen Radwege freiräumen und ausbessern",
         ),
         Words("in spring and autumn", "im Frühling und im Herbst"),
     ),
@@ -76,7 +76,7 @@ TOPICS = (
         ("email", "sms", "post"),
         Words("Offers and used bikes", "Angebote und Gebrauchträder"),
         Words(
-            "What is cheaper, and what came in second-hand.", "Was günstiger ist und was gebraucht hereinkam."
+            "What is cheaper, and what came in second-hand", "Was günstiger ist und was gebraucht hereinkam"
         ),
         Words("twice a month at most", "höchstens zweimal im Monat"),
     ),
@@ -86,8 +86,8 @@ TOPICS = (
         ("email",),
         Words("Repair evenings", "Reparaturabende"),
         Words(
-            "Mend your own bike, with our tools and our help.",
-            "Das eigene Rad reparieren, mit unserem Werkzeug und unserer Hilfe.",
+            "Mend your own bike, with our tools and our help",
+            "Das eigene Rad reparieren, mit unserem Werkzeug und unserer Hilfe",
         ),
         Words("once a month", "einmal im Monat"),
     ),
@@ -97,7 +97,7 @@ TOPICS = (
         ("email", "sms", "post"),
         Words("Service reminders", "Erinnerung an die Durchsicht"),
         Words(
-            "A note when your bike is due for a check.", "Eine Nachricht, wenn Ihr Rad zur Durchsicht sollte."
+            "A note when your bike is due for a check", "Eine Nachricht, wenn Ihr Rad zur Durchsicht sollte"
         ),
         Words("twice a year", "zweimal im Jahr"),
     ),
