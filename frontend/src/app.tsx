@@ -123,7 +123,7 @@ function Section({ block, store }: Props & { block: Block }) {
     .filter((part) => store.isShown(part));
   if (!store.isShown({ path: id }) || !(heading || text?.length || controls.length)) return null;
   return (
-    <section part="block" aria-labelledby={heading && `${id}.heading`}>
+    <section part="block" aria-labelledby={heading ? `${id}.heading` : undefined}>
       {heading && (
         <h3 id={`${id}.heading`} part="title">
           {heading}

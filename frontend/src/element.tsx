@@ -1,18 +1,16 @@
 import { render } from 'preact';
 import { Client } from './api/client.ts';
 import { App } from './app.tsx';
-import { hasCode, SessionKeeper, takeCode } from './state/session.ts';
+import { SessionKeeper, takeCode } from './state/session.ts';
 import { type Signal, Store } from './state/store.ts';
 import css from './styles/center.css?inline';
 
 /** Importable where there is no DOM, as in a server render. */
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 
-/** One sheet for all elements of a document; a sheet cannot be shared between documents. */
-const sheets = new WeakMap<Document, CSSStyleSheet>();
-
 /**
- * A preference center, drawn from the document at `src`.
+ * A preference center, drawn from the document at `src`. It draws into its own shadow root and writes nothing on
+ * itself, so that frameworks that compare attributes stay calm.
  *
  * @attr src - The address of the center document.
  * @attr theme - `light`, `dark` or `auto`; without it the element follows the page.
@@ -79,7 +77,6 @@ export class PreferenceCenterElement extends Base {
       if (store === this.#store) this.#hear(store, signal, detail);
     });
     this.#store = store;
-    addEventListener('hashchange', this.#onHash);
     addEventListener('online', this.#onOnline);
     void store.load(takeCode(client.base, location, history));
   }
@@ -87,15 +84,9 @@ export class PreferenceCenterElement extends Base {
   #stop(): void {
     this.#store?.stop();
     this.#store = null;
-    removeEventListener('hashchange', this.#onHash);
     removeEventListener('online', this.#onOnline);
     removeEventListener('beforeunload', beforeUnload);
   }
-
-  /** The person opened a new link in this very tab. */
-  readonly #onHash = () => {
-    if (hasCode(location)) void this.#store?.load(takeCode(this.src, location, history));
-  };
 
   readonly #onOnline = () => void this.#store?.retry();
 
@@ -137,15 +128,13 @@ export class PreferenceCenterElement extends Base {
     (this.dirty ? addEventListener : removeEventListener)('beforeunload', beforeUnload);
   }
 
+  /** A sheet belongs to one document, and the element may have moved to another; it lost its sheets then. */
   #style(): void {
+    if (this.#root.adoptedStyleSheets.length) return;
     const { ownerDocument } = this;
-    let sheet = sheets.get(ownerDocument);
-    if (!sheet) {
-      const view = ownerDocument === document ? window : ownerDocument.defaultView;
-      sheet = new (view ?? window).CSSStyleSheet();
-      sheet.replaceSync(css);
-      sheets.set(ownerDocument, sheet);
-    }
+    const view = ownerDocument === document ? window : (ownerDocument.defaultView ?? window);
+    const sheet = new view.CSSStyleSheet();
+    sheet.replaceSync(css);
     this.#root.adoptedStyleSheets = [sheet];
   }
 }
@@ -164,7 +153,7 @@ function beforeUnload(event: Event): void {
 }
 
 function download(data: unknown): void {
-  const link = document.createElement('a');
+  const link = Document.prototype.createElement.call(document, 'a') as HTMLAnchorElement;
   link.href = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: 'application/json' }));
   link.download = 'preferences.json';
   link.click();

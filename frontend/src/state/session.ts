@@ -12,8 +12,6 @@ const exchanges = new Map<string, Promise<OpenedSession>>();
 const refused = new Set<string>();
 const memory = new Map<string, string>();
 
-export const hasCode = ({ hash }: Location) => CODE.test(hash);
-
 /** Takes the code out of the address; until it is used, other elements of the same server find it here. */
 export function takeCode(base: string, { hash, pathname, search }: Location, history: History): string | null {
   const { origin } = new URL(base);

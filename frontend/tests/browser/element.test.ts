@@ -81,7 +81,7 @@ describe('the code in the address', () => {
     expect(first.server.sent('POST', 'sessions/')).toHaveLength(1);
   });
 
-  test('in a new fragment opens the center after the session has ended, with what was edited', async () => {
+  test('is asked for again when the session has ended, and what was edited is still to be seen', async () => {
     const mounted = await mount();
     mounted.field(NEWS_SMS).click();
     mounted.server.sessions.clear();
@@ -89,11 +89,7 @@ describe('the code in the address', () => {
     await expect.poll(mounted.states).toContain('expired');
     await expect.element(page.getByText('This link has expired')).toBeVisible();
     expect(mounted.root.activeElement?.id).toBe('notice');
-    mounted.server.codes.add('newer');
-    location.hash = '#pc=newer';
-    await expect.poll(() => mounted.field(NEWS_SMS).disabled).toBe(false);
-    expect(mounted.field(NEWS_SMS).checked).toBe(true);
-    expect(mounted.states()).toEqual(['dirty']);
+    expect(mounted.field(NEWS_SMS)).toMatchObject({ disabled: true, checked: true });
   });
 });
 
