@@ -110,7 +110,7 @@ check: python translations ## The fast loop: lint, types and the tests that need
 	$(VENV)/ruff format --check --quiet
 	$(VENV)/lint-imports --no-logo | tail -n 4
 	$(VENV)/mypy
-	$(VENV)/pytest -q -n 2 --ignore=tests/browser --ignore=tests/docs --ignore=tests/package
+	$(VENV)/pytest -q -n 2 --dist worksteal -m "not slow"
 	if [ -x frontend/node_modules/.bin/vitest ]; then cd frontend && npm exec -- vitest run --project unit; fi
 
 .PHONY: lint
@@ -137,19 +137,19 @@ format: python .make/node ## Let the tools put right what they can
 RUN := $(VENV)/python -m tests.run
 READY := install
 
-.PHONY: test test-sqlite test-postgres test-py313 test-frontend test-package
+.PHONY: test test-sqlite test-postgres test-py313 test-frontend test-once
 test: $(READY) .make/venv-313 ## Every test: SQLite, PostgreSQL, a second Python, the element, the package
 	@$(RUN)
 test-sqlite: $(READY) ## The whole suite on SQLite
 	@$(RUN) sqlite
 test-postgres: $(READY) ## The whole suite on PostgreSQL
 	@$(RUN) postgres
-test-py313: $(READY) .make/venv-313 ## All but the browser on Python 3.13 and Django 6.1
+test-py313: $(READY) .make/venv-313 ## On Python 3.13 and Django 6.1, without servers and browsers
 	@$(RUN) py313
 test-frontend: .make/node python ## The element's own tests
 	@$(RUN) frontend
-test-package: $(READY) ## The built package, and what the documentation says
-	@$(RUN) package
+test-once: $(READY) ## The built package, the documentation, the bench: independent of the database
+	@$(RUN) once
 
 .PHONY: soak
 soak: install ## The long fault and timing runs, on both databases

@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.core.cache import cache
 from django.db import connection
 
 TESTS = Path(__file__).resolve().parent
-MARKED_FOLDERS = ("browser", "docs", "package")  # tests/browser/ is marked `browser`, and so on
+# Real servers, builds and kills; `make check` leaves them out. A slow test elsewhere says so by itself.
+SLOW_FOLDERS = ("bench", "browser", "docs", "example_site", "faults", "package")
 ON_REQUEST = ("soak", "screenshots")  # run only when `-m` names them
+
+# A deadline for one example would measure the machine.
+hypothesis.settings.register_profile("prefs", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("prefs")
 
 # Playwright's synchronous API runs a loop in the test's thread, where Django would refuse the database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
@@ -23,8 +29,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
-        if folder in MARKED_FOLDERS:
-            item.add_marker(folder)
+        if folder in SLOW_FOLDERS:
+            item.add_marker("slow")
     asked = config.option.markexpr
     unasked = {name for name in ON_REQUEST if name not in asked}
     if connection.vendor != "postgresql":

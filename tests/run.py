@@ -22,7 +22,10 @@ SUITE_MINUTES = 30  # a suite that hangs is ended
 
 PYTHON = ROOT / ".venv" / "bin" / "python"
 PYTHON_313 = ROOT / ".venv-313" / "bin" / "python"
-ONCE = ("--ignore=tests/package", "--ignore=tests/docs")
+# What depends neither on the database nor on the Python: a suite of its own.
+ONCE = ("bench", "docs", "package")
+REST = [f"--ignore=tests/{folder}" for folder in ONCE]
+LIGHT = [*REST, *(f"--ignore=tests/{folder}" for folder in ("browser", "example_site", "faults"))]
 
 
 def pytest(name: str, *arguments: str, python: Path = PYTHON) -> list[str]:
@@ -31,9 +34,9 @@ def pytest(name: str, *arguments: str, python: Path = PYTHON) -> list[str]:
 
 
 SUITES: dict[str, Sequence[Sequence[str]]] = {
-    "sqlite": [pytest("sqlite", *ONCE)],
-    "postgres": [[str(PYTHON), "-m", "tests.postgres", "--", *pytest("postgres", *ONCE)]],
-    "py313": [pytest("py313", *ONCE, "--ignore=tests/browser", python=PYTHON_313)],
+    "sqlite": [pytest("sqlite", *REST)],
+    "postgres": [[str(PYTHON), "-m", "tests.postgres", "--", *pytest("postgres", *REST)]],
+    "py313": [pytest("py313", *LIGHT, python=PYTHON_313)],
     "frontend": [
         [
             *("npm", "--prefix", "frontend", "run", "--silent", "test", "--"),
@@ -41,7 +44,7 @@ SUITES: dict[str, Sequence[Sequence[str]]] = {
         ],
         ["npm", "--prefix", "frontend", "run", "--silent", "size"],
     ],
-    "package": [pytest("package", "tests/package", "tests/docs")],
+    "once": [pytest("once", *(f"tests/{folder}" for folder in ONCE))],
 }
 
 
