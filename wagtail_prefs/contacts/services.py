@@ -66,7 +66,7 @@ def load_target(contact_id: UUID) -> Target:
 
 def load_targets(contact_ids: Iterable[UUID]) -> dict[UUID, Target]:
     """Targets of many contacts in one statement; unknown ids are left out."""
-    return {found.state.id: found.target for found in store.load_many({"id__in": list(contact_ids)})}
+    return {found.state.id: found.target for found in store.load_many(list(contact_ids))}
 
 
 def _audience_key(audience_id: int) -> str:

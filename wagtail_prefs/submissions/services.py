@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models, transaction
-from django.db.models import OuterRef, Subquery, Value
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ..canonical import sha256_hex
@@ -196,28 +195,22 @@ class _Found:
 
 def _read(contact_id: UUID, version: int, key: str | None) -> _Found:
     """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there."""
-    chain = Record.objects.filter(contact_ref=OuterRef("pk"))
-    repeat: Subquery | Value = Value(None, output_field=models.UUIDField())
-    if key is not None:
-        repeat = Subquery(chain.filter(idempotency_key=key).values("id")[:1])
-    rows = list(
-        Contact.objects.filter(pk=contact_id)
-        .annotate(head=Subquery(chain.filter(seq=version - 1).values("hash")[:1]), repeat=repeat)
-        .values_list(
-            *store.CONTACT_COLUMNS,
-            "audience__key",
-            *(f"states__{column}" for column in store.STATE_COLUMNS),
-            "head",
-            "repeat",
-        )
+    quote = connection.ops.quote_name
+    record = f"FROM {quote(Record._meta.db_table)} AS record WHERE record.contact_ref = contact.id AND"
+    sql = store.select(
+        f"(SELECT record.hash {record} record.seq = %s)",
+        f"(SELECT record.id {record} record.idempotency_key = %s)",
     )
-    width = len(store.CONTACT_COLUMNS) + 1
-    head = list(rows[0][:width])
-    head[store.CONTACT_COLUMNS.index("version")] = version - 1  # the state as it is before this submission
-    loaded = store.loaded(head, [row[width:-2] for row in rows if row[width] is not None], assurance="link")
-    if version > 1 and rows[0][-2] is None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} contact.id = %s", [version - 1, key, store.db_uuid(contact_id)])
+        rows = cursor.fetchall()
+    head, repeat = rows[0][-2:]
+    if version > 1 and head is None:
         raise RuntimeError("the ledger lacks the newest record of a contact; run prefs_verify_ledger")
-    return _Found(loaded, rows[0][-2] or GENESIS, rows[0][-1])
+    found = store.loaded(rows, assurance="link")
+    # As it was before statement 1 moved the version on.
+    before = replace(found, state=replace(found.state, version=version - 1))
+    return _Found(before, head or GENESIS, store.as_uuid(repeat) if repeat else None)
 
 
 def _again(found: _Found, first: UUID, request: str) -> Saved:
