@@ -78,7 +78,8 @@ def main(given: Sequence[str]) -> int:
 def measure(places: Places, options: argparse.Namespace) -> Figures:
     from . import load, server, statements
 
-    counts = {endpoint.name: len(statements.of(places, endpoint.name)) for endpoint in ENDPOINTS}
+    traffic = statements.traffic(places)
+    counts = {one.name: len(statements.of(traffic.source(one.name))) for one in ENDPOINTS}
     rounds: dict[str, list[Round]] = {endpoint.name: [] for endpoint in ENDPOINTS}
     with server.gunicorn() as running, load.Clients(running.port, places) as clients:
         for endpoint in ENDPOINTS:

@@ -23,9 +23,9 @@ LINES = 45
 
 def show(places: Places, endpoint: str) -> None:
     """Print the statements, the CPU time, the functions with the most time of their own, and those with the most in all."""
-    for statement in statements.of(places, endpoint):
-        print("SQL:", statement[:240])
     requests = statements.traffic(places).source(endpoint)
+    for statement in statements.of(requests):
+        print("SQL:", statement[:240])
     _ask(requests)
     # The best batch: what disturbs a process only ever adds to it.
     best = min(_ask(requests) for _ in range(BATCHES))

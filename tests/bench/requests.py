@@ -112,7 +112,7 @@ class Traffic:
 
             headers = {
                 "Authorization": f"Bearer {self.people[index].bearer}",
-                "Idempotency-Key": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
+                "Idempotency-Key": str(uuid.uuid4()),
                 "Content-Type": "application/json",
                 "Origin": self.places.origin,
             }

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from .load import CLIENTS
 from .places import Places
-from .requests import Answer, Exchange, Traffic
+from .requests import Answer, Exchange, Source, Traffic
 
 #: The border of a transaction is not counted: every peer that writes has one too.
 BORDERS = ("BEGIN", "COMMIT", "ROLLBACK")
@@ -33,9 +33,8 @@ def traffic(places: Places) -> Traffic:
     return Traffic(places, CLIENTS, CLIENTS + 1, in_process)
 
 
-def of(places: Places, endpoint: str) -> list[str]:
+def of(source: Source) -> list[str]:
     """The statements of a request once everything that a process remembers is there."""
-    source = traffic(places).source(endpoint)
     for _ in range(WARM):
         exchange = next(source)
         with CaptureQueriesContext(connection) as captured:
