@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.checks import Tags, register
 
 from .backends.checks import check_backends
-from .conf import check_keys, check_settings
+from .conf import check_keys, check_senders, check_settings
 from .contacts.checks import check_database
 from .delivery.checks import check_deliveries
 
@@ -13,6 +13,7 @@ from .delivery.checks import check_deliveries
 def connect() -> None:
     """Register the checks; called from apps.ready()."""
     register(check_settings, Tags.compatibility)
+    register(check_senders, Tags.compatibility)
     register(check_keys, Tags.security)
     register(check_backends, Tags.compatibility)
     register(check_database, Tags.compatibility)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +12,11 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
+from .values import CHANNELS
+
 MIN_KEY_BYTES = 32
+#: A key's name stands inside every token it signs.
+KID = re.compile(r"[A-Za-z0-9_-]{1,16}")
 
 DEFAULTS: Mapping[str, Any] = {
     # alias -> {"BACKEND": dotted path, "OPTIONS": {...}}: where saved preferences are delivered
@@ -22,13 +27,11 @@ DEFAULTS: Mapping[str, Any] = {
     # {channel: {"default": "decide" | alias, topic key: ...}}: who sends what. No default on purpose.
     "SENDERS": {},
     # channels an editor may offer
-    "CHANNELS": ["email", "sms", "push", "in_app", "post", "phone"],
+    "CHANNELS": list(CHANNELS),
     # name in the body -> dotted path of a PreferenceBlock: blocks beside ours (or, under our name, instead of ours)
     "BLOCKS": {},
     # seconds for which a process may serve a center document without asking the database for a newer one
     "CENTER_CACHE_SECONDS": 1,
-    # dotted path of a callable(request) -> contact UUID | None, for signed-in members (own origin only)
-    "CONTACT_FOR_REQUEST": None,
     # how long a manage link opens the page before it only unsubscribes (days; floor 30)
     "MANAGE_LINK_DAYS": 60,
     # lengths of the one-time code and of the session behind the element, in minutes
@@ -36,8 +39,6 @@ DEFAULTS: Mapping[str, Any] = {
     "SESSION_MINUTES": 30,
     # largest accepted JSON body, in bytes
     "MAX_BODY_BYTES": 16 * 1024,
-    # False only in test settings: leaves the append-only triggers of the ledger out
-    "LEDGER_GUARD": True,
     # the worker: seconds of a lease, and how many deliveries one round takes
     "DELIVERY_LEASE_SECONDS": 60,
     "DELIVERY_BATCH": 500,
@@ -111,11 +112,6 @@ class PrefsSettings:
         return float(self._get("CENTER_CACHE_SECONDS"))
 
     @property
-    def contact_for_request(self) -> str | None:
-        path: str | None = self._get("CONTACT_FOR_REQUEST")
-        return path
-
-    @property
     def manage_link_life(self) -> timedelta:
         return timedelta(days=int(self._get("MANAGE_LINK_DAYS")))
 
@@ -130,10 +126,6 @@ class PrefsSettings:
     @property
     def max_body_bytes(self) -> int:
         return int(self._get("MAX_BODY_BYTES"))
-
-    @property
-    def ledger_guard(self) -> bool:
-        return bool(self._get("LEDGER_GUARD"))
 
     @property
     def delivery_lease(self) -> timedelta:
@@ -190,6 +182,8 @@ def check_keys(**_kwargs: Any) -> list[CheckMessage]:
     if len({key.kid for key in keys}) < len(keys):
         problems.append('Two of WAGTAIL_PREFS["SIGNING_KEYS"] have the same "kid".')
     for key in keys:
+        if not KID.fullmatch(str(key.kid)):
+            problems.append('The "kid" of a signing key is 1 to 16 letters, digits, hyphens or underscores.')
         if len(key.key) < MIN_KEY_BYTES:
             problems.append(f"The signing key {key.kid!r} has fewer than {MIN_KEY_BYTES} bytes.")
         if key.key == django_settings.SECRET_KEY.encode():
@@ -197,3 +191,27 @@ def check_keys(**_kwargs: Any) -> list[CheckMessage]:
                 f"The signing key {key.kid!r} is SECRET_KEY: replacing that would break every link sent."
             )
     return [Error(problem, hint=hint, id="wagtail_prefs.E002") for problem in problems]
+
+
+def check_senders(**_kwargs: Any) -> list[CheckMessage]:
+    """E004: a channel that does not exist, or a sender that is neither `decide` nor a backend."""
+    try:
+        senders, known = conf.senders, {"decide", *conf.backends}
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    hint = '{channel: {"default": "decide" or a backend alias, topic key: ...}}'
+    problems = [
+        f'WAGTAIL_PREFS["SENDERS"] names a channel {channel!r}; there are {", ".join(CHANNELS)}.'
+        for channel in senders
+        if channel not in CHANNELS
+    ]
+    for channel, of in senders.items():
+        if not isinstance(of, Mapping):
+            problems.append(f'WAGTAIL_PREFS["SENDERS"][{channel!r}] must be a dict.')
+            continue
+        problems += [
+            f'WAGTAIL_PREFS["SENDERS"][{channel!r}][{topic!r}] is {sender!r}, which is no backend.'
+            for topic, sender in of.items()
+            if sender not in known
+        ]
+    return [Error(problem, hint=hint, id="wagtail_prefs.E004") for problem in problems]
