@@ -92,12 +92,12 @@ class CrmBackend(Backend):
         self.crm.plans.append((target, list(since)))
         state = desired_state(target)
         if not self.options["SPLIT"]:
-            return [self._operation(target, "write", state, restricts=restricts(since))]
+            return [self._operation(target, "state", state, restricts=restricts(since))]
         operations = []
         if restricts(since):
             no = {name: state[name] for name in ("contact", "version", "opted_out", "choices")}
-            operations.append(self._operation(target, "opt-out", no, restricts=True))
-        operations.append(self._operation(target, "write", state, restricts=False))
+            operations.append(self._operation(target, "unsubscribe", no, restricts=True))
+        operations.append(self._operation(target, "state", state, restricts=False))
         return operations
 
     def _operation(self, target: Target, kind: str, payload: Json, *, restricts: bool) -> Operation:

@@ -42,7 +42,7 @@ def test_rows_that_wait_without_a_worker(clock: time_machine.Traveller) -> None:
 def test_an_opt_out_that_is_stuck_is_an_error(crm: Crm, clock: time_machine.Traveller) -> None:
     person("anna", LEAVE)
     person("ben", JOIN)
-    crm.always["write"] = Outcome.RETRY
+    crm.always["state"] = Outcome.RETRY
     run_once()
     clock.shift(timedelta(hours=23))
     run_once()

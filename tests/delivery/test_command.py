@@ -43,7 +43,7 @@ def test_once() -> None:
 @pytest.mark.django_db
 def test_what_is_left_to_do_is_told_to_cron(crm: Crm) -> None:
     person("anna", JOIN)
-    crm.always["write"] = Outcome.RETRY
+    crm.always["state"] = Outcome.RETRY
     code, output = run("--once", "--json")
     assert code == 1
     assert [json.loads(line) for line in output.splitlines()] == [
@@ -55,9 +55,9 @@ def test_what_is_left_to_do_is_told_to_cron(crm: Crm) -> None:
 @pytest.mark.django_db
 def test_after_an_outage_everything_can_be_tried_now(crm: Crm, clock: time_machine.Traveller) -> None:
     contact, other = person("anna", JOIN), person("ben", JOIN)
-    crm.always["write"] = Outcome.MISCONFIGURED
+    crm.always["state"] = Outcome.MISCONFIGURED
     run("--once")
-    crm.always["write"] = Outcome.REFUSED
+    crm.always["state"] = Outcome.REFUSED
     clock.shift(timedelta(minutes=6))
     run("--once")
     crm.always.clear()

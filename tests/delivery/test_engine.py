@@ -147,7 +147,7 @@ def test_a_wish_that_comes_during_its_own_call_is_delivered_next(crm: Crm) -> No
 
 def test_the_retry_schedule(crm: Crm, clock: time_machine.Traveller) -> None:
     contact = person("anna", JOIN)
-    crm.always["write"] = Outcome.RETRY
+    crm.always["state"] = Outcome.RETRY
     waits = []
     for _ in range(10):
         tried = len(crm.calls)
@@ -197,7 +197,7 @@ def test_wrong_credentials_stop_the_backend_and_keep_the_queue(
 ) -> None:
     for name in ("anna", "ben", "carla"):
         person(name, JOIN)
-    crm.always["write"] = Outcome.MISCONFIGURED
+    crm.always["state"] = Outcome.MISCONFIGURED
     assert run_once() == Round(done=0, failed=2, waiting=3)
     assert len(crm.calls) == 1
     lane = Lane.objects.get(backend="crm")
@@ -214,7 +214,7 @@ def test_a_platform_that_is_away_is_left_after_a_few_calls(configure: Callable[.
     crm = CRMS.setdefault("crm", Crm())
     for number in range(10):
         person(f"p{number}", JOIN)
-    crm.always["write"] = Outcome.RETRY
+    crm.always["state"] = Outcome.RETRY
     tally = deliver("crm")
     assert (tally.claimed, tally.failed) == (10, FAILURES_IN_A_ROW)
     assert len(crm.calls) == FAILURES_IN_A_ROW
@@ -233,7 +233,7 @@ def test_a_refused_wish_is_parked_and_comes_along_with_the_next(crm: Crm) -> Non
     assert (parked.due_at, parked.delivered, parked.last_code) == (None, 0, "scripted-refused")
     (entry,) = parked.parked
     assert (entry["kind"], entry["version"], entry["code"], entry["restricts"]) == (
-        "write",
+        "state",
         1,
         "scripted-refused",
         False,
@@ -250,7 +250,7 @@ def test_a_refused_opt_out_is_never_given_up(
     crm: Crm, clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
 ) -> None:
     contact = person("anna", LEAVE)
-    crm.always["write"] = Outcome.REFUSED
+    crm.always["state"] = Outcome.REFUSED
     for _ in range(12):
         run_once()
         waiting = row(contact)
@@ -267,11 +267,11 @@ def test_a_refused_attribute_does_not_hold_back_an_opt_out(configure: Callable[.
     configure(crm={"SPLIT": True})
     crm = CRMS.setdefault("crm", Crm())
     contact = person("anna", LEAVE)
-    crm.always["write"] = Outcome.REFUSED
+    crm.always["state"] = Outcome.REFUSED
     run_once()
     assert crm.contacts[str(contact)]["choices"] == {"news": {"email": "unsubscribed"}}
     parked = row(contact)
-    assert [entry["kind"] for entry in parked.parked] == ["write"]
+    assert [entry["kind"] for entry in parked.parked] == ["state"]
     assert parked.due_at is None
 
 
@@ -283,10 +283,10 @@ def test_a_failed_opt_out_holds_back_the_rest(
     contact = person("anna", LEAVE, JOIN_OFFERS)
     crm.script.append(Outcome.RETRY)
     run_once()
-    assert [kind for kind, _ in crm.sent()] == ["opt-out"]
+    assert [kind for kind, _ in crm.sent()] == ["unsubscribe"]
     clock.shift(10)
     run_once()
-    assert [kind for kind, _ in crm.sent()] == ["opt-out", "opt-out", "write"]
+    assert [kind for kind, _ in crm.sent()] == ["unsubscribe", "unsubscribe", "state"]
     assert row(contact).delivered == 2
 
 
@@ -298,7 +298,7 @@ def test_calls_hold_one_kind_and_no_more_than_a_batch(configure: Callable[..., N
         person(f"in{number}", JOIN)
     run_once()
     calls = [[operation.kind for operation in call] for call in crm.calls]
-    assert calls[:2] == [["opt-out"] * 3, ["opt-out"]]
+    assert calls[:2] == [["unsubscribe"] * 3, ["unsubscribe"]]
     assert all(len(set(kinds)) == 1 and len(kinds) <= 3 for kinds in calls)
     assert all(len({operation.contact for operation in call}) == len(call) for call in crm.calls)
     assert sum(map(len, calls)) == 4 + 8
@@ -352,7 +352,7 @@ def test_a_backend_that_cannot_be_used_harms_no_other(
 
 def test_one_failing_backend_does_not_stop_another(configure: Callable[..., None]) -> None:
     configure(away={}, crm={})
-    CRMS.setdefault("away", Crm()).always["write"] = Outcome.RETRY
+    CRMS.setdefault("away", Crm()).always["state"] = Outcome.RETRY
     contacts = [person(f"p{number}", JOIN) for number in range(3)]
     run_once()
     assert [row(contact, "crm").delivered for contact in contacts] == [1, 1, 1]

@@ -78,11 +78,13 @@ class DatabaseBackend(Backend):
         # Everybody takes the rows in the same order, so that two writers wait for each other and never deadlock.
         contacts = sorted(wanted)
         with transaction.atomic():
-            Subscriber.objects.bulk_create(
-                [Subscriber(contact=contact, delivered_at=now) for contact in contacts], ignore_conflicts=True
-            )
-            known = Subscriber.objects.select_for_update().filter(contact__in=contacts).order_by("contact")
-            versions = dict(known.values_list("contact", "version"))
+            versions = _lock(contacts)
+            new = [contact for contact in contacts if contact not in versions]
+            if new:  # made first and then locked like the rest: somebody may be making them, too
+                Subscriber.objects.bulk_create(
+                    [Subscriber(contact=contact, delivered_at=now) for contact in new], ignore_conflicts=True
+                )
+                versions |= _lock(new)
             newer = [wanted[contact] for contact in contacts if versions[contact] <= wanted[contact].version]
             self._write(newer, now)
         return [Result(operation.key, Outcome.DONE, remote_id=str(operation.contact)) for operation in batch]
@@ -137,6 +139,12 @@ class DatabaseBackend(Backend):
             elif identifiers.email:
                 Subscriber.objects.filter(email=identifiers.email).delete()
         return Result(self.operation_key(UUID(int=0), 0, "erase"), Outcome.DONE)
+
+
+def _lock(contacts: Sequence[UUID]) -> dict[UUID, int]:
+    """Lock the rows there are; returns the version each holds."""
+    rows = Subscriber.objects.select_for_update().filter(contact__in=contacts).order_by("contact")
+    return dict(rows.values_list("contact", "version"))
 
 
 def _subscriber(operation: Operation, now: datetime) -> Subscriber:
