@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -124,6 +125,29 @@ def test_a_wish_that_comes_while_others_are_sent_stops_the_stale_call(configure:
     ]
     assert told == [True]
     assert row(other).delivered == 2
+
+
+def test_a_wish_that_comes_between_two_reads_is_planned_with_its_state(crm: Crm) -> None:
+    contact = person("anna", JOIN)
+    saved: list[int] = []
+
+    def overtake(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if (
+            not saved and 'FROM "wagtail_prefs_record"' in sql
+        ):  # the contacts are read by now, the ledger is not
+            saved.append(0)
+            saved[0] = save(contact, OUT)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(overtake):
+        deliver("crm")
+    assert saved == [2]
+    ((target, since),) = crm.plans
+    assert target.state.version == 1
+    assert [batch.version for batch in since] == [1]
+    assert crm.calls == []  # it has moved on
+    run_once()
+    assert [batch.version for batch in crm.plans[1][1]] == [1, 2]
 
 
 def test_a_wish_that_comes_during_its_own_call_is_delivered_next(crm: Crm) -> None:
