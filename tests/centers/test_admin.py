@@ -200,3 +200,20 @@ def test_allowed_origins_have_their_own_screen_and_are_checked(editor: Client) -
     assert "is not an origin" in refused.content.decode()
     assert editor.post(url, {"origins": "https://www.example\r\n"}).status_code == 302
     assert EmbedSettings.for_site(site).origin_list == ["https://www.example"]
+
+
+def test_allowed_origins_need_a_permission_of_their_own(client: Client) -> None:
+    from django.contrib.auth.models import Permission
+
+    site = factories.make_site()
+    user = factories.make_editor()
+    user.is_superuser = False
+    user.save()
+    user.user_permissions.add(Permission.objects.get(codename="access_admin"))
+    client.force_login(user)
+    url = reverse("wagtailsettings:edit", args=["wagtail_prefs", "embedsettings", site.pk])
+    assert client.post(url, {"origins": "https://evil.test"}).status_code == 302
+    assert not EmbedSettings.objects.filter(origins="https://evil.test").exists()
+    user.user_permissions.add(Permission.objects.get(codename="change_embedsettings"))
+    client.post(url, {"origins": "https://www.example"})
+    assert EmbedSettings.for_site(site).origin_list == ["https://www.example"]

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.panels import FieldPanel
-from wagtail.admin.ui.tables import BooleanColumn, Column
+from wagtail.admin.ui.tables import Column
 from wagtail.snippets.views.snippets import SnippetViewSet
 
 from ..topics.models import Audience, Topic, TopicGroup
@@ -26,8 +26,7 @@ class TopicViewSet(SnippetViewSet):
         Column("key", label=_("Key"), sort_key="key"),
         Column("group", label=_("Group"), sort_key="group__key"),
         Column("channel_words", label=_("Channels")),
-        BooleanColumn("transactional", label=_("Always sent"), sort_key="transactional"),
-        BooleanColumn("archived", label=_("Archived"), sort_key="archived"),
+        Column("status_words", label=_("Status")),
     ]
     list_filter = ["audience", "group", "transactional", "archived"]
     # The words are children: the database's own search finds them without an index.

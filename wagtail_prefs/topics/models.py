@@ -162,6 +162,13 @@ class Topic(index.Indexed, ClusterableModel):
         return _label(self) or self.key
 
     @property
+    def status_words(self) -> str:
+        """What is special about it, for lists; most topics have nothing here."""
+        words = [_("Always sent")] if self.transactional else []
+        words += [_("Archived")] if self.archived else []
+        return ", ".join(str(word) for word in words)
+
+    @property
     def channel_words(self) -> str:
         """The channels as people read them, for lists."""
         return ", ".join(str(CHANNEL_LABELS[channel]) for channel in in_order(self.channels, CHANNELS))
