@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from wagtail_prefs.backends.database import DatabaseBackend
 from wagtail_prefs.backends.database.models import Subscriber, Subscription
@@ -17,6 +20,8 @@ from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Identifiers, Outcome,
 from .states import ANNA, LEFT, batch, target
 
 pytestmark = pytest.mark.django_db
+
+PAGE = Path(__file__).parents[2] / "docs/reference/database-backend.md"
 
 
 def write(*targets: Target) -> None:
@@ -46,6 +51,17 @@ def test_who_gets_what_is_one_plain_query() -> None:
         "c-1",
         "de",
     )
+
+
+def test_the_query_of_the_documentation_leaves_out_who_pauses() -> None:
+    query = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)[0]
+    now = timezone.now()
+    for name, until in (("anna", None), ("ben", now + timedelta(days=2)), ("carla", now - timedelta(days=2))):
+        pauses = {("", ""): Pause(until)} if until else {}
+        write(target(uuid7(), f"{name}@mail.example.org", pauses=pauses))
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        assert sorted(cursor.fetchall()) == [("anna@mail.example.org",), ("carla@mail.example.org",)]
 
 
 def test_a_row_holds_the_rarer_cap_and_the_later_end() -> None:

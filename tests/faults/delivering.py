@@ -59,13 +59,13 @@ class Receiver:
         self.before_answer(count)
         return Response(status=self.status)
 
-    def options(self) -> dict[str, Any]:
+    def options(self, *, lease: int = 60) -> dict[str, Any]:
         """The settings of the plugin that deliver here."""
         return {
             **django_settings.WAGTAIL_PREFS,
             "BACKENDS": {"hook": {"BACKEND": WEBHOOK, "OPTIONS": {"URL": self.url, "SECRET": SECRET}}},
             "ALLOW_PRIVATE_HOSTS": True,
-            "DELIVERY_LEASE_SECONDS": 2,
+            "DELIVERY_LEASE_SECONDS": lease,
         }
 
 

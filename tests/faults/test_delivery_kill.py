@@ -43,7 +43,7 @@ def test_a_worker_killed_between_call_and_note_loses_nothing(
             victims[0].wait()
 
     receiver.before_answer = kill
-    with worker(tmp_path / "first", receiver.options()) as process:
+    with worker(tmp_path / "first", receiver.options(lease=5)) as process:
         victims.append(process)
         eventually(lambda: process.poll() is not None)
     assert process.returncode == -signal.SIGKILL
