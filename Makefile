@@ -14,7 +14,6 @@ PYTHON313 ?= $(call python,3.13)
 
 VENV := .venv/bin
 VENV313 := .venv-313/bin
-MANAGE := DJANGO_SETTINGS_MODULE=tests.settings $(VENV)/python -m django
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 
 ELEMENT := wagtail_prefs/static/wagtail_prefs/dist
@@ -115,16 +114,20 @@ check: python translations ## The fast loop: lint, types and the tests that need
 
 .PHONY: lint
 lint: python .make/node ## Every static check
-	@$(VENV)/ruff check
-	$(VENV)/ruff format --check
-	$(VENV)/mypy
-	$(VENV)/lint-imports --no-logo
-	$(VENV)/codespell
-	$(VENV)/deptry wagtail_prefs
-	$(VENV)/djlint --lint --quiet wagtail_prefs
-	$(MANAGE) makemigrations --check --dry-run
-	$(VENV)/pytest -q -n 0 tests/test_repository.py
-	npm --prefix frontend run --silent check
+	@export DJANGO_SETTINGS_MODULE=tests.settings
+	failed=()
+	run() { echo "--- $$*"; "$$@" || failed+=("$$*"); }
+	run $(VENV)/ruff check
+	run $(VENV)/ruff format --check
+	run $(VENV)/mypy
+	run $(VENV)/lint-imports --no-logo
+	run $(VENV)/codespell
+	run $(VENV)/deptry wagtail_prefs
+	run $(VENV)/djlint --lint --quiet wagtail_prefs
+	run $(VENV)/python -m django makemigrations --check --dry-run
+	run $(VENV)/pytest -q -p no:randomly tests/test_repository.py
+	run npm --prefix frontend run --silent check
+	if [ $${#failed[@]} -gt 0 ]; then printf 'Failed: %s\n' "$${failed[@]}" >&2; exit 1; fi
 
 .PHONY: format
 format: python .make/node ## Let the tools put right what they can
