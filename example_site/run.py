@@ -126,7 +126,9 @@ class _Demo:
         well = read(f"{self._here.crm}/health") is not None
         if well and not self._crm_was_well:
             say("The CRM is back: what waited for it is delivered now.")
-            self._manage("prefs_deliver", "--once", "--now", accept=(0, 1))
+            self._run_manage(
+                "prefs_deliver", "--once", "--now"
+            )  # what still fails is tried again by the worker
         self._crm_was_well = well
 
     def _start(self, log: str, name: str, command: list[str]) -> None:
@@ -135,18 +137,22 @@ class _Demo:
     def _wait_for_page(self, url: str) -> None:
         until(lambda: read(url) is not None, url, meanwhile=self._supervisor.look_after)
 
-    def _manage(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
-        result = subprocess.run(  # noqa: S603 - our own commands
+    def _manage(self, *arguments: str) -> str:
+        result = self._run_manage(*arguments)
+        if result.returncode:
+            raise CannotStart(f"`manage.py {' '.join(arguments)}` failed; what it said stands above.")
+        return result.stdout
+
+    def _run_manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - our own commands
             [*MANAGE, *arguments],
             env=self._env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             check=False,
+            process_group=0,  # Ctrl-C is ours to handle
         )
-        if result.returncode not in accept:
-            raise CannotStart(f"`manage.py {' '.join(arguments)}` failed; what it said stands above.")
-        return result.stdout
 
 
 def _publish(path: Path, facts: dict[str, Any]) -> None:

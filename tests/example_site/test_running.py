@@ -187,6 +187,9 @@ class TestContacts:
         assert demo.query(counts) == rows
         assert len(demo.mails()) == mails
 
+    def test_its_migrations_are_complete(self, demo: Demo) -> None:
+        assert "No changes detected" in demo.manage("makemigrations", "--check", "--dry-run").stdout
+
 
 class TestMailbox:
     def test_everybody_got_one_mail_with_the_headers_for_one_click(self, demo: Demo) -> None:

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from example_site import place as places
 from example_site.demo import customer_site, newsletter, pages, people
 from example_site.place import Place
+from wagtail_prefs.centers.embed import NotBuilt
 from wagtail_prefs.contacts.models import Contact
 
 
@@ -35,7 +36,10 @@ class Command(BaseCommand):
         scene = pages.prepare(place)
         password = pages.make_editor()
         contacts = [people.live_through(scene, person) for person in people.people()]
-        customer_site.write(scene, place)
+        try:
+            customer_site.write(scene, place)
+        except NotBuilt as missing:
+            raise CommandError(str(missing)) from missing
         facts = self._facts(place, scene, password, contacts)
         sent = self._mail(contacts, scene, place, options["mail"])
         if options["json"]:
