@@ -50,6 +50,7 @@ def log() -> Any:
             "GET /api/v1/centers/5f1c8e1e-7a55-4b56-9a5e-0d8f7d0a1b11/",
             "GET /api/v1/centers/5f1c8e1e-7a55-4b56-9a5e-0d8f7d0a1b11/",
         ),
+        ("to s3.eu-west-1.amazonaws.com", "to s3.eu-west-1.amazonaws.com"),
         ("wagtail 8.0.1 on python 3.11.7", "wagtail 8.0.1 on python 3.11.7"),
     ],
 )

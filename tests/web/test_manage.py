@@ -235,7 +235,7 @@ def test_the_german_page_is_german_through_and_through(
     assert response["Location"].startswith(f"{manage}?locale=de&saved=")
     saved = page_of(strict.get(response["Location"]))
     assert saved.one("html").get("lang") == "de"
-    assert "Termine per E-Mail: abonniert" in saved.one("div", id="saved").words
+    assert "Termine per E-Mail: angemeldet" in saved.one("div", id="saved").words
 
 
 def test_a_page_from_right_to_left(strict: Client, manage: str, center: PreferenceCenterPage) -> None:

@@ -334,4 +334,4 @@ def test_the_page_speaks_her_language(
     Contact.objects.filter(pk=contact.pk).update(language="de")
     page = page_of(strict.get(one_click, headers={"Accept-Language": "en"}))
     assert page.one("html").get("lang") == "de"
-    assert page.one("h1").words == "„Neues per E-Mail“ abbestellen?"
+    assert page.one("h1").words == "„Neues per E-Mail“ nicht mehr bekommen?"

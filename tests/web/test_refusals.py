@@ -209,6 +209,9 @@ def test_the_error_leads_to_its_field(
     assert page.one("div", id="problems").one("a").get("href") == f"#{name}"
     field = page.one("select", id=name)
     assert field.get("aria-invalid") == "true"
+    # What she sent is no option, and none is picked in its place.
+    assert next(field.all("option")).get("value") == ""
+    assert not [option for option in field.all("option") if "selected" in option]
     assert page.one("div", id=f"{name}.notes").one("p", class_="pc-error").words
     assert field.get("aria-describedby") == f"{name}.notes"
 

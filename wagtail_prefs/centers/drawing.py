@@ -66,8 +66,9 @@ class Field:
 
     @property
     def answered(self) -> bool:
-        """Whether the contact's present answer is one of the options; then it cannot be taken back to nothing."""
-        return any(option.key == self.was for option in self.options)
+        """Whether the contact has an answer, which cannot be taken back to nothing; else a pick may stay open."""
+        chosen = any(option.chosen for option in self.options)
+        return chosen and (self.was is None or any(option.key == self.was for option in self.options))
 
 
 @dataclass(frozen=True, slots=True)

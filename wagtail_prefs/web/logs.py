@@ -23,12 +23,12 @@ REDACTED = "[redacted]"
 
 _RULES = (
     # what follows l/ u/ c/ r/ w/ in a path, forged and cut off ones too
-    (re.compile(r"(?<=/)([lucrw]/)(?!embed)[^/\s\"'?#<>]{8,}"), rf"\1{REDACTED}"),
+    (re.compile(r"(?<=/)([lucrw]/)[^/\s\"'?#<>]{8,}"), rf"\1{REDACTED}"),
     (re.compile(r"(?<=/)(inbound/[^/\s\"'?#<>]+/)[^/\s\"'?#<>]+"), rf"\1{REDACTED}"),
     # the code in a redirect's fragment
     (re.compile(r"([#&?]pc=)[^&\s\"'<>]+"), rf"\1{REDACTED}"),
     # tokens, codes and sessions wherever else they stand, in a header or a traceback
-    (re.compile(r"\b[a-z]\d\.[\w-]{1,16}\.[\w-]{8,}(?:\.[\w-]+)?"), REDACTED),
+    (re.compile(r"\b[a-z]\d\.[\w-]{1,16}\.[\w-]{8,}\.[\w-]{20,}"), REDACTED),
     (re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), REDACTED),
 )
 
