@@ -148,6 +148,8 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_the_one_connected_to
 def test_the_environment_has_no_say(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     httpserver.expect_request("/").respond_with_data("here")
     assert Transport().send("GET", httpserver.url_for("/")).body == b"here"
 
