@@ -78,7 +78,7 @@ system:
 	$(VENV313)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
-.make/node: frontend/package-lock.json frontend/package.json | .make
+.make/node: frontend/package-lock.json | .make
 	@major=$$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/') || true
 	if [ "$${major:-0}" -lt 20 ]; then
 		echo "Building the element needs Node 20 or newer, with npm." >&2
