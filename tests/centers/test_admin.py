@@ -137,6 +137,22 @@ def test_a_topic_is_found_by_its_words(editor: Client) -> None:
     assert reverse(f"{TOPIC}:edit", args=[Topic.objects.get(key="events").pk]) not in found
 
 
+def test_the_chooser_finds_a_topic_made_in_the_admin_by_its_words(editor: Client) -> None:
+    editor.post(reverse(f"{TOPIC}:add"), topic_form())
+    chooser = reverse("wagtailsnippetchoosers_wagtail_prefs_topic:choose_results")
+    assert "Recipes" in editor.get(chooser, {"q": "recip"}).content.decode()
+    assert "Recipes" not in editor.get(chooser, {"q": "holidays"}).content.decode()
+
+
+def test_the_key_of_an_audience_is_fixed(editor: Client) -> None:
+    audience = factories.make_audience()
+    url = reverse("wagtailsnippets_wagtail_prefs_audience:edit", args=[audience.pk])
+    response = editor.post(url, {"name": "Brand", "key": "renamed", "site": audience.site_id})
+    assert response.status_code == 302
+    audience.refresh_from_db()
+    assert (audience.name, audience.key) == ("Brand", "default")
+
+
 def test_the_list_of_topics_costs_the_same_for_more_topics(
     editor: Client, django_assert_max_num_queries: Any
 ) -> None:

@@ -12,7 +12,7 @@ from wagtail.search import index
 
 from ..blocks.words import CHANNEL_LABELS, in_order
 from ..values import CHANNELS
-from .forms import TopicForm, TopicGroupForm
+from .forms import KeyedForm, TopicForm, TopicGroupForm
 
 #: Keys stand in forms, ledger records and CRM mappings; this is the set that all of them can carry.
 key_validator = RegexValidator(
@@ -33,6 +33,8 @@ class Audience(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+
+    base_form_class = KeyedForm
 
     class Meta:
         verbose_name = _("audience")
@@ -134,7 +136,11 @@ class Topic(index.Indexed, ClusterableModel):
         _("archived"), default=False, help_text=_("Hidden everywhere; choices are kept.")
     )
 
-    search_fields = [index.SearchField("key"), index.AutocompleteField("key")]
+    search_fields = [
+        index.SearchField("key"),
+        index.AutocompleteField("key"),
+        index.RelatedFields("texts", [index.SearchField("label"), index.AutocompleteField("label")]),
+    ]
     base_form_class = TopicForm
     panels = [
         InlinePanel("texts", heading=_("Words in each language"), label=_("language"), min_num=1),
