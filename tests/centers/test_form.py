@@ -10,9 +10,10 @@ from django.http import QueryDict
 from hypothesis import given, strategies as st
 
 from tests import pages
-from wagtail_prefs.centers.drawing import Form, draw, fields_of, holds
+from wagtail_prefs.centers.drawing import draw, holds
 from wagtail_prefs.centers.form import form_bytes, form_to_answers
 from wagtail_prefs.centers.leaves import read, write
+from wagtail_prefs.centers.screen import Form, fields_of
 from wagtail_prefs.centers.values import Snapshot, make_snapshot
 from wagtail_prefs.errors import InvalidAnswers
 from wagtail_prefs.values import Json, Spec

@@ -1,0 +1,1 @@
+"""The pages behind links, one-click unsubscribe, and the element's script: HTML and bytes, no JSON."""
