@@ -61,10 +61,15 @@ def test_what_always_comes_cannot_be_changed_here(
     strict: Client, manage: str, center: PreferenceCenterPage
 ) -> None:
     page = page_of(strict.get(manage))
-    orders = page.one("input", id=box(center, "orders"))
-    assert "disabled" in orders
-    assert "checked" not in orders
-    assert "Always sent" in page.one("div", id=f"{box(center, 'orders').removesuffix('.email')}.notes").words
+    row = box(center, "orders").removesuffix(".email")
+    assert page.one("span", id=f"{row}.name").words == "Your orders"
+    assert "Always sent" in page.one("div", id=f"{row}.notes").words
+    # No box that could be pressed, and none that looks like a choice.
+    boxes = [str(element.get("id")) for element in page.all("input", type="checkbox")]
+    assert not [
+        name for name in boxes if name.startswith(row) and "disabled" not in page.one("input", id=name)
+    ]
+    assert not [name for name in boxes if name.startswith(row) and "checked" in page.one("input", id=name)]
 
 
 def test_a_change_is_saved_and_told_after_a_redirect(
