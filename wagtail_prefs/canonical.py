@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MAX_INT = 2**53 - 1
@@ -29,20 +29,27 @@ def sha256_hex(value: Any) -> str:
 
 
 def _ordered(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
         return value
     if isinstance(value, int):
         if abs(value) > MAX_INT:
             raise ValueError("integer beyond 2**53 - 1")
         return value
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError("keys must be strings")
-        # RFC 8785 s3.2.3 sorts by UTF-16 code units, which differs from Python's order beyond the BMP.
-        return {
-            key: _ordered(value[key])
-            for key in sorted(value, key=lambda k: k.encode("utf-16-be", "surrogatepass"))
-        }
+        return {key: _ordered(value[key]) for key in _sorted(value)}
     if isinstance(value, list | tuple):
         return [_ordered(item) for item in value]
-    raise TypeError(f"not canonical JSON: {type(value).__name__}")
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"not canonical JSON: {kind.__name__}")
+
+
+def _sorted(keys: Iterable[Any]) -> list[str]:
+    """RFC 8785 s3.2.3 sorts by UTF-16 code units, which differs from Python's order beyond the BMP."""
+    try:
+        if "".join(keys).isascii():
+            return sorted(keys)
+    except TypeError:
+        raise TypeError("keys must be strings") from None
+    return sorted(keys, key=lambda key: key.encode("utf-16-be", "surrogatepass"))

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connection
@@ -205,41 +205,61 @@ def key_of(path: str) -> Key:
     return ("", "")
 
 
-def row_for(state: ContactState, key: Key) -> State:
-    """The whole row of one key, as the state now has it."""
-    topic, channel = key
-    versions = state.versions
-    row = State(contact_id=state.id, topic=topic, channel=channel, pending=key in state.pending)
-    if key == ("", ""):
-        row.choice = UNSUBSCRIBED if state.opted_out else (SUBSCRIBED if "opted_out" in versions else "")
-        row.choice_version = versions.get("opted_out", 0)
-        row.attributes = {
-            name: {"value": value, "version": versions[f"attribute:{name}"]}
-            for name, value in state.attributes.items()
-        }
-        row.notices = {
-            name: {"sha256": sha256, "version": versions[f"notice:{name}"]}
-            for name, sha256 in state.notices.items()
-        }
-    else:
-        row.choice = state.choices.get(key, "")
-        row.choice_version = versions.get(f"choice:{topic}:{channel}", 0)
-    if "" in key:
-        scope = key_to_scope(key)
-        row.frequency = state.frequencies.get(key, "")
-        row.frequency_version = versions.get(f"frequency:{scope}", 0)
-        pause = state.pauses.get(key)
-        row.paused_until = pause.until if pause else None
-        row.pause_version = versions.get(f"pause:{scope}", 0)
-    return row
-
-
 def write(state: ContactState, effects: Iterable[Effect]) -> None:
     """Upsert the rows that effects touched, in one statement sorted by key: unsorted batches deadlock."""
     keys = sorted({key_of(effect.path) for effect in effects})
-    State.objects.bulk_create(
-        [row_for(state, key) for key in keys],
-        update_conflicts=True,
-        unique_fields=["contact", "topic", "channel"],
-        update_fields=[column for column in STATE_COLUMNS if column not in {"topic", "channel"}],
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _upsert(tuple("" in key for key in keys)),
+            [value for key in keys for value in (db_uuid(state.id), *key, *values_of(state, key))],
+        )
+
+
+def values_of(state: ContactState, key: Key) -> tuple[Any, ...]:
+    """What stands in the row of a key: all columns of a scope, the choice alone of a topic on a channel."""
+    topic, channel = key
+    versions = state.versions
+    choice = (state.choices.get(key, ""), versions.get(f"choice:{topic}:{channel}", 0), key in state.pending)
+    if "" not in key:
+        return choice
+    attributes: dict[str, Any] = {}
+    notices: dict[str, Any] = {}
+    if key == ("", ""):
+        said = UNSUBSCRIBED if state.opted_out else (SUBSCRIBED if "opted_out" in versions else "")
+        choice = (said, versions.get("opted_out", 0), key in state.pending)
+        attributes = {
+            name: {"value": value, "version": versions[f"attribute:{name}"]}
+            for name, value in state.attributes.items()
+        }
+        notices = {
+            name: {"sha256": sha256, "version": versions[f"notice:{name}"]}
+            for name, sha256 in state.notices.items()
+        }
+    scope = key_to_scope(key)
+    pause = state.pauses.get(key)
+    return (
+        *choice,
+        state.frequencies.get(key, ""),
+        versions.get(f"frequency:{scope}", 0),
+        connection.ops.adapt_datetimefield_value(pause.until if pause else None),
+        versions.get(f"pause:{scope}", 0),
+        json.dumps(attributes),
+        json.dumps(notices),
+    )
+
+
+@lru_cache(maxsize=128)
+def _upsert(scopes: tuple[bool, ...]) -> str:
+    """The statement for rows of these kinds. psycopg parses a statement of more than 50 parameters each time anew,
+    so what is the same in every choice stands in the text.
+    """
+    quote = connection.ops.quote_name
+    columns = ["contact_id", *STATE_COLUMNS]
+    scope = f"({', '.join(['%s'] * len(columns))})"
+    choice = "(%s, %s, %s, %s, %s, %s, '', 0, NULL, 0, '{}', '{}')"
+    values = [f"{quote(column)} = excluded.{quote(column)}" for column in columns[3:]]
+    return (
+        f"INSERT INTO {quote(State._meta.db_table)} ({', '.join(map(quote, columns))}) "  # noqa: S608 - names, no values
+        f"VALUES {', '.join(scope if is_scope else choice for is_scope in scopes)} "
+        f"ON CONFLICT ({', '.join(map(quote, columns[:3]))}) DO UPDATE SET {', '.join(values)}"
     )
