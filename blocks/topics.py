@@ -163,5 +163,6 @@ def _row(info: TopicInfo, channels: Sequence[str], width: int) -> Json:
         if info.transactional
         else None,
         "when": None,
-        "columns": list(channels) if len(channels) < width else None,
+        # No box where there is nothing to choose: a ticked one would claim a consent, an empty one that it is off.
+        "columns": [] if info.transactional else (list(channels) if len(channels) < width else None),
     }

@@ -196,7 +196,7 @@ def check_keys(**_kwargs: Any) -> list[CheckMessage]:
 def check_senders(**_kwargs: Any) -> list[CheckMessage]:
     """E004: a channel that does not exist, or a sender that is neither `decide` nor a backend."""
     try:
-        senders, known = conf.senders, {"decide", *conf.backends}
+        senders, known = dict[str, Any](conf.senders), {"decide", *conf.backends}
     except ImproperlyConfigured:
         return []  # E001 says so
     hint = '{channel: {"default": "decide" or a backend alias, topic key: ...}}'

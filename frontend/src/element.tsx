@@ -28,6 +28,8 @@ export class PreferenceCenterElement extends Base {
   /** Whether the server drew the shadow root; it stays until we have something better. */
   #served = this.#root.hasChildNodes();
   #store: Store | null = null;
+  /** From the first connection on; an upgrade names each attribute before it, and must not load once for each. */
+  #connected = false;
 
   /** The address of the center document, absolute. */
   get src(): string {
@@ -51,19 +53,21 @@ export class PreferenceCenterElement extends Base {
 
   connectedCallback(): void {
     this.#style();
+    this.#connected = true;
     if (!this.#store) this.#start();
   }
 
   disconnectedCallback(): void {
     // A move in the page is no removal.
     queueMicrotask(() => {
-      if (!this.isConnected) this.#stop();
+      if (this.isConnected) return;
+      this.#connected = false;
+      this.#stop();
     });
   }
 
   attributeChangedCallback(_name: string, before: string | null, after: string | null): void {
-    if (!this.#store && !this.isConnected) return;
-    if (before === after) return;
+    if (!this.#connected || before === after) return;
     this.#stop();
     this.#start();
   }

@@ -67,7 +67,6 @@ def test_the_document_is_what_the_reference_says() -> None:
             "offline",
             "expired_title",
             "expired_text",
-            "request_link",
             "open_link",
             "error_title",
             "server_error",

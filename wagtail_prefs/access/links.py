@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
+from wagtail.models import Site
 
 from ..conf import conf
 from ..contacts.models import Contact
@@ -137,8 +138,6 @@ def _read(payload: Json) -> dict[str, Any]:
 
 def site_root(audience_id: int) -> str:
     """Scheme, host and port of an audience's site, as configured: never what a request claims (security.md TK-12)."""
-    from wagtail.models import Site  # models of other apps are there only once the registry is ready
-
     audience = Audience.objects.select_related("site").get(pk=audience_id)
     site = audience.site or Site.objects.get(is_default_site=True)
     root: str = site.root_url

@@ -20,7 +20,6 @@ def labels() -> dict[str, str]:
         "offline": _("You are offline. Nothing is lost: save again when you are back."),
         "expired_title": _("This page was open for too long"),
         "expired_text": _("To protect your choices, please open the link in one of our mails again."),
-        "request_link": _("Send me a new link"),
         "open_link": _("To see and change your choices, open the link in one of our mails."),
         "error_title": _("Some of it could not be saved"),
         "server_error": _("Something went wrong on our side. Nothing was changed; please try again."),
@@ -29,7 +28,7 @@ def labels() -> dict[str, str]:
         "pending": _("Waiting for you to confirm by mail"),
         "locked": _("Cannot be changed here"),
         "not_chosen": _("Not chosen yet"),
-        "required": _("Please fill in"),
+        "required": _("required"),
         "own_page": _("Open this on our own page"),
         "outlook_title": _("What to expect"),
         # The renderer puts the masked address in place of {email}; it is no format string.

@@ -53,6 +53,16 @@ describe('before the center is there', () => {
     uninstall();
   });
 
+  test('it is asked for once, whatever attributes the page was written with', async () => {
+    const server = newServer();
+    const uninstall = server.install();
+    document.body.innerHTML = `<preference-center src="${server.src}" locale="en" theme="light"></preference-center>`;
+    const element = document.body.firstElementChild as PreferenceCenterElement;
+    await expect.poll(() => element.shadowRoot?.querySelector('form')).not.toBeNull();
+    expect(server.requests.filter(({ path }) => path === '')).toHaveLength(1);
+    uninstall();
+  });
+
   test('nothing is asked for without an address', async () => {
     const { server, element } = await mount({ attributes: { src: '' }, until: null });
     expect(server.requests).toHaveLength(0);
