@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 
+from wagtail_prefs.contacts.checks import check_database
+
 GOOD_KEY = {"kid": "k1", "key": "x" * 32}
 
 
@@ -66,8 +68,8 @@ def test_sqlite_without_immediate_transactions_is_a_warning(
 ) -> None:
     sqlite = {"ENGINE": "django.db.backends.sqlite3", "NAME": "x"}
     monkeypatch.setitem(settings.DATABASES, "archive", sqlite)
-    assert found(settings) == ["wagtail_prefs.W010"]
+    assert [message.id for message in check_database()] == ["wagtail_prefs.W010"]
     monkeypatch.setitem(
         settings.DATABASES, "archive", {**sqlite, "OPTIONS": {"transaction_mode": "IMMEDIATE"}}
     )
-    assert found(settings) == []
+    assert check_database() == []
