@@ -174,7 +174,7 @@ screenshots: install ## Draw the pictures of the documentation
 .PHONY: messages
 messages: python ## Collect the translatable strings, also those of blocks/
 	@cd wagtail_prefs
-	DJANGO_SETTINGS_MODULE=tests.settings ../$(VENV)/python -m django makemessages --all --symlinks --no-obsolete --add-location=file
+	DJANGO_SETTINGS_MODULE=tests.settings ../$(VENV)/python -P -m django makemessages --all --symlinks --no-obsolete --add-location=file
 	cd ..
 	$(MAKE) translations
 

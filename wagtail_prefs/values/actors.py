@@ -1,0 +1,48 @@
+"""Who makes a submission, and where."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class ActorType(enum.StrEnum):
+    """Who makes a submission (security.md CR-06)."""
+
+    SUBJECT_LINK = "subject-link"
+    SUBJECT_SESSION = "subject-session"
+    ONE_CLICK = "one-click"
+    GPC = "gpc"
+    ADMIN = "admin"
+    IMPORT = "import"
+    API = "api"
+    BACKEND = "backend"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts; `id` names the user, job, client or backend alias, and is "" for the person herself."""
+
+    type: ActorType
+    id: str = ""
+
+    @property
+    def is_subject(self) -> bool:
+        """Whether this is the person's own act, which alone may turn a no into a yes."""
+        return self.type in {ActorType.SUBJECT_LINK, ActorType.SUBJECT_SESSION}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a submission was made. `ip` and `address_as_entered` are personal: the ledger holds commitments only."""
+
+    method: str  # "page", "element", "one_click", "python", ...
+    form_id: str | None = None  # the center
+    form_version: str | None = None  # the snapshot's digest
+    language: str | None = None
+    source_url: str | None = None  # page or origin, never with a query or a token
+    ip: str | None = None
+    user_agent_family: str | None = None
+    address_as_entered: str | None = None
+    evidence_ref: str | None = None

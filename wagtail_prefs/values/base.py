@@ -1,0 +1,51 @@
+"""The words everything else is made of: JSON, scopes, frequencies, channels, moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+#: A JSON object at a border.
+Json = dict[str, Any]
+#: A rich-text tree: a list of strings and [tag, {attributes}, *children] (docs/reference/center-document.md).
+Tree = list[Any]
+#: (topic key or "", channel or "")
+Key = tuple[str, str]
+#: {block id: {control: answer}}
+Answers = Mapping[str, Mapping[str, Any]]
+
+#: The caps a contact can pick, from the most mail to the least.
+FREQUENCIES = ("as_it_happens", "daily", "weekly", "fortnightly", "monthly", "quarterly")
+#: The channels there are, in the order people meet them.
+CHANNELS = ("email", "sms", "push", "in_app", "post", "phone")
+
+SUBSCRIBED = "subscribed"
+UNSUBSCRIBED = "unsubscribed"
+ChoiceValue = Literal["subscribed", "unsubscribed"]
+Assurance = Literal["link", "fresh"]
+
+
+def scope_to_key(scope: str) -> Key:
+    """`topic:news` -> ("news", ""); raises ValueError for what is no scope."""
+    if scope == "all":
+        return ("", "")
+    kind, _, name = scope.partition(":")
+    if name and kind == "topic":
+        return (name, "")
+    if name and kind == "channel":
+        return ("", name)
+    raise ValueError("not a scope")
+
+
+def key_to_scope(key: Key) -> str:
+    """The inverse of `scope_to_key`."""
+    topic, channel = key
+    if topic:
+        return f"topic:{topic}"
+    return f"channel:{channel}" if channel else "all"
+
+
+def iso(moment: datetime) -> str:
+    """UTC ISO-8601 with microseconds and Z, the one form in which a moment is written."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

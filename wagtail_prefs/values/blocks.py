@@ -1,0 +1,109 @@
+"""What can be chosen, and a block as it is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .base import Json, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A picture beside a topic or control."""
+
+    src: str
+    alt: str
+    width: int
+    height: int
+
+    def to_json(self) -> Json:
+        return {"src": self.src, "alt": self.alt, "width": self.width, "height": self.height}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic with its texts in one locale."""
+
+    key: str
+    label: str
+    text: str = ""
+    media: Media | None = None
+    group: str = ""  # the heading it stands under, in the locale
+    channels: tuple[str, ...] = ("email",)
+    frequencies: tuple[str, ...] = ()
+    basis: str = "consent"
+    transactional: bool = False
+    private: bool = False
+    archived: bool = False
+    cadence: str = ""  # in plain words: "about one mail a week"
+
+
+@dataclass(frozen=True, slots=True)
+class CompileContext:
+    """What a block may look at when it is compiled: the locale and the topics, never a request or a person."""
+
+    locale: str
+    direction: Literal["ltr", "rtl"]
+    topics: Mapping[Any, TopicInfo]  # by primary key
+    rich_text: Callable[[str], Tree]  # stored rich text -> cleaned tree
+    roles: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A capability that a control promises: some sender must enforce `capability` for topic x channel ("" = all)."""
+
+    capability: str
+    topic: str = ""
+    channel: str = ""
+
+    def to_json(self) -> Json:
+        return {"capability": self.capability, "topic": self.topic, "channel": self.channel}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One compiled block. `document` is public; `rules` never leave the server.
+
+    `paths` ties state to screen: {path of ContactState.versions: (dotted answer path in this block, label in words)},
+    for example {"choice:news:email": ("choices.news.email", "News by e-mail")}.
+    """
+
+    block_id: str
+    type: str
+    document: Json
+    rules: Json = field(default_factory=dict)
+    paths: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    conditions: tuple[Json, ...] = ()
+
+    def to_json(self) -> Json:
+        return {
+            "block_id": self.block_id,
+            "type": self.type,
+            "document": self.document,
+            "rules": self.rules,
+            "paths": {path: list(where) for path, where in self.paths.items()},
+            "needs": [need.to_json() for need in self.needs],
+            "conditions": list(self.conditions),
+        }
+
+    @classmethod
+    def from_json(cls, data: Json) -> Spec:
+        return cls(
+            block_id=data["block_id"],
+            type=data["type"],
+            document=data["document"],
+            rules=data["rules"],
+            paths={path: (where[0], where[1]) for path, where in data["paths"].items()},
+            needs=tuple(Need(**need) for need in data["needs"]),
+            conditions=tuple(data["conditions"]),
+        )
+
+
+def controls_of(document: Json) -> Sequence[Json]:
+    """The controls of a compiled block's document."""
+    controls: Sequence[Json] = document["controls"]
+    return controls
