@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.blocks.conftest import state
 from tests.centers.test_answers import snapshot
 from wagtail_prefs.canonical import canonical
-from wagtail_prefs.centers.services import mask_email, outlook, preferences
+from wagtail_prefs.centers.services import outlook, preferences
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED
 
 
@@ -45,20 +43,3 @@ def test_after_an_opt_out_there_is_one_sentence() -> None:
 
 def test_a_center_without_topics_promises_nothing() -> None:
     assert outlook(snapshot("unsubscribe_all"), state()) == []
-
-
-@pytest.mark.parametrize(
-    ("email", "masked"),
-    [
-        ("anna@mail.example.org", "a***@m***.org"),
-        ("a@b.example", "a***@b***.example"),
-        ("ü@ö.example", "ü***@ö***.example"),
-        ('"a@b"@c.example', '"***@c***.example'),
-        ("root@localhost", "r***@l***"),
-        ("", ""),
-        ("nonsense", ""),
-        ("@example.org", ""),
-    ],
-)
-def test_a_masked_address_shows_three_letters_at_most(email: str, masked: str) -> None:
-    assert mask_email(email) == masked

@@ -57,6 +57,10 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     [
         ("ada@example.org", "a***@e***.org"),
         ("a@b.co.uk", "a***@b***.uk"),
+        ("anna@mail.example.org", "a***@m***.org"),
+        ('"a@b"@c.example', '"***@c***.example'),
+        ("nonsense", "***"),
+        ("@example.org", "***"),
         ("root@localhost", "***"),
         ("", "***"),
     ],

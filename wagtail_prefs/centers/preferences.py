@@ -19,7 +19,7 @@ def preferences(
         "version": state.version,
         "revision": snapshot.digest,
         "assurance": assurance,
-        "contact": {"email": mask_email(email)},
+        "contact": {"email": masked(email)},
         "answers": initial_answers(snapshot, state),
         "pending": pending_paths(snapshot, state),
         "private": {},
@@ -27,15 +27,6 @@ def preferences(
         "records": {},
         "outlook": [sentence.to_json() for sentence in outlook(snapshot, state)],
     }
-
-
-def mask_email(email: str) -> str:
-    """`anna@mail.example.org` -> `a***@m***.org`: enough to recognise one's own, too little to learn another's."""
-    local, at, domain = email.rpartition("@")
-    if not at or not local or not domain:
-        return ""
-    name, dot, last = domain.rpartition(".")
-    return f"{local[0]}***@{(name or last)[0]}***{dot}{last if dot else ''}"
 
 
 def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .answers import WHOLE, answers_to_changes, initial_answers, pending_paths
-from .preferences import mask_email, outlook, preferences
+from .preferences import outlook, preferences
 from .publishing import draft_snapshot, publish, republish, republish_below, unpublish
 from .serving import current, forget, get_snapshot
 from .values import Center, Snapshot
@@ -18,7 +18,6 @@ __all__ = [
     "forget",
     "get_snapshot",
     "initial_answers",
-    "mask_email",
     "outlook",
     "pending_paths",
     "preferences",
