@@ -6,6 +6,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _, ngettext
 
 from ..blocks.words import CHANNEL_LABELS, in_order
+from ..contacts.addresses import masked
 from ..values import CHANNELS, SUBSCRIBED, Assurance, ContactState, Json, Outlook
 from .answers import initial_answers, pending_paths
 from .values import Snapshot
