@@ -244,7 +244,8 @@ def make_contact(
 
 
 def make_editor(username: str = "editor") -> Any:
-    """A superuser, for the admin's screens."""
+    """A superuser, for the admin's screens; those need a page tree, which a transactional test may have emptied."""
+    make_site()
     user = get_user_model().objects.filter(username=username).first()
     return user or get_user_model().objects.create_superuser(
         username, f"{username}@brand.example", "password"
