@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: A save is acknowledged when it is on the disk, so that is what is measured.
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 
+SLICE_SECONDS = 1.0
+
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
@@ -80,27 +82,36 @@ def measure(places: Places, options: argparse.Namespace) -> Figures:
 
     traffic = statements.traffic(places)
     counts = {one.name: len(statements.of(traffic.source(one.name))) for one in ENDPOINTS}
-    rounds: dict[str, list[Round]] = {endpoint.name: [] for endpoint in ENDPOINTS}
+    rounds: dict[str, list[Round]] = {one.name: [] for one in ENDPOINTS}
     with server.gunicorn() as running, load.Clients(running.port, places) as clients:
-        for endpoint in ENDPOINTS:
-            clients.run(endpoint.name, min(options.seconds, 1.0))  # fills every cache of every worker
+        for one in ENDPOINTS:
+            clients.run(one.name, min(options.seconds, SLICE_SECONDS))  # fills every cache of every worker
         for number in range(options.rounds):
-            for endpoint in ENDPOINTS:
-                say(f"Round {number + 1} of {options.rounds}: {endpoint.label} ...")
-                rounds[endpoint.name].append(one_round(running, clients, endpoint.name, options.seconds))
+            say(f"Round {number + 1} of {options.rounds} ...")
+            for name, found in one_round(running, clients, options.seconds).items():
+                rounds[name].append(found)
     return {name: figure(found, counts[name]) for name, found in rounds.items()}
 
 
-def one_round(running: Server, clients: Clients, endpoint: str, seconds: float) -> Round:
+def one_round(running: Server, clients: Clients, seconds: float) -> dict[str, Round]:
+    """Every endpoint for so long, in turns of a second: what else the machine does meets all of them alike."""
+    slices = max(1, round(seconds / SLICE_SECONDS))
+    parts: dict[str, list[Round]] = {one.name: [] for one in ENDPOINTS}
+    for _ in range(slices):
+        for one in ENDPOINTS:
+            parts[one.name].append(one_slice(running, clients, one.name, seconds / slices))
+    return {name: Round.of(found) for name, found in parts.items()}
+
+
+def one_slice(running: Server, clients: Clients, endpoint: str, seconds: float) -> Round:
     from . import cpu
 
     backends = database_backends()
     before = cpu.seconds(running.workers), cpu.seconds(backends)
     run = clients.run(endpoint, seconds)
     after = cpu.seconds(running.workers), cpu.seconds(backends)
-    requests = len(run.seconds)
-    web, database = ((new - old) * 1e6 / requests for new, old in zip(after, before, strict=True))
-    return Round(requests / run.elapsed, web, database, run.seconds, run.body_bytes)
+    web, database = (new - old for new, old in zip(after, before, strict=True))
+    return Round(run.elapsed, web, database, run.seconds, run.body_bytes)
 
 
 def database_backends() -> list[int]:

@@ -31,13 +31,24 @@ ENDPOINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One endpoint in one round; CPU in microseconds a request."""
+    """One endpoint in one round, in seconds: how long it lasted, CPU of web and PostgreSQL, each request."""
 
-    rate: float
+    elapsed: float
     web: float
     postgres: float
     seconds: Sequence[float]
     body_bytes: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Round]) -> Round:
+        """The parts of a round as one."""
+        return cls(
+            elapsed=sum(part.elapsed for part in parts),
+            web=sum(part.web for part in parts),
+            postgres=sum(part.postgres for part in parts),
+            seconds=[one for part in parts for one in part.seconds],
+            body_bytes=parts[-1].body_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +71,11 @@ class Figure:
 def figure(rounds: Sequence[Round], statements: int) -> Figure:
     cuts = [quantiles(one.seconds, n=100) for one in rounds]
     return Figure(
-        rate=median(one.rate for one in rounds),
-        p50=median(cut[49] for cut in cuts) * 1000,
-        p99=median(cut[98] for cut in cuts) * 1000,
-        web=median(one.web for one in rounds),
-        postgres=median(one.postgres for one in rounds),
+        rate=median(len(one.seconds) / one.elapsed for one in rounds),
+        p50=median(cut[49] for cut in cuts) * 1e3,
+        p99=median(cut[98] for cut in cuts) * 1e3,
+        web=median(one.web / len(one.seconds) for one in rounds) * 1e6,
+        postgres=median(one.postgres / len(one.seconds) for one in rounds) * 1e6,
         statements=statements,
         body_bytes=rounds[-1].body_bytes,
     )
