@@ -16,7 +16,8 @@ class WagtailPrefsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: PLC0415 - models are loaded by now
-        from .centers import receivers  # noqa: PLC0415
+        from .centers import fields, receivers  # noqa: PLC0415
 
         checks.connect()
         receivers.connect()
+        fields.build_blocks()

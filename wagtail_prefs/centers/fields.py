@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import cached_property
 from wagtail.blocks import StreamBlock
 from wagtail.fields import StreamField
@@ -24,7 +27,7 @@ class CenterStreamField(StreamField):
 
     @cached_property
     def stream_block(self) -> StreamBlock:
-        """Built on first use: the setting may name blocks of apps that are loaded after this model."""
+        """Not built with the model: the setting may name blocks of apps that are loaded after it."""
         block = StreamBlock([(name, cls()) for name, cls in block_classes().items()])
         block.set_meta_options(self.block_opts)
         return block
@@ -32,3 +35,16 @@ class CenterStreamField(StreamField):
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
         name, path, _args, kwargs = super(StreamField, self).deconstruct()
         return name, path, [], kwargs
+
+
+def build_blocks() -> None:
+    """Build the blocks of every center's body, in the same order in every process.
+
+    Wagtail's block picker asks for a preview by a number that counts how many blocks the process had made before. If
+    they were made by the first request that needs them, one process of a server would not know another's numbers.
+    """
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            if isinstance(field, CenterStreamField):
+                with contextlib.suppress(ImproperlyConfigured):  # the checks tell
+                    _ = field.stream_block
