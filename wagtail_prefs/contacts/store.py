@@ -79,23 +79,21 @@ def as_json(value: Any) -> Any:
 
 
 @cache
-def select(*more: str) -> str:
-    """`SELECT ... WHERE ` of contacts outer-joined to their state: a row holds what `loaded` takes, then `more`.
+def contact_columns(table: str) -> str:
+    """What `loaded` takes as `head`, as SQL: the CONTACT_COLUMNS of a row, then the key of the audience.
 
-    Written out: for the ORM it takes longer to spell these 22 columns than for the database to answer.
+    SQL is written out here: for the ORM it takes longer to spell these columns than for the database to answer.
     """
     quote = connection.ops.quote_name
-    columns = [
-        *(f"contact.{quote(column)}" for column in CONTACT_COLUMNS),
-        f"audience.{quote('key')}",
-        *(f"state.{quote(column)}" for column in STATE_COLUMNS),
-        *more,
-    ]
-    return (
-        f"SELECT {', '.join(columns)} FROM {quote(Contact._meta.db_table)} AS contact "  # noqa: S608 - names, no values
-        f"JOIN {quote(Audience._meta.db_table)} AS audience ON audience.id = contact.audience_id "
-        f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = contact.id WHERE "
-    )
+    columns = [f"{table}.{quote(column)}" for column in CONTACT_COLUMNS]
+    audience = f"SELECT audience.key FROM {quote(Audience._meta.db_table)} AS audience"  # noqa: S608 - names
+    return f"{', '.join(columns)}, ({audience} WHERE audience.id = {table}.audience_id)"
+
+
+@cache
+def state_columns(table: str) -> str:
+    """What `loaded` takes as one of `rows`, as SQL: the STATE_COLUMNS."""
+    return ", ".join(f"{table}.{connection.ops.quote_name(column)}" for column in STATE_COLUMNS)
 
 
 def load(assurance: Assurance = "link", **where: Any) -> Loaded | None:
@@ -114,20 +112,26 @@ def load_many(ids: Sequence[uuid.UUID], assurance: Assurance = "link") -> list[L
 
 
 def _fetch(condition: str, values: Sequence[Any], assurance: Assurance) -> list[Loaded]:
-    parameters = [db_uuid(value) if isinstance(value, uuid.UUID) else value for value in values]
+    quote = connection.ops.quote_name
+    sql = (
+        f"SELECT {contact_columns('contact')}, {state_columns('state')} "  # noqa: S608 - names, no values
+        f"FROM {quote(Contact._meta.db_table)} AS contact "
+        f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = contact.id WHERE {condition}"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(select() + condition, parameters)
+        cursor.execute(sql, [db_uuid(value) if isinstance(value, uuid.UUID) else value for value in values])
         rows = cursor.fetchall()
     of: dict[Any, list[Sequence[Any]]] = {}
     for row in rows:
         of.setdefault(row[0], []).append(row)
-    return [loaded(rows, assurance=assurance) for rows in of.values()]
+    return [
+        loaded(rows[0][:_WIDTH], [row[_WIDTH:] for row in rows], assurance=assurance) for rows in of.values()
+    ]
 
 
-def loaded(rows: Sequence[Sequence[Any]], *, assurance: Assurance) -> Loaded:
-    """Build one contact from its rows, as `select` gives them."""
-    contact = dict(zip((*CONTACT_COLUMNS, "audience"), rows[0], strict=False))
-    end = _WIDTH + len(STATE_COLUMNS)
+def loaded(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, assurance: Assurance) -> Loaded:
+    """Build one contact from its row, as `contact_columns` gives it, and those of its state, as `state_columns` does."""
+    contact = dict(zip((*CONTACT_COLUMNS, "audience"), head, strict=True))
     opted_out = False
     choices: dict[Key, str] = {}
     pending: set[Key] = set()
@@ -136,11 +140,10 @@ def loaded(rows: Sequence[Sequence[Any]], *, assurance: Assurance) -> Loaded:
     attributes: dict[str, Any] = {}
     notices: dict[str, str] = {}
     versions: dict[str, int] = {}
-    for row in rows:
-        (
-            topic, channel, choice, choice_version, waits, frequency, frequency_version, paused_until, pause_version,
-            profile, seen,
-        ) = row[_WIDTH:end]  # fmt: skip
+    for (
+        topic, channel, choice, choice_version, waits, frequency, frequency_version, paused_until, pause_version,
+        profile, seen,
+    ) in rows:  # fmt: skip
         if topic is None:  # the outer join gives one empty row to a contact without state
             continue
         key = (topic, channel)

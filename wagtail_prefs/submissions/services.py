@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from ..centers import services as centers
 from ..centers.services import Snapshot
 from ..changes import Change
 from ..contacts import rules, store
-from ..contacts.models import Contact
+from ..contacts.models import Contact, State
 from ..delivery import services as delivery
 from ..errors import BadToken, KeyReused, UnknownContact
 from ..ledger import services as ledger
@@ -127,8 +127,7 @@ def _save(
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
     try:
         with transaction.atomic():
-            contact_id, version = _lock(who, epoch)
-            found = _read(contact_id, version, key)
+            found = _read(_lock(who, epoch), key)
             if found.repeat is not None:
                 raise _Settled(_again(found, found.repeat, request))
             state = found.loaded.state
@@ -139,7 +138,7 @@ def _save(
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
             store.write(after, effects)
             entry = ledger.append(
-                contact=contact_id,
+                contact=state.id,
                 audience=state.audience,
                 seq=after.version,
                 prev=found.head,
@@ -154,7 +153,7 @@ def _save(
                 idempotency_key=key,
                 request=request,
             )
-            delivery.want(contact_id, after.version, restricts=_restricts(effects))
+            delivery.want(state.id, after.version, restricts=_restricts(effects))
     except _Settled as settled:
         return settled.saved
     return Saved(after.version, str(entry.id), effects, yielded, after, found.loaded.email)
@@ -168,22 +167,28 @@ class _Settled(Exception):
         self.saved = saved
 
 
-def _lock(who: dict[str, Any], epoch: int | None) -> tuple[UUID, int]:
-    """Statement 1: take the contact's row lock by moving its version on. Everything read after it is settled."""
+def _lock(who: dict[str, Any], epoch: int | None) -> list[Any]:
+    """Statement 1: take the contact's row lock by moving its version on. Everything read after it is settled.
+
+    Returns the contact as `store.loaded` takes it, with the version it had.
+    """
     ((column, value),) = who.items()
     quote = connection.ops.quote_name
+    table = quote(Contact._meta.db_table)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {quote(Contact._meta.db_table)} SET version = version + 1 "  # noqa: S608 - names, no values
-            f"WHERE {quote(column)} = %s RETURNING id, version, epoch",
+            f"UPDATE {table} SET version = version + 1 WHERE {quote(column)} = %s "  # noqa: S608 - names, no values
+            f"RETURNING {store.contact_columns(table)}",
             [store.db_uuid(value) if isinstance(value, UUID) else value],
         )
         row = cursor.fetchone()
     if row is None:
         raise UnknownContact
-    if epoch is not None and row[2] != epoch:
+    head = list(row)
+    if epoch is not None and head[store.CONTACT_COLUMNS.index("epoch")] != epoch:
         raise BadToken("revoked")
-    return store.as_uuid(row[0]), row[1]
+    head[store.CONTACT_COLUMNS.index("version")] -= 1
+    return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,24 +198,27 @@ class _Found:
     repeat: UUID | None
 
 
-def _read(contact_id: UUID, version: int, key: str | None) -> _Found:
+def _read(contact: Sequence[Any], key: str | None) -> _Found:
     """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there."""
+    contact_id, version = (
+        store.db_uuid(store.as_uuid(contact[0])),
+        contact[store.CONTACT_COLUMNS.index("version")],
+    )
     quote = connection.ops.quote_name
-    record = f"FROM {quote(Record._meta.db_table)} AS record WHERE record.contact_ref = contact.id AND"
-    sql = store.select(
-        f"(SELECT record.hash {record} record.seq = %s)",
-        f"(SELECT record.id {record} record.idempotency_key = %s)",
+    record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref = %s AND"
+    sql = (
+        f"SELECT (SELECT hash {record} seq = %s), (SELECT id {record} idempotency_key = %s), "  # noqa: S608 - names
+        f"{store.state_columns('state')} FROM (SELECT 1) AS once "
+        f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = %s"
     )
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} contact.id = %s", [version - 1, key, store.db_uuid(contact_id)])
+        cursor.execute(sql, [contact_id, version, contact_id, key, contact_id])
         rows = cursor.fetchall()
-    head, repeat = rows[0][-2:]
-    if version > 1 and head is None:
+    head, repeat = rows[0][:2]
+    if version and head is None:
         raise RuntimeError("the ledger lacks the newest record of a contact; run prefs_verify_ledger")
-    found = store.loaded(rows, assurance="link")
-    # As it was before statement 1 moved the version on.
-    before = replace(found, state=replace(found.state, version=version - 1))
-    return _Found(before, head or GENESIS, store.as_uuid(repeat) if repeat else None)
+    found = store.loaded(contact, [row[2:] for row in rows], assurance="link")
+    return _Found(found, head or GENESIS, store.as_uuid(repeat) if repeat else None)
 
 
 def _again(found: _Found, first: UUID, request: str) -> Saved:
