@@ -1,0 +1,174 @@
+"""A process inside the demo's Django, which tests ask about its database: `python -m tests.browser.inside`.
+
+One request a line, `[name, {arguments}]`, and one answer a line, both JSON. It stays for the whole run, because Django
+takes seconds to start. It sees what the demo committed, on whichever database that runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Inside:
+    """The asking side."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.browser.inside"],
+            cwd=ROOT,
+            env={**env, "DJANGO_SETTINGS_MODULE": "example_site.settings"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, name: str, **arguments: Any) -> Any:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+    def close(self) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(timeout=20)
+        self._process.stdout.close()
+
+
+# --- the answering side ----------------------------------------------------------------------------------------------
+
+
+def visitor(number: int, language: str) -> Json:
+    """A new contact who chose some things before, and her links."""
+    from example_site.demo import newsletter
+    from wagtail_prefs.changes import SetChoice, SetFrequency
+    from wagtail_prefs.contacts import services as contacts
+    from wagtail_prefs.submissions import services as submissions
+    from wagtail_prefs.topics.models import Audience
+    from wagtail_prefs.values import SUBSCRIBED, Actor, ActorType, Source
+
+    contact = contacts.get_or_create(
+        Audience.objects.get().pk, f"visitor-{number}@customer.example", language=language
+    )
+    submissions.record(
+        contact.pk,
+        [
+            SetChoice("rides", "email", SUBSCRIBED),
+            SetChoice("offers", "sms", SUBSCRIBED),
+            SetFrequency("", "", "weekly"),
+        ],
+        actor=Actor(ActorType.SUBJECT_LINK),
+        source=Source(method="page"),
+    )
+    links = newsletter.links(contact, _center())
+    return {
+        "id": str(contact.pk),
+        "email": contact.email,
+        "manage_url": links.manage,
+        "embed_url": links.embed,
+        "one_click_url": links.one_click,
+    }
+
+
+def old_link(contact: str) -> str:
+    """The way to the own page that a mail of three years ago had."""
+    from django.utils import timezone
+
+    from wagtail_prefs.access.services import Purpose, make_token
+    from wagtail_prefs.contacts.models import Contact
+
+    issued = timezone.now() - timedelta(days=3 * 365)
+    token = make_token(Purpose.MANAGE, Contact.objects.get(pk=contact), center=_center(), issued=issued)
+    return f"/prefs/l/{token}/"
+
+
+def records(contact: str) -> list[Json]:
+    """Her chain, the first record first."""
+    from wagtail_prefs.ledger.models import Record
+
+    found = Record.objects.filter(contact_ref=contact).order_by("seq")
+    return [{"seq": one.seq, "actor": one.actor, "body": json.loads(one.body)} for one in found]
+
+
+def state(contact: str) -> Json:
+    """What she chose, as every sender sees it."""
+    from wagtail_prefs.contacts.services import load_state
+
+    today = load_state(UUID(contact))
+    return {
+        "version": today.version,
+        "opted_out": today.opted_out,
+        "choices": {f"{topic}:{channel}": value for (topic, channel), value in today.choices.items()},
+        "frequencies": {":".join(scope): code for scope, code in today.frequencies.items()},
+    }
+
+
+def settled() -> bool:
+    """Whether every backend knows what it should."""
+    from django.db.models import F
+
+    from wagtail_prefs.delivery.models import Delivery
+
+    return not Delivery.objects.filter(delivered__lt=F("wanted")).exists()
+
+
+def fingerprint() -> str:
+    """A hash of everything that a safe request must leave alone."""
+    from wagtail_prefs.contacts.models import Contact, State
+    from wagtail_prefs.delivery.models import Delivery
+    from wagtail_prefs.ledger.models import Record, SideValue
+
+    digest = hashlib.sha256()
+    for model in (Contact, State, Record, SideValue, Delivery):
+        for row in sorted(repr(sorted(one.items())) for one in model.objects.values()):
+            digest.update(row.encode())
+    return digest.hexdigest()
+
+
+def _center() -> UUID:
+    from wagtail_prefs.centers.models import PublishedCenter
+
+    center: UUID = PublishedCenter.objects.values_list("center", flat=True).distinct().get()
+    return center
+
+
+ANSWERS: Mapping[str, Callable[..., Any]] = {
+    answer.__name__: answer for answer in (visitor, old_link, records, state, settled, fingerprint)
+}
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    # Only answers leave by the standard output, whatever else is printed on the way.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            answer = {"value": ANSWERS[name](**arguments)}
+        except Exception:  # noqa: BLE001 - the asking side fails with it
+            answer = {"error": traceback.format_exc()}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

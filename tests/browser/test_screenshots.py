@@ -1,0 +1,114 @@
+"""Draws the pictures of the documentation into docs/images/: `make screenshots`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.example_site.conftest import Demo
+
+from .center import SAVE, SAVED, box, button, heading, status
+from .conftest import Visitor
+from .test_accessibility import turn_document
+from .test_editor import frame, open_editor
+from .test_embedded import TITLE
+
+pytestmark = pytest.mark.screenshots
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+MOST_BYTES = 200_000
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1000, "height": 860}
+
+Draw = Callable[..., Page]
+
+
+@pytest.fixture
+def draw(browse: Callable[..., BrowserContext]) -> Draw:
+    """Opens a page that stands still."""
+
+    def open_page(url: str, **options: Any) -> Page:
+        page = browse(**{"viewport": DESK, "reduced_motion": "reduce", **options}).new_page()
+        page.goto(url)
+        page.wait_for_load_state("networkidle")
+        return page
+
+    return open_page
+
+
+def keep(page: Page, name: str) -> None:
+    path = IMAGES / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.mouse.move(0, 0)
+    page.screenshot(path=path, animations="disabled", caret="hide")
+    assert path.stat().st_size < MOST_BYTES, f"{path.name} is too large for a README"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("widget", {}),
+        ("widget-dark", {"color_scheme": "dark"}),
+        ("widget-phone", {"viewport": PHONE}),
+    ],
+)
+def test_the_element(draw: Draw, visitor: Visitor, name: str, options: dict[str, Any]) -> None:
+    page = draw(visitor()["embed_url"], **options)
+    box(page, "Repair evenings").check()
+    button(page, SAVE).click()
+    expect(status(page)).to_contain_text(SAVED)
+    page.reload()
+    expect(box(page, "Repair evenings")).to_be_checked()
+    heading(page, "Members’ corner").scroll_into_view_if_needed()
+    keep(page, name)
+
+
+def test_the_element_with_something_to_save(draw: Draw, visitor: Visitor) -> None:
+    page = draw(visitor()["embed_url"])
+    box(page, "Repair evenings").check()
+    box(page, "Tour of the month").check()
+    heading(page, TITLE).scroll_into_view_if_needed()
+    keep(page, "widget-unsaved")
+
+
+def test_the_element_in_german(draw: Draw, visitor: Visitor) -> None:
+    page = draw(visitor("de")["embed_url"], locale="de-DE")
+    expect(heading(page, "Ihre Post, Ihre Wahl")).to_be_visible()
+    keep(page, "widget-german")
+
+
+def test_the_element_from_right_to_left(browse: Callable[..., BrowserContext], visitor: Visitor) -> None:
+    page = browse(viewport=DESK).new_page()
+    page.route("**/api/v1/centers/*/?*", turn_document)
+    page.goto(visitor()["embed_url"])
+    expect(button(page, SAVE)).to_be_visible()
+    keep(page, "widget-rtl")
+
+
+def test_the_own_page(draw: Draw, visitor: Visitor) -> None:
+    keep(draw(visitor()["manage_url"]), "page")
+    keep(draw(visitor()["manage_url"], viewport=PHONE), "page-phone")
+    keep(draw(visitor()["one_click_url"], viewport=PHONE), "one-click-phone")
+
+
+def test_the_editor(demo: Demo, draw: Draw) -> None:
+    page = draw(demo.facts["admin"]["url"], viewport={"width": 1280, "height": 860})
+    open_editor(demo, page)
+    button(page, "Toggle preview").click()
+    expect(frame(page).get_by_role("heading", name=TITLE)).to_be_visible()
+    keep(page, "editor")
+    button(page, "Toggle preview").click()
+    button(page, "Insert a block").first.click()
+    page.get_by_role("listbox").first.get_by_role("button", name="Preview", exact=True).first.click()
+    expect(frame(page).get_by_role("heading", name="What would you like to get?")).to_be_visible()
+    keep(page, "block-picker")
+
+
+def test_the_mailbox_and_the_crm(demo: Demo, draw: Draw) -> None:
+    mail = demo.mail_to(demo.facts["contacts"][0])
+    keep(draw(mail["url"]), "mailbox")
+    keep(draw(f"{demo.place.crm}/"), "crm")
