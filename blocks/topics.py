@@ -88,10 +88,11 @@ class TopicsBlock(PreferenceBlock):
 
     @classmethod
     def fields(cls, spec: Spec) -> dict[str, AnyField]:
+        yes_or_no = StrictBooleanField()  # one for all: making a field takes longer than using it
         return {
             "choices": ObjectField(
                 {
-                    topic: ObjectField({channel: StrictBooleanField() for channel in channels})
+                    topic: ObjectField(dict.fromkeys(channels, yes_or_no))
                     for topic, channels in spec.rules["choices"].items()
                 }
             )

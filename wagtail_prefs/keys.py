@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator
+from functools import lru_cache
 
 from .canonical import canonical
 from .conf import SigningKey, conf
 
 
+@lru_cache(maxsize=64)  # a few keys, each for a few purposes; asked for by every request
 def derive(key: SigningKey, purpose: str) -> bytes:
     """The 32-byte key of one purpose. The label is canonical JSON, so no two purposes can be spelled the same way."""
     return hmac.digest(key.key, canonical(["wagtail-prefs", 1, purpose]), hashlib.sha256)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from django.utils import translation
 from django.utils.translation import gettext as _, ngettext
 
@@ -32,28 +34,30 @@ def preferences(
 
 def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
     """What will come now, in one sentence for each channel, in the snapshot's language."""
-    with translation.override(snapshot.locale):
-        if state.opted_out:
+    if state.opted_out:
+        with translation.override(snapshot.locale):
             return [Outlook(_("You get no marketing from us."), "opted_out")]
-        offered: dict[str, list[bool]] = {}
-        for spec in snapshot.specs:
-            for path in spec.paths:
-                kind, _colon, rest = path.partition(":")
-                topic, _colon, channel = rest.rpartition(":")
-                if kind == "choice" and channel in CHANNEL_LABELS:
-                    key = (topic, channel)
-                    gets = state.choices.get(key) == SUBSCRIBED and key not in state.pending
-                    offered.setdefault(channel, []).append(gets)
-        return [
-            Outlook(_sentence(channel, sum(offered[channel]), len(offered[channel])), "topics")
-            for channel in in_order(offered, CHANNELS)
-        ]
+    offered: dict[str, list[bool]] = {}
+    for spec in snapshot.specs:
+        for path in spec.paths:
+            kind, _colon, rest = path.partition(":")
+            topic, _colon, channel = rest.rpartition(":")
+            if kind == "choice" and channel in CHANNEL_LABELS:
+                key = (topic, channel)
+                gets = state.choices.get(key) == SUBSCRIBED and key not in state.pending
+                offered.setdefault(channel, []).append(gets)
+    return [
+        Outlook(_sentence(snapshot.locale, channel, sum(offered[channel]), len(offered[channel])), "topics")
+        for channel in in_order(offered, CHANNELS)
+    ]
 
 
-def _sentence(channel: str, chosen: int, offered: int) -> str:
-    text = ngettext(
-        "%(channel)s: you get %(chosen)s of %(offered)s topic.",
-        "%(channel)s: you get %(chosen)s of %(offered)s topics.",
-        offered,
-    )
-    return text % {"channel": CHANNEL_LABELS[channel], "chosen": chosen, "offered": offered}
+@lru_cache(maxsize=1024)  # few sentences, and translating one takes longer than reading a contact's rows
+def _sentence(locale: str, channel: str, chosen: int, offered: int) -> str:
+    with translation.override(locale):
+        text = ngettext(
+            "%(channel)s: you get %(chosen)s of %(offered)s topic.",
+            "%(channel)s: you get %(chosen)s of %(offered)s topics.",
+            offered,
+        )
+        return text % {"channel": CHANNEL_LABELS[channel], "chosen": chosen, "offered": offered}

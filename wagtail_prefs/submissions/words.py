@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.utils.translation import gettext as _, override
 
@@ -58,6 +59,8 @@ class Words:
             return _("You are no longer unsubscribed from everything. Choose what you would like to get.")
         if effect.path.startswith("notice:"):
             return _("%(label)s: read") % {"label": label}
+        if effect.path.startswith(("choice:", "frequency:")):
+            return _choice(self.locale, label, effect.after)
         return _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
 
     def _kept(self, label: str, item: Merged) -> str:
@@ -77,6 +80,12 @@ class Words:
         return _("%(label)s: your newer answer replaces one given elsewhere in the meantime.") % {
             "label": label
         }
+
+
+@lru_cache(maxsize=1024)  # the same few sentences for everybody, and nothing that a person wrote
+def _choice(locale: str, label: str, value: str) -> str:
+    with override(locale):
+        return _("%(label)s: %(value)s") % {"label": label, "value": value_words(value)}
 
 
 def value_words(value: object) -> str:
