@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 TESTS = Path(__file__).resolve().parent
 # Real servers, builds and kills; `make check` leaves them out. A slow test elsewhere says so by itself.
@@ -39,6 +40,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A live server's last thread may still hold a connection, and then PostgreSQL would not drop the database."""
+    yield
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(autouse=True)
