@@ -33,6 +33,10 @@ def open_page(demo: Demo, inside: Inside, watched: Watched, visitor: Visitor) ->
             "center in German": f"{demo.place.site}/de/ihre-post/",
             "old link": demo.place.site + inside.ask("old_link", contact=somebody["id"]),
             "no link": f"{demo.place.site}/prefs/l/v1.no.such/",
+            "home": f"{demo.place.site}/",
+            "crm": f"{demo.place.crm}/",
+            "mailbox": f"{demo.place.mailbox}/",
+            "mail": demo.mails()[0]["url"],
         }[which]
         page, _ = watched(**options)
         page.goto(url)
@@ -115,7 +119,7 @@ def test_an_expired_session(open_page: OpenPage) -> None:
     accessible(page)
 
 
-@pytest.mark.parametrize("which", ["closed", "center", "no link"])
+@pytest.mark.parametrize("which", ["closed", "center", "no link", "home", "crm", "mailbox", "mail"])
 def test_pages_for_anybody(open_page: OpenPage, which: str) -> None:
     accessible(open_page(which))
 

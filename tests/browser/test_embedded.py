@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, BrowserType, Page, Route, expect
+from playwright.sync_api import BrowserContext, BrowserType, Error, Page, Route, expect
 
 from tests.example_site.conftest import Demo, Json
 
@@ -305,6 +305,20 @@ def test_without_a_link_the_center_is_shown_and_closed(demo: Demo, watched: Watc
     assert watch.complaints == []
 
 
+def test_the_customers_policy_would_refuse_what_other_widgets_do(demo: Demo, watched: Watched) -> None:
+    """What the other tests rest on: the policy is in force, and a breach is noticed."""
+    page, watch = watched()
+    page.goto(f"{demo.place.customer}/")
+    expect(heading(page, TITLE)).to_be_visible()
+    assert watch.complaints == []
+    with pytest.raises(Error, match="TrustedHTML"):
+        page.evaluate("document.body.innerHTML = '<p></p>'")
+    page.evaluate(
+        "document.head.append(Object.assign(document.createElement('style'), {textContent: 'p{}'}))"
+    )
+    assert any("style-src" in complaint for complaint in watch.complaints)
+
+
 def test_german_readers_are_led_to_the_german_page(demo: Demo, watched: Watched, visitor: Visitor) -> None:
     page, watch = watched(locale="de-DE")
     page.goto(visitor("de")["embed_url"])
@@ -347,7 +361,7 @@ def test_nothing_needs_cookies_or_storage(
     watch = Watch(without_cookies)
     page = without_cookies.new_page()
     open_center(page, anna)
-    with pytest.raises(Exception, match="sessionStorage"):
+    with pytest.raises(Error, match="sessionStorage"):
         page.evaluate("sessionStorage.length")  # it is blocked indeed
     box(page, "Repair evenings").check()
     save(page)
