@@ -25,7 +25,7 @@ BUILT_IN = {
 
 def block_classes() -> dict[str, type[PreferenceBlock]]:
     """All registered blocks by name; raises ImproperlyConfigured for a setting that names no block."""
-    return _load(tuple({**BUILT_IN, **conf.blocks}.items()))
+    return _load(tuple(conf.blocks.items()))
 
 
 def block_class(name: str) -> type[PreferenceBlock]:
@@ -34,11 +34,11 @@ def block_class(name: str) -> type[PreferenceBlock]:
 
 
 @lru_cache(maxsize=8)
-def _load(paths: tuple[tuple[str, str], ...]) -> dict[str, type[PreferenceBlock]]:
+def _load(added: tuple[tuple[str, str], ...]) -> dict[str, type[PreferenceBlock]]:
     from .base import PreferenceBlock  # noqa: PLC0415 - needs the apps
 
     classes: dict[str, type[PreferenceBlock]] = {}
-    for name, path in paths:
+    for name, path in {**BUILT_IN, **dict(added)}.items():
         try:
             found = import_string(path)
         except ImportError as missing:

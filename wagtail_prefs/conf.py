@@ -60,8 +60,8 @@ class PrefsSettings:
 
     def _get(self, name: str) -> Any:
         given = self.raw
-        unknown = set(given) - set(DEFAULTS)
-        if unknown:
+        if not given.keys() <= DEFAULTS.keys():
+            unknown = given.keys() - DEFAULTS.keys()
             raise ImproperlyConfigured(f"Unknown keys in WAGTAIL_PREFS: {', '.join(sorted(unknown))}")
         return given.get(name, DEFAULTS[name])
 
