@@ -86,7 +86,6 @@ def _database() -> dict[str, Any]:
         # A file and not memory, so that the live servers, threads and processes of a test see one database; one
         # for each run, so that runs side by side do not meet.
         if database["NAME"] == ":memory:":
-            database["NAME"] = SCRATCH / f"{os.getpid()}.sqlite3"
             database["TEST"] = {"NAME": SCRATCH / f"{os.getpid()}-test.sqlite3"}
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
