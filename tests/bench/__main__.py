@@ -17,8 +17,8 @@ from .endpoints import ENDPOINTS, Round, figure
 
 if TYPE_CHECKING:
     from .goals import Figures
-    from .load import Clients
     from .places import Places
+    from .requests import Source, Traffic
     from .server import Server
 
 #: A save is acknowledged when it is on the disk, so that is what is measured.
@@ -78,37 +78,37 @@ def main(given: Sequence[str]) -> int:
 
 
 def measure(places: Places, options: argparse.Namespace) -> Figures:
-    from . import load, server, statements
+    from . import server, statements
+    from .requests import Traffic
 
-    traffic = statements.traffic(places)
+    traffic = Traffic(places, statements.in_process)
     counts = {one.name: len(statements.of(traffic.source(one.name))) for one in ENDPOINTS}
     rounds: dict[str, list[Round]] = {one.name: [] for one in ENDPOINTS}
-    with server.gunicorn() as running, load.Clients(running.port, places) as clients:
-        for one in ENDPOINTS:
-            clients.run(one.name, min(options.seconds, SLICE_SECONDS))  # fills every cache of every worker
+    with server.gunicorn() as running:
+        one_round(running, traffic, 0.3)  # fills what the workers remember
         for number in range(options.rounds):
             say(f"Round {number + 1} of {options.rounds} ...")
-            for name, found in one_round(running, clients, options.seconds).items():
+            for name, found in one_round(running, traffic, options.seconds).items():
                 rounds[name].append(found)
     return {name: figure(found, counts[name]) for name, found in rounds.items()}
 
 
-def one_round(running: Server, clients: Clients, seconds: float) -> dict[str, Round]:
+def one_round(running: Server, traffic: Traffic, seconds: float) -> dict[str, Round]:
     """Every endpoint for so long, in turns of a second: what else the machine does meets all of them alike."""
     slices = max(1, round(seconds / SLICE_SECONDS))
     parts: dict[str, list[Round]] = {one.name: [] for one in ENDPOINTS}
     for _ in range(slices):
         for one in ENDPOINTS:
-            parts[one.name].append(one_slice(running, clients, one.name, seconds / slices))
+            parts[one.name].append(one_slice(running, traffic.source(one.name), seconds / slices))
     return {name: Round.of(found) for name, found in parts.items()}
 
 
-def one_slice(running: Server, clients: Clients, endpoint: str, seconds: float) -> Round:
-    from . import cpu
+def one_slice(running: Server, requests: Source, seconds: float) -> Round:
+    from . import cpu, load
 
     backends = database_backends()
     before = cpu.seconds(running.workers), cpu.seconds(backends)
-    run = clients.run(endpoint, seconds)
+    run = load.run(running.port, requests, seconds)
     after = cpu.seconds(running.workers), cpu.seconds(backends)
     web, database = (new - old for new, old in zip(after, before, strict=True))
     return Round(run.elapsed, web, database, run.seconds, run.body_bytes)

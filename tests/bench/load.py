@@ -1,20 +1,19 @@
-"""Four clients, one connection each, as processes of their own: they ask again as soon as they are answered."""
+"""Four connections of one client: each asks again as soon as it is answered.
+
+One process and one thread, because it runs on the cores that it measures: the less it disturbs, the better.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
+import gc
+import selectors
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from types import TracebackType
 
-from .places import Places
-from .requests import Answer, Exchange, Traffic
+from .requests import Answer, Exchange, Source
 
-CLIENTS = 4
+CONNECTIONS = 4
 TIMEOUT = 30
 
 
@@ -25,86 +24,61 @@ class Run:
     seconds: list[float] = field(default_factory=list)
     body_bytes: int = 0
     elapsed: float = 0.0
-    failed: str = ""
 
 
-class Clients:
-    """The load, as a context manager; `run` blocks until every client is done."""
-
-    def __init__(self, port: int, places: Places) -> None:
-        self.port = port
-        self.places = places
-        self.pipes: list[Connection] = []
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Clients:
-        spawn = multiprocessing.get_context("spawn")  # a fork would take Django and its connections along
-        for share in range(CLIENTS):
-            ours, theirs = spawn.Pipe()
-            arguments = (theirs, self.port, self.places, share, CLIENTS + 1)  # one share is for `statements`
-            process = spawn.Process(target=_serve, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            self.pipes.append(ours)
-            self._stack.callback(process.join)
-            self._stack.callback(ours.close)
-        for pipe in self.pipes:
-            pipe.recv()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def run(self, endpoint: str, seconds: float) -> Run:
-        """Load one endpoint for so long. Raises RuntimeError when an answer is not what it should be."""
-        start = time.perf_counter()
-        for pipe in self.pipes:
-            pipe.send((endpoint, seconds))
-        runs: Sequence[Run] = [pipe.recv() for pipe in self.pipes]
-        elapsed = time.perf_counter() - start
-        failed = [run.failed for run in runs if run.failed]
-        if failed:
-            raise RuntimeError(f"{endpoint}: {failed[0]}")
-        return Run([one for run in runs for one in run.seconds], runs[0].body_bytes, elapsed)
+@dataclass(slots=True)
+class _Asked:
+    exchange: Exchange
+    start: float
+    received: bytearray = field(default_factory=bytearray)
 
 
-def _serve(pipe: Connection, port: int, places: Places, share: int, shares: int) -> None:
-    traffic = Traffic(places, share, shares, lambda exchange: exchange_with(port, exchange))
-    pipe.send("ready")
-    while True:
-        try:
-            endpoint, seconds = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        pipe.send(_load(port, traffic, endpoint, seconds))
+def run(port: int, requests: Source, seconds: float) -> Run:
+    """Load one endpoint for so long. Raises AssertionError when an answer is not what it should be."""
+    found = Run()
+    gc.collect()
+    gc.freeze()  # what was made before is not looked through while requests wait
+    start = time.perf_counter()
+    with selectors.DefaultSelector() as selector:
+        for _ in range(CONNECTIONS):
+            _ask(selector, port, next(requests))
+        while selector.get_map():
+            ready = selector.select(TIMEOUT)
+            if not ready:
+                raise TimeoutError(f"no answer within {TIMEOUT} seconds")
+            for key, _ in ready:
+                answer = _receive(selector, key)
+                if answer is None:
+                    continue
+                now = time.perf_counter()
+                found.seconds.append(now - key.data.start)
+                key.data.exchange.accept(answer)
+                found.body_bytes = len(answer.body)
+                if now - start < seconds:
+                    _ask(selector, port, next(requests))
+    found.elapsed = time.perf_counter() - start
+    gc.unfreeze()
+    return found
 
 
-def _load(port: int, traffic: Traffic, endpoint: str, seconds: float) -> Run:
-    run = Run()
-    try:
-        source = traffic.source(endpoint)
-        deadline = time.perf_counter() + seconds
-        while (start := time.perf_counter()) < deadline:
-            exchange = next(source)
-            answer = exchange_with(port, exchange)
-            run.seconds.append(time.perf_counter() - start)
-            exchange.accept(answer)
-            run.body_bytes = len(answer.body)
-    except (AssertionError, OSError, ValueError) as problem:
-        run.failed = f"{type(problem).__name__}: {problem}"
-    return run
+def _ask(selector: selectors.BaseSelector, port: int, exchange: Exchange) -> None:
+    """Connect anew and send: gunicorn's sync workers keep no connection."""
+    start = time.perf_counter()
+    connection = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+    connection.sendall(exchange.to_bytes())
+    selector.register(connection, selectors.EVENT_READ, _Asked(exchange, start))
 
 
-def exchange_with(port: int, exchange: Exchange) -> Answer:
-    """Send one request and read until the server closes: gunicorn's sync workers keep no connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
-        connection.sendall(exchange.to_bytes())
-        received = bytearray()
-        while some := connection.recv(65536):
-            received += some
-    headers, found, body = bytes(received).partition(b"\r\n\r\n")
-    if not found:
-        raise ValueError("the server closed without an answer")
+def _receive(selector: selectors.BaseSelector, key: selectors.SelectorKey) -> Answer | None:
+    """Read what has come; the whole answer once the server has closed."""
+    connection, asked = key.fileobj, key.data
+    assert isinstance(connection, socket.socket)
+    some = connection.recv(65536)
+    asked.received += some
+    if some:
+        return None
+    selector.unregister(connection)
+    connection.close()
+    headers, found, body = bytes(asked.received).partition(b"\r\n\r\n")
+    assert found, "the server closed without an answer"
     return Answer(int(headers[9:12]), headers, body)

@@ -1,4 +1,4 @@
-"""What the requests have to know: plain values, so that the load processes need no Django."""
+"""What the requests have to know about the database."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from django.test import RequestFactory
 
 from . import statements
 from .places import Places
-from .requests import Answer, Exchange, Source
+from .requests import Answer, Exchange, Source, Traffic
 
 BATCHES = 20
 REQUESTS = 50
@@ -23,7 +23,7 @@ LINES = 45
 
 def show(places: Places, endpoint: str) -> None:
     """Print the statements, the CPU time, the functions with the most time of their own, and those with the most in all."""
-    requests = statements.traffic(places).source(endpoint)
+    requests = Traffic(places, statements.in_process).source(endpoint)
     for statement in statements.of(requests):
         print("SQL:", statement[:240])
     _ask(requests)

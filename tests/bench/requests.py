@@ -1,4 +1,4 @@
-"""The requests of every endpoint. Runs in the load processes: standard library only."""
+"""The requests of every endpoint, and what has to be true of the answers."""
 
 from __future__ import annotations
 
@@ -53,15 +53,19 @@ Source = Iterator[Exchange]
 
 
 class Traffic:
-    """Endless requests for each endpoint, by one load process, for its own share of the people."""
+    """Endless requests for each endpoint, for people picked at random.
 
-    def __init__(self, places: Places, share: int, shares: int, send: Send) -> None:
+    One object for a whole run: it remembers what everybody has saved, whoever carries the requests.
+    """
+
+    def __init__(self, places: Places, send: Send) -> None:
         self.places = places
         self.send = send
-        self.random = random.Random(share)
-        self.people = places.people[share::shares]
-        #: contact -> (version, whether her five choices are yes); a contact that is not here is as she was made.
+        self.random = random.Random(1)
+        self.people = places.people
+        #: index -> (version, whether her five choices are yes); who is not here is as she was made.
         self.saved: dict[int, tuple[int, bool]] = {}
+        self.saving: set[int] = set()
         self.center = f"/prefs/api/v1/centers/{places.center}/?locale=en"
         self.preferences = f"/prefs/api/v1/centers/{places.center}/preferences/?locale=en"
 
@@ -94,6 +98,9 @@ class Traffic:
         """Five choices that all change: out of what the contact is in, and back in the next time."""
         while True:
             index = self.random.randrange(len(self.people))
+            if index in self.saving:  # the next answer would depend on the one still under way
+                continue
+            self.saving.add(index)
             version, yes = self.saved.get(index, (self.places.version, True))
             content = {
                 "base_version": version,
@@ -109,6 +116,7 @@ class Traffic:
                 given = json.loads(answer.body)
                 assert given["version"] == version + 1 and len(given["applied"]) == 5, given
                 self.saved[index] = (given["version"], not yes)
+                self.saving.remove(index)
 
             headers = {
                 "Authorization": f"Bearer {self.people[index].bearer}",

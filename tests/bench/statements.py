@@ -6,9 +6,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from .load import CLIENTS
-from .places import Places
-from .requests import Answer, Exchange, Source, Traffic
+from .requests import Answer, Exchange, Source
 
 #: The border of a transaction is not counted: every peer that writes has one too.
 BORDERS = ("BEGIN", "COMMIT", "ROLLBACK")
@@ -26,11 +24,6 @@ def in_process(exchange: Exchange) -> Answer:
         headers=headers,
     )
     return Answer(response.status_code, response.cookies.output().encode(), response.content)
-
-
-def traffic(places: Places) -> Traffic:
-    """Requests for people whom the load processes leave alone."""
-    return Traffic(places, CLIENTS, CLIENTS + 1, in_process)
 
 
 def of(source: Source) -> list[str]:
