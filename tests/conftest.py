@@ -14,6 +14,8 @@ from django.core.cache import cache
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from tests.settings import SCRATCH
+
 TESTS = Path(__file__).resolve().parent
 # Real servers, builds and kills; `make check` leaves them out. A slow test elsewhere says so by itself.
 SLOW_FOLDERS = ("bench", "browser", "docs", "example_site", "faults", "package")
@@ -40,6 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_unconfigure() -> None:
+    for left in SCRATCH.glob(f"{os.getpid()}-test.sqlite3*"):  # where a thread kept it open
+        left.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
