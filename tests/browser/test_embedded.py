@@ -99,8 +99,10 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 def assert_secrets_kept(demo: Demo, page: Page, watch: Watch, contact: Json) -> None:
     """security.md TK-10: the link stays with us, the code leaves no trace, the tab keeps a session and no more."""
-    token = urlsplit(contact["embed_url"]).path.strip("/").rpartition("/")[2]
-    redirect = next(one for one in watch.requests if one.url == contact["embed_url"]).response()
+    # As it stood in the mail: `prefs_demo --json` may have made another in the next second.
+    link = next(one for one in watch.requests if one.url.startswith(f"{demo.place.site}/prefs/l/"))
+    token = urlsplit(link.url).path.strip("/").rpartition("/")[2]
+    redirect = link.response()
     assert redirect
     where, _, code = redirect.headers["location"].partition("#pc=")
     assert where == f"{demo.place.customer}/"
