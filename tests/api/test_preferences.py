@@ -307,5 +307,5 @@ def test_statements_of_each_request(visit: Visit, django_assert_max_num_queries:
         visit.get()
     with django_assert_max_num_queries(6 + 2 + 1):  # the six, SAVEPOINT and RELEASE of the test, the center
         visit.patch(body)
-    with django_assert_max_num_queries(2 + 2 + 1):
+    with django_assert_max_num_queries(3 + 2 + 1):  # old codes go, this one is used up, the state
         visit.post("sessions/", {"code": visit.code()})

@@ -10,14 +10,13 @@ from .links import (
     open_link,
     site_root,
 )
-from .sessions import Session, contact_of, forget_used_codes, make_code, open_session, redeem_code
+from .sessions import Session, contact_of, make_code, open_session, redeem_code
 
 __all__ = [
     "Link",
     "Purpose",
     "Session",
     "contact_of",
-    "forget_used_codes",
     "make_code",
     "make_token",
     "manage_url",

@@ -71,6 +71,7 @@ def redeem_code(code: str, *, center: UUID, origin: str) -> tuple[str, Session]:
         raise BadToken("expired")
     if payload.get("o") != origin:
         raise ForeignOrigin
+    forget_used_codes()  # here, because nothing else comes by as often as codes do
     try:
         with transaction.atomic():
             UsedCode.objects.bulk_create(
