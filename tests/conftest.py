@@ -49,6 +49,25 @@ def pytest_unconfigure() -> None:
         left.unlink(missing_ok=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests were told to tell: how much they tried, and with which seed."""
+    told = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "told" and getattr(report, "when", "") == "teardown"
+    ]
+    for line in sorted(set(told)):
+        terminalreporter.write_line(f"tried: {line}")
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Adds a line to the summary of the run: counts and seeds that a reader of CI should see."""
+    return lambda line: record_property("told", line)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """A live server's last thread may still hold a connection, and then PostgreSQL would not drop the database."""

@@ -1,24 +1,38 @@
 """The wishes a contact, or somebody on her behalf, can express: one frozen dataclass each, JSON in and out.
 
-The JSON form is `{"change": name, "v": 1, ...fields}`. It stands in ledger records for ever, so a field is never
-renamed or reinterpreted: a new meaning gets a new `v`.
+The JSON form is `{"change": name, "v": 1, ...fields}`; moments are ISO-8601 in UTC, ids are text, and a field that is
+None is left out. It stands in ledger records for ever, so a field is never renamed or reinterpreted: a new meaning
+gets a new `v`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
-from .values import FREQUENCIES, SUBSCRIBED, UNSUBSCRIBED, Json, Key, key_to_scope
+from .values import (
+    FREQUENCIES,
+    PENDING,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Json,
+    Key,
+    iso,
+    key_to_scope,
+    plain,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Change(ABC):
-    """Base of all changes."""
+    """Base of all changes. `personal` names the fields whose values never stand in a record's body."""
 
     v: ClassVar[int] = 1
+    personal: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -31,20 +45,50 @@ class Change(ABC):
         return ("", "")
 
     def to_json(self) -> Json:
-        return {"change": type(self).__name__, "v": self.v, **asdict(self)}
+        data: Json = {"change": type(self).__name__, "v": self.v}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None:
+                data[item.name] = _written(value)
+        return data
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, UUID):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _moment(value: Any) -> datetime:
+    """A moment given as such or as text; raises ValueError for a naive one, which could mean anything."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    return moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class SetChoice(Change):
-    """Subscribe to, or unsubscribe from, one topic on one channel."""
+    """Subscribe to, or unsubscribe from, one topic on one channel.
+
+    `pending` asks for a yes that its owner has not confirmed yet: it is no consent, and leaves a no as it is. `until`
+    is when the yes, or the wait for it, ends by itself.
+    """
 
     topic: str
     channel: str
     value: str
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.value not in (SUBSCRIBED, UNSUBSCRIBED):
-            raise ValueError("a choice is subscribed or unsubscribed")
+        if self.value not in (SUBSCRIBED, UNSUBSCRIBED, PENDING):
+            raise ValueError("a choice is subscribed, unsubscribed or pending")
+        if self.until is not None:
+            if self.value == UNSUBSCRIBED:
+                raise ValueError("a no does not end by itself")
+            object.__setattr__(self, "until", _moment(self.until))
 
     @property
     def path(self) -> str:
@@ -77,6 +121,42 @@ class SetFrequency(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class Pause(Change):
+    """No messages until a moment, for everything, a channel or a topic. It ends by itself."""
+
+    topic: str
+    channel: str
+    until: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "until", _moment(self.until))
+
+    @property
+    def path(self) -> str:
+        return f"pause:{key_to_scope(self.key)}"
+
+    @property
+    def key(self) -> Key:
+        return (self.topic, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Change):
+    """End a pause now."""
+
+    topic: str
+    channel: str
+
+    @property
+    def path(self) -> str:
+        return f"pause:{key_to_scope(self.key)}"
+
+    @property
+    def key(self) -> Key:
+        return (self.topic, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
 class OptOut(Change):
     """No more marketing, also of topics not asked about yet."""
 
@@ -95,6 +175,54 @@ class OptIn(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class SetAttribute(Change):
+    """A profile field or an answer: text, a whole number, a truth, or a list of texts.
+
+    `language`, `country` and `timezone` are the facts of the same name that rules and words go by.
+    """
+
+    name: str
+    value: Any
+
+    personal = ("value",)
+
+    def __post_init__(self) -> None:
+        if not plain(self.value):
+            raise ValueError("an attribute is text, a whole number, a truth or a list of texts")
+        if isinstance(self.value, list):
+            object.__setattr__(self, "value", tuple(self.value))
+
+    @property
+    def path(self) -> str:
+        return f"attribute:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAttribute(Change):
+    """Forget a profile field."""
+
+    name: str
+
+    @property
+    def path(self) -> str:
+        return f"attribute:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GiveReason(Change):
+    """Why somebody leaves or changes things: a code the page offered, and perhaps her own words."""
+
+    code: str
+    text: str = ""
+
+    personal = ("text",)
+
+    @property
+    def path(self) -> str:
+        return "attribute:reason"
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgeNotice(Change):
     """The person says she has read a notice; `sha256` names the text that was shown."""
 
@@ -106,21 +234,127 @@ class AcknowledgeNotice(Change):
         return f"notice:{self.notice}"
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeAddress(Change):
+    """Another e-mail address, which its owner has shown to be hers."""
+
+    address: str
+
+    personal = ("address",)
+
+    @property
+    def path(self) -> str:
+        return "address:email"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(Change):
+    """The owner of the address says that she asked for this herself: a waiting yes becomes a yes."""
+
+    topic: str
+    channel: str
+
+    @property
+    def path(self) -> str:
+        return f"choice:{self.topic}:{self.channel}"
+
+    @property
+    def key(self) -> Key:
+        return (self.topic, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Expire(Change):
+    """Write down that a yes, or the wait for one, has ended by itself."""
+
+    topic: str
+    channel: str
+
+    @property
+    def path(self) -> str:
+        return f"choice:{self.topic}:{self.channel}"
+
+    @property
+    def key(self) -> Key:
+        return (self.topic, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Merge(Change):
+    """Two contacts are one person: `loser` goes on as `winner`. It stands in the chains of both."""
+
+    loser: UUID
+    winner: UUID
+
+    def __post_init__(self) -> None:
+        for name in ("loser", "winner"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value if isinstance(value, UUID) else UUID(value))
+        if self.loser == self.winner:
+            raise ValueError("a contact cannot be merged with herself")
+
+    @property
+    def path(self) -> str:
+        return f"merge:{self.loser}"
+
+
+@dataclass(frozen=True, slots=True)
+class Erase(Change):
+    """Forget the person. What must not be sent to her again is remembered without knowing who she was."""
+
+    @property
+    def path(self) -> str:
+        return "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class Undo(Change):
+    """Take back what one submission did, named by its receipt."""
+
+    record: UUID
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.record, UUID):
+            object.__setattr__(self, "record", UUID(self.record))
+
+    @property
+    def path(self) -> str:
+        return f"undo:{self.record}"
+
+
 _TYPES: dict[tuple[str, int], type[Change]] = {
-    (cls.__name__, cls.v): cls for cls in (SetChoice, SetFrequency, OptOut, OptIn, AcknowledgeNotice)
+    (cls.__name__, cls.v): cls
+    for cls in (
+        SetChoice,
+        SetFrequency,
+        Pause,
+        Resume,
+        OptOut,
+        OptIn,
+        SetAttribute,
+        ClearAttribute,
+        GiveReason,
+        AcknowledgeNotice,
+        ChangeAddress,
+        Confirm,
+        Expire,
+        Merge,
+        Erase,
+        Undo,
+    )
 }
 
 
 def change_from_json(data: Json) -> Change:
     """Read one change; raises ValueError for an unknown name or version, TypeError for wrong fields."""
-    fields: dict[str, Any] = dict(data)
-    name, version = fields.pop("change", None), fields.pop("v", None)
+    given: dict[str, Any] = dict(data)
+    name, version = given.pop("change", None), given.pop("v", None)
     cls = _TYPES.get((str(name), version if isinstance(version, int) else -1))
     if cls is None:
         raise ValueError(f"unknown change {name!r} v{version!r}")
-    return cls(**fields)
+    return cls(**given)
 
 
 def changes_from_json(items: Iterable[Json]) -> tuple[Change, ...]:
-    """Read the changes of a ledger record."""
+    """Read the changes of a ledger record. A personal value reads as `{"committed": hex}`."""
     return tuple(change_from_json(item) for item in items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -42,6 +42,21 @@ DEFAULTS: Mapping[str, Any] = {
     # the worker: seconds of a lease, and how many deliveries one round takes
     "DELIVERY_LEASE_SECONDS": 60,
     "DELIVERY_BATCH": 500,
+    # the database itself refuses to change or delete ledger records; False for test settings only
+    "LEDGER_GUARD": True,
+    # {"SINK": dotted path, "OPTIONS": {...}}: where copies of the ledger's seals go, outside the database
+    "SEALS": {},
+    # a seal is made after so many new records, or so many minutes after the first of them
+    "SEAL_RECORDS": 1000,
+    "SEAL_MINUTES": 10,
+    # how long a person can take a submission back (days)
+    "UNDO_DAYS": 30,
+    # path of a file that replaces the shipped jurisdictions.yaml; "" for the shipped one
+    "JURISDICTIONS": "",
+    # {channel: ["21:00", "08:00"]}: no marketing between these times of the contact's day
+    "QUIET_HOURS": {},
+    # dotted paths of rules that are asked after ours before a message may be sent
+    "DECISION_RULES": [],
     # outgoing HTTP may reach loopback and plain http; for development and tests only
     "ALLOW_PRIVATE_HOSTS": False,
 }
@@ -134,6 +149,41 @@ class PrefsSettings:
     @property
     def delivery_batch(self) -> int:
         return int(self._get("DELIVERY_BATCH"))
+
+    @property
+    def ledger_guard(self) -> bool:
+        return bool(self._get("LEDGER_GUARD"))
+
+    @property
+    def seals(self) -> Mapping[str, Any]:
+        seals: Mapping[str, Any] = self._get("SEALS")
+        return seals
+
+    @property
+    def seal_records(self) -> int:
+        return int(self._get("SEAL_RECORDS"))
+
+    @property
+    def seal_age(self) -> timedelta:
+        return timedelta(minutes=float(self._get("SEAL_MINUTES")))
+
+    @property
+    def undo_life(self) -> timedelta:
+        return timedelta(days=int(self._get("UNDO_DAYS")))
+
+    @property
+    def jurisdictions(self) -> str:
+        return str(self._get("JURISDICTIONS"))
+
+    @property
+    def quiet_hours(self) -> Mapping[str, Sequence[str]]:
+        hours: Mapping[str, Sequence[str]] = self._get("QUIET_HOURS")
+        return hours
+
+    @property
+    def decision_rules(self) -> Sequence[str]:
+        rules: Sequence[str] = self._get("DECISION_RULES")
+        return rules
 
     @property
     def allow_private_hosts(self) -> bool:

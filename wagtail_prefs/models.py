@@ -5,9 +5,10 @@ from .backends.database.models import Subscriber, Subscription
 from .centers import page as page  # a page type, unless the site has its own base page model
 from .centers.embedding import EmbedSettings
 from .centers.models import CenterSnapshot, PublishedCenter
-from .contacts.models import Contact, State
+from .contacts.models import Contact, State, Suppression
+from .decisions.models import Send
 from .delivery.models import Delivery, Lane
-from .ledger.models import Record, SideValue
+from .ledger.models import Record, Seal, SealExport, SideValue
 from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicText
 
 __all__ = [
@@ -19,10 +20,14 @@ __all__ = [
     "Lane",
     "PublishedCenter",
     "Record",
+    "Seal",
+    "SealExport",
+    "Send",
     "SideValue",
     "State",
     "Subscriber",
     "Subscription",
+    "Suppression",
     "Topic",
     "TopicGroup",
     "TopicGroupText",

@@ -32,6 +32,13 @@ class Contact(models.Model):
     timezone = models.CharField(_("time zone"), max_length=64, blank=True)
     timezone_source = models.CharField(max_length=32, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    suppressed = models.BooleanField(_("suppressed"), default=False, editable=False)  # see Suppression
+    email_dead_at = models.DateTimeField(_("e-mail address found dead"), null=True, editable=False)
+    # Her links go on working for the contact she was merged into; always the last one, never one merged itself.
+    merged_into = models.ForeignKey(
+        "wagtail_prefs.Contact", on_delete=models.PROTECT, null=True, editable=False, related_name="+"
+    )
+    erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
 
     wagtail_reference_index_ignore = True
 
@@ -62,12 +69,14 @@ class State(models.Model):
         max_length=16, default="", blank=True
     )  # subscribed, unsubscribed, "" = never asked
     choice_version = models.PositiveBigIntegerField(default=0)
-    pending = models.BooleanField(default=False)
+    pending = models.BooleanField(default=False)  # a yes waits for its confirmation; `choice` is what holds now
+    choice_until = models.DateTimeField(null=True)  # when the yes, or the wait for it, ends by itself
     frequency = models.CharField(max_length=16, default="", blank=True)
     frequency_version = models.PositiveBigIntegerField(default=0)
     paused_until = models.DateTimeField(null=True)
     pause_version = models.PositiveBigIntegerField(default=0)
-    # only on the row ("", ""): {key: {"value", "version", "source", "at"}} and {id: {"sha256", "version"}}
+    # only on the row ("", ""): {name: {"value", "version"}} and {id: {"sha256", "version"}}; what was cleared
+    # keeps its version alone
     attributes = models.JSONField(default=dict)
     notices = models.JSONField(default=dict)
 
@@ -80,3 +89,21 @@ class State(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contact_id} {self.topic or '*'} {self.channel or '*'}"
+
+
+class Suppression(models.Model):
+    """An erased address, as a keyed hash: whoever brings it back, it gets nothing but by its owner's own link."""
+
+    audience = models.ForeignKey("wagtail_prefs.Audience", on_delete=models.PROTECT, related_name="+")
+    address_key = models.CharField(max_length=64, editable=False)
+    at = models.DateTimeField(_("since"), editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("suppression")
+        verbose_name_plural = _("suppressions")
+        constraints = [models.UniqueConstraint(fields=["audience", "address_key"], name="prefs_suppression")]
+
+    def __str__(self) -> str:
+        return f"{self.audience_id} {self.at:%Y-%m-%d}"

@@ -61,8 +61,6 @@ class Proof:
     jurisdiction: str | None = None
     #: topic key -> legal basis
     bases: dict[str, str] | None = None
-    #: topic key -> moment the consent ends by itself
-    valid_until: dict[str, datetime] | None = None
 
 
 def body(
@@ -84,7 +82,7 @@ def body(
 ) -> Json:
     """The fields of a record: every one of `proof_fields_base`, and what the fold and the person need."""
     committed = {commitment.name: commitment.digest for commitment in commitments}
-    return {
+    found: Json = {
         "format": FORMAT,
         "record_id": str(record_id),
         "subject_ref": str(contact),
@@ -102,29 +100,30 @@ def body(
         "source_url": source.source_url,
         "user_agent_family": source.user_agent_family,
         "jurisdiction": proof.jurisdiction,
-        "evidence_ref": source.evidence_ref,
+        "evidence_ref": source.evidence.reference if source.evidence else None,
         "address_as_entered": committed.pop("address_as_entered", None),
         "ip_truncated": committed.pop("ip_truncated", None),
         "base_version": base_version,
-        "changes": [_hide(change.to_json(), change.path, committed, "value") for change in changes],
+        "changes": [_hide(change.to_json(), change.path, committed, *change.personal) for change in changes],
         "effects": [_effect(effect, proof, committed) for effect in effects],
         "merged": [_hide(item.to_json(), item.path, committed, "wanted", "kept") for item in merged],
         "request": request,
     }
+    if source.evidence:
+        found["evidence_at"] = iso(source.evidence.at)
+    return found
 
 
 def _hide(data: Json, path: str, committed: dict[str, str], *fields: str) -> Json:
-    """Put the commitment in place of the values of a personal path."""
+    """Put the commitment in place of the values of a personal path. What is absent stays None: that says nothing."""
     if path in committed:
-        data.update({name: {"committed": committed[path]} for name in fields if name in data})
+        data.update({name: {"committed": committed[path]} for name in fields if data.get(name) is not None})
     return data
 
 
 def _effect(effect: Effect, proof: Proof, committed: dict[str, str]) -> Json:
     data = _hide(effect.to_json(), effect.path, committed, "before", "after")
-    until = (proof.valid_until or {}).get(effect.topic)
     data["lawful_basis"] = (proof.bases or {}).get(effect.topic)
-    data["validity_until"] = iso(until) if until else None
     return data
 
 

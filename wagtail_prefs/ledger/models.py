@@ -58,3 +58,44 @@ class SideValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.record} {self.name}"
+
+
+class Seal(models.Model):
+    """A signed summary of new records of all contacts; the seals are a chain of their own, and copies stand elsewhere.
+
+    `body` is canonical JSON that `hash` covers and `signature` signs (docs/reference/ledger.md).
+    """
+
+    number = models.PositiveBigIntegerField(_("number"), primary_key=True)
+    at = models.DateTimeField(_("time"), editable=False)
+    records = models.PositiveIntegerField(_("records"), editable=False)
+    body = models.TextField(editable=False)
+    prev = models.CharField(max_length=64, editable=False)
+    hash = models.CharField(max_length=64, editable=False)
+    kid = models.CharField(max_length=16, editable=False)
+    signature = models.CharField(max_length=64, editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("ledger seal")
+        verbose_name_plural = _("ledger seals")
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+
+class SealExport(models.Model):
+    """That a seal has left the database. Apart from the seal, because a seal is never changed."""
+
+    seal = models.PositiveBigIntegerField(primary_key=True)
+    at = models.DateTimeField(_("exported"))
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("export of a seal")
+        verbose_name_plural = _("exports of seals")
+
+    def __str__(self) -> str:
+        return f"#{self.seal}"

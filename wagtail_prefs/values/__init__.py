@@ -4,7 +4,7 @@ Scopes are written `all`, `channel:{channel}` or `topic:{key}` everywhere people
 holds the same thing as a pair (topic or "", channel or "").
 """
 
-from .actors import Actor, ActorType, Source
+from .actors import Actor, ActorType, Evidence, Source
 from .backends import (
     Capabilities,
     ChangeBatch,
@@ -20,6 +20,7 @@ from .backends import (
 from .base import (
     CHANNELS,
     FREQUENCIES,
+    PENDING,
     SUBSCRIBED,
     UNSUBSCRIBED,
     Answers,
@@ -30,14 +31,17 @@ from .base import (
     Tree,
     iso,
     key_to_scope,
+    plain,
     scope_to_key,
 )
 from .blocks import CompileContext, Media, Need, Spec, TopicInfo, controls_of
-from .state import ContactState, Effect, Identifiers, Merged, Outlook, Pause, Target
+from .state import ACTIONS, ContactState, Effect, Identifiers, Merged, MergeRule, Outlook, Pause, Target
 
 __all__ = [
+    "ACTIONS",
     "CHANNELS",
     "FREQUENCIES",
+    "PENDING",
     "SUBSCRIBED",
     "UNSUBSCRIBED",
     "Actor",
@@ -50,11 +54,13 @@ __all__ = [
     "CompileContext",
     "ContactState",
     "Effect",
+    "Evidence",
     "Identifiers",
     "InboundEvent",
     "Json",
     "Key",
     "Media",
+    "MergeRule",
     "Merged",
     "Need",
     "Operation",
@@ -74,5 +80,6 @@ __all__ = [
     "controls_of",
     "iso",
     "key_to_scope",
+    "plain",
     "scope_to_key",
 ]

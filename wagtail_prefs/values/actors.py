@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class ActorType(enum.StrEnum):
@@ -34,6 +35,20 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What shows an act of the contact's own that we did not see: where it can be looked up, and when she did it."""
+
+    reference: str  # an order, a form's entry, a signed sheet: never an address or a name
+    at: datetime
+
+    def __post_init__(self) -> None:
+        if not self.reference.strip():
+            raise ValueError("evidence needs a reference")
+        if self.at.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where a submission was made. `ip` and `address_as_entered` are personal: the ledger holds commitments only."""
 
@@ -45,4 +60,4 @@ class Source:
     ip: str | None = None
     user_agent_family: str | None = None
     address_as_entered: str | None = None
-    evidence_ref: str | None = None
+    evidence: Evidence | None = None

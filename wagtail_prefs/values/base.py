@@ -22,6 +22,8 @@ CHANNELS = ("email", "sms", "push", "in_app", "post", "phone")
 
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
+#: A yes that its owner has not confirmed: asked for, and no consent.
+PENDING = "pending"
 ChoiceValue = Literal["subscribed", "unsubscribed"]
 Assurance = Literal["link", "fresh"]
 
@@ -49,3 +51,12 @@ def key_to_scope(key: Key) -> str:
 def iso(moment: datetime) -> str:
     """UTC ISO-8601 with microseconds and Z, the one form in which a moment is written."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def plain(value: Any) -> bool:
+    """Whether this can be an attribute: text, a whole number, a truth, a list of texts - or the commitment to one."""
+    if isinstance(value, str | bool | int):
+        return isinstance(value, str | bool) or abs(value) < 2**53
+    if isinstance(value, list | tuple):
+        return all(isinstance(item, str) for item in value)
+    return isinstance(value, dict) and value.keys() == {"committed"}

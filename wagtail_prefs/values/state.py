@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from .base import Assurance, Json, Key
+from .base import Assurance, Json, Key, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,12 @@ class ContactState:
     """Today's state of one contact: what blocks draw from, and what changes are applied to.
 
     `versions` gives for each path the contact version that last changed it. Paths: `opted_out`,
-    `choice:{topic}:{channel}`, `frequency:{scope}`, `pause:{scope}`, `attribute:{key}`, `notice:{id}`.
+    `choice:{topic}:{channel}`, `frequency:{scope}`, `pause:{scope}`, `attribute:{name}`, `notice:{id}`.
+    Further paths stand in records only: `pending:{topic}:{channel}`, `address:email`, `suppressed`, `merged_into`,
+    `erased`.
+
+    `choices` holds what was said: a yes that waits for its confirmation stands in `pending` and nowhere else, so what
+    looks only for `subscribed` is right. `until` is when a yes, or the wait for one, ends by itself.
     """
 
     id: UUID
@@ -35,6 +40,7 @@ class ContactState:
     opted_out: bool = False
     choices: Mapping[Key, str] = field(default_factory=dict)
     pending: frozenset[Key] = frozenset()
+    until: Mapping[Key, datetime] = field(default_factory=dict)
     frequencies: Mapping[Key, str] = field(default_factory=dict)
     pauses: Mapping[Key, Pause] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -42,6 +48,9 @@ class ContactState:
     private_topics: frozenset[str] = frozenset()
     assurance: Assurance = "link"
     versions: Mapping[str, int] = field(default_factory=dict)
+    suppressed: bool = False  # the address was erased once: only its owner, by its own link, brings it back
+    merged_into: UUID | None = None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +72,27 @@ class Target:
     retired: tuple[Identifiers, ...] = ()
 
 
+#: What can become of a path, in the words of the consent states of DPV where it is a consent.
+ACTIONS = (
+    "requested", "given", "renewed", "refused", "withdrawn", "expired", "set", "cleared", "acknowledged", "restored",
+    "merged", "erased",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one path became. `before` and `after` are JSON; `after` None means absent."""
+    """What one path became. `before` and `after` are JSON; None means absent.
+
+    `action` is one of ACTIONS. `until` is the moment a yes, or the wait for one, ends by itself (`validity_until`).
+    """
 
     path: str
     before: Any
     after: Any
-    action: str  # given, refused, withdrawn, set, cleared
+    action: str
     topic: str = ""
     channel: str = ""
+    until: datetime | None = None
 
     def to_json(self) -> Json:
         return {
@@ -82,24 +102,42 @@ class Effect:
             "action": self.action,
             "purpose_id": self.topic,
             "channel": self.channel,
+            "validity_until": iso(self.until) if self.until else None,
         }
 
     @classmethod
     def from_json(cls, data: Json) -> Effect:
         """Read one from a ledger record; what the record adds for the law is left aside."""
+        until = data["validity_until"]
         return cls(
-            data["path"], data["before"], data["after"], data["action"], data["purpose_id"], data["channel"]
+            data["path"],
+            data["before"],
+            data["after"],
+            data["action"],
+            data["purpose_id"],
+            data["channel"],
+            datetime.fromisoformat(until) if until else None,
         )
+
+
+MergeRule = Literal[
+    "opt_out", "stricter", "rarer", "later", "newest", "hidden", "changed", "refused", "erased", "evidence"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A wish that yielded to something newer: what stands now instead, and by which rule."""
+    """A wish that yielded: what stands now instead, and by which rule.
+
+    `opt_out`, `stricter`, `rarer` and `later` (a pause that ends later) are the stricter value winning; `newest` says
+    that this wish stands and replaced something newer than its screen; `hidden` was not on the screen. `changed`,
+    `refused` (a later no) and `erased` are what an undo must leave; `evidence` is a yes that a merge may not carry.
+    """
 
     path: str
     wanted: Any
     kept: Any
-    rule: Literal["opt_out", "stricter", "rarer", "newest", "hidden"]
+    rule: MergeRule
 
     def to_json(self) -> Json:
         return {"path": self.path, "wanted": self.wanted, "kept": self.kept, "rule": self.rule}
