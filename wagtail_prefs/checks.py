@@ -8,6 +8,7 @@ from .backends.checks import check_backends
 from .conf import check_keys, check_senders, check_settings
 from .contacts.checks import check_database
 from .delivery.checks import check_deliveries
+from .law.checks import check_law
 
 
 def connect() -> None:
@@ -17,4 +18,5 @@ def connect() -> None:
     register(check_keys, Tags.security)
     register(check_backends, Tags.compatibility)
     register(check_database, Tags.compatibility)
+    register(check_law, Tags.compatibility)
     register(check_deliveries, Tags.database)
