@@ -157,6 +157,52 @@ def test_one_preflight_allows_everything_the_element_sends(
 
 
 @pytest.mark.parametrize(
+    ("tail", "method", "allowed"),
+    [
+        ("preferences/", "post", "GET, PATCH, HEAD, OPTIONS"),
+        ("preferences/", "put", "GET, PATCH, HEAD, OPTIONS"),
+        ("preferences/", "delete", "GET, PATCH, HEAD, OPTIONS"),
+        ("sessions/", "get", "POST, OPTIONS"),
+        ("sessions/", "patch", "POST, OPTIONS"),
+    ],
+)
+def test_no_other_method_is_taken(visit: Visit, tail: str, method: str, allowed: str) -> None:
+    visit.enter()
+    answer = getattr(visit.client, method)(visit.url(tail), headers=visit.headers())
+    assert is_problem(answer, 405)
+    assert answer["Allow"] == allowed
+    assert "{" not in answer.json()["title"]
+
+
+def test_head_has_the_headers_of_get(visit: Visit) -> None:
+    visit.enter()
+    head = visit.client.head(visit.url("preferences/"), headers=visit.headers())
+    assert (head.status_code, head.content, head.headers) == (200, b"", visit.get().headers)
+
+
+def test_the_headers_of_a_personal_answer(visit: Visit) -> None:
+    """Exactly these, beside what the site's own middleware adds."""
+    visit.enter()
+    answer = visit.get()
+    assert dict(answer.headers) == {
+        "Access-Control-Allow-Origin": SHOP,
+        "Access-Control-Expose-Headers": "etag, retry-after",
+        "Allow": "GET, PATCH, HEAD, OPTIONS",
+        "Cache-Control": "no-store, private",
+        "Content-Length": str(len(answer.content)),
+        "Content-Type": "application/json",
+        "Referrer-Policy": "no-referrer",
+        "Vary": "Origin, Authorization, Accept-Language",
+        "X-Content-Type-Options": "nosniff",
+        "X-Robots-Tag": "noindex",
+        # Django's
+        "Content-Language": "en",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+    }
+
+
+@pytest.mark.parametrize(
     "authorization", ["", "Bearer", "Bearer x", "Basic eDp5", "Bearer s1.t1.e30.AAAA", "bearer " + "s" * 600]
 )
 def test_without_a_good_session_nobody_gets_in(visit: Visit, authorization: str) -> None:

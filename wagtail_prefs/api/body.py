@@ -22,7 +22,7 @@ def read_json(request: HttpRequest) -> Json:
     """The body as a JSON object. Raises BodyRefused: 415 for another type or an encoding, 413 beyond the size limit,
     400 for what is not JSON, not an object, too deep, has a key twice, fractions, NUL or lone surrogates.
     """
-    if request.content_type != "application/json" or request.headers.get("Content-Encoding"):
+    if request.content_type != "application/json" or request.META.get("HTTP_CONTENT_ENCODING"):
         raise BodyRefused(_("Send application/json, not compressed."), 415)
     limit = conf.max_body_bytes
     raw = request.read(limit + 1)  # never more than that, whatever the request announces

@@ -6,14 +6,13 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.views import APIView
 
 from ..centers import services as centers
 from ..errors import NotPublished
 from . import problems
-from .shapes import describe, problems as problem_responses, ref
+from .base import asked_locale
+from .shapes import describe, documented, problems as problem_responses, ref
 
 
 @csrf_exempt  # only so that other methods get their 405
@@ -33,14 +32,12 @@ def center_document(request: HttpRequest, center: UUID) -> HttpResponse:
 
 
 def _document(request: HttpRequest, center: UUID) -> HttpResponse:
-    locale = request.GET.get("locale")
+    locale = asked_locale(request)
     try:
-        found = centers.current(
-            center, locale[:35] if locale else None, request.headers.get("Accept-Language", "")
-        )
+        found = centers.current(center, locale, request.META.get("HTTP_ACCEPT_LANGUAGE", ""))
     except NotPublished as error:
         return problems.from_error(error)
-    if _matches(request.headers.get("If-None-Match"), found.etag):
+    if _matches(request.META.get("HTTP_IF_NONE_MATCH"), found.etag):
         response = HttpResponse(status=304)
     else:
         response = HttpResponse(found.body, content_type="application/json")
@@ -60,27 +57,18 @@ def _matches(header: str | None, etag: str) -> bool:
     return header.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in header.split(",")]
 
 
-class CenterDocumentation(APIView):
-    """Describes `center_document` to OpenAPI; no request ever reaches it."""
-
-    schema = AutoSchema()
-    authentication_classes = ()
-    permission_classes = ()
-
-    @describe(
-        operation_id="center",
-        summary="The center document",
-        parameters=[
-            OpenApiParameter("locale", str, description="BCP 47; falls back and says so in Content-Language")
-        ],
-        responses={200: ref("Document"), 304: None, **problem_responses(404)},
-        auth=[],
-    )
-    def get(self, request: HttpRequest, center: UUID) -> HttpResponse:
-        """Public, the same for everyone, with an ETag."""
-        return center_document(request, center)
+@describe(
+    operation_id="center",
+    summary="The center document",
+    parameters=[
+        OpenApiParameter("locale", str, description="BCP 47; falls back and says so in Content-Language")
+    ],
+    responses={200: ref("Document"), 304: None, **problem_responses(404)},
+    auth=[],
+)
+def _get(request: HttpRequest, center: UUID) -> HttpResponse:
+    """Public, the same for everyone, with an ETag."""
+    return center_document(request, center)
 
 
-# The schema generator looks for this attribute, as on any view made by `as_view()`.
-center_document.cls = CenterDocumentation  # type: ignore[attr-defined]
-center_document.initkwargs = {}  # type: ignore[attr-defined]
+documented(center_document, get=_get)

@@ -6,8 +6,6 @@ from typing import Any
 
 from django.http import JsonResponse
 from django.utils.translation import gettext as _
-from rest_framework import exceptions
-from rest_framework.response import Response
 
 from ..errors import (
     BadToken,
@@ -60,17 +58,3 @@ def from_error(error: PrefsError) -> JsonResponse:
                 },
             )
     raise error
-
-
-def handle(error: Exception, context: dict[str, Any]) -> Response | JsonResponse | None:
-    """DRF's exception handler for our views: ours and DRF's own errors become problems, all else stays a bug."""
-    if isinstance(error, PrefsError):
-        return from_error(error)
-    if isinstance(error, exceptions.APIException):
-        response = problem(
-            error.status_code, str(error.default_code).replace("_", "-"), str(error.default_detail)
-        )
-        if isinstance(error, exceptions.MethodNotAllowed):
-            response["Allow"] = ", ".join(context["view"].allowed_methods)
-        return response
-    return None
