@@ -17,7 +17,9 @@ class WagtailPrefsConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: PLC0415 - models are loaded by now
         from .centers import fields, receivers  # noqa: PLC0415
+        from .ledger import guard  # noqa: PLC0415
 
         checks.connect()
         receivers.connect()
+        guard.connect(self)
         fields.build_blocks()

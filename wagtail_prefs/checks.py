@@ -9,6 +9,7 @@ from .conf import check_keys, check_senders, check_settings
 from .contacts.checks import check_database
 from .delivery.checks import check_deliveries
 from .law.checks import check_law
+from .ledger.checks import check_guard
 
 
 def connect() -> None:
@@ -20,3 +21,4 @@ def connect() -> None:
     register(check_database, Tags.compatibility)
     register(check_law, Tags.compatibility)
     register(check_deliveries, Tags.database)
+    register(check_guard, Tags.database)
