@@ -288,8 +288,7 @@ class Merge(Change):
 
     def __post_init__(self) -> None:
         for name in ("loser", "winner"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, value if isinstance(value, UUID) else UUID(value))
+            object.__setattr__(self, name, UUID(str(getattr(self, name))))
         if self.loser == self.winner:
             raise ValueError("a contact cannot be merged with herself")
 
@@ -314,8 +313,7 @@ class Undo(Change):
     record: UUID
 
     def __post_init__(self) -> None:
-        if not isinstance(self.record, UUID):
-            object.__setattr__(self, "record", UUID(self.record))
+        object.__setattr__(self, "record", UUID(str(self.record)))
 
     @property
     def path(self) -> str:

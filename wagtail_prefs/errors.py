@@ -20,6 +20,10 @@ class UnknownContact(PrefsError):
     """No contact behind that reference: never there, erased, or of another audience."""
 
 
+class UnknownReceipt(PrefsError):
+    """No submission of this contact that can be taken back: never there, somebody else's, too old, or final."""
+
+
 class InvalidAnswers(PrefsError):
     """Answers that the shown snapshot does not offer, of a wrong type, or contradicting each other (HTTP 422)."""
 

@@ -50,8 +50,8 @@ def test_no_statement_of_a_save_reads_a_whole_table(scene: Scene) -> None:
     crowd(scene)
     with CaptureQueriesContext(connection) as captured:
         scene.save(scene.choose(news=False, offers=True), key="k")
-        assert store.load(id=scene.contact.pk)
-        assert store.load(link_id=scene.contact.link_id)
+        assert store.load(scene.contact.pk)
+        assert store.load_by_link(scene.contact.link_id, scene.contact.audience_id)
     looked_at = 0
     for query in captured:
         sql = query["sql"].strip()

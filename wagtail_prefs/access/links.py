@@ -98,12 +98,15 @@ def open_link(token: str, *purposes: Purpose) -> Link:
         raise BadToken
     contact = (
         Contact.objects.filter(link_id=said["link_id"], audience_id=said["audience_id"])
-        .values_list("id", "email", "language", "version", "epoch")
+        .select_related("merged_into")
         .first()
     )
     if contact is None:
         raise UnknownContact
-    contact_id, email, language, version, epoch = contact
+    epoch = contact.epoch
+    contact = contact.merged_into or contact  # her links lead on to whom she was merged into
+    if contact.erased_at:
+        raise UnknownContact
     manages = said["purpose"] is Purpose.MANAGE
     if manages and said["epoch"] != epoch:
         raise BadToken("revoked")
@@ -111,10 +114,10 @@ def open_link(token: str, *purposes: Purpose) -> Link:
         token=token,
         **said,
         expired=manages and timezone.now() - said["issued"] > conf.manage_link_life,
-        contact_id=contact_id,
-        email=email,
-        language=language,
-        version=version,
+        contact_id=contact.id,
+        email=contact.email,
+        language=contact.language,
+        version=contact.version,
     )
 
 

@@ -119,8 +119,8 @@ def open_session(bearer: str, *, center: UUID, origin: str) -> Session:
 
 def contact_of(session: Session) -> store.Loaded:
     """The contact behind a session with its state, in one statement; raises BadToken when revoked or gone."""
-    found = store.load(session.assurance, link_id=session.link_id, audience_id=session.audience_id)
-    if found is None or found.epoch != session.epoch:
+    found = store.load_by_link(session.link_id, session.audience_id, session.assurance)
+    if found is None or found.epoch != session.epoch or found.state.erased:
         raise BadToken("revoked")
     return found
 

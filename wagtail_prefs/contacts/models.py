@@ -69,7 +69,9 @@ class State(models.Model):
         max_length=16, default="", blank=True
     )  # subscribed, unsubscribed, "" = never asked
     choice_version = models.PositiveBigIntegerField(default=0)
-    pending = models.BooleanField(default=False)  # a yes waits for its confirmation; `choice` is what holds now
+    pending = models.BooleanField(
+        default=False
+    )  # a yes waits for its confirmation; `choice` is what holds now
     choice_until = models.DateTimeField(null=True)  # when the yes, or the wait for it, ends by itself
     frequency = models.CharField(max_length=16, default="", blank=True)
     frequency_version = models.PositiveBigIntegerField(default=0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
+
+from django.utils.timezone import now
 
 from ..errors import UnknownContact
 from ..topics.models import Audience
 from ..values import ContactState, Target
 from . import store
 from .addresses import address_key, address_keys
-from .models import Contact
+from .models import Contact, Suppression
 
 
 def find(audience_id: int, email: str) -> Contact | None:
@@ -30,7 +33,8 @@ def get_or_create(
 ) -> Contact:
     """The contact behind an address, made if it is new; `source` says where the given facts come from.
 
-    Facts of a contact that exists are left alone. Raises ValidationError for what is no address.
+    Facts of a contact that exists are left alone. An address that was erased once comes back suppressed: only its
+    owner's own link lets it have more than transactional mail. Raises ValidationError for what is no address.
     """
     found = find(audience_id, email)
     if found is not None:
@@ -40,6 +44,7 @@ def get_or_create(
         address_key=address_key(_audience_key(audience_id), email),
         defaults={
             "email": email.strip(),
+            "suppressed": is_suppressed(audience_id, email),
             "language": language,
             "language_source": source if language else "",
             "country": country,
@@ -51,6 +56,24 @@ def get_or_create(
     return contact
 
 
+def is_suppressed(audience_id: int, email: str) -> bool:
+    """Whether the address was erased once, in whatever spelling and under whichever key of the ring."""
+    keys = address_keys(_audience_key(audience_id), email)
+    return Suppression.objects.filter(audience_id=audience_id, address_key__in=keys).exists()
+
+
+def suppress(audience_id: int, email: str) -> None:
+    """Remember, without knowing it, that an address must get nothing (security.md PR-01, LW-12)."""
+    key = address_key(_audience_key(audience_id), email)
+    Suppression.objects.get_or_create(audience_id=audience_id, address_key=key, defaults={"at": now()})
+
+
+def unsuppress(audience_id: int, email: str) -> None:
+    """Forget it: the owner of the address came back by her own link."""
+    keys = address_keys(_audience_key(audience_id), email)
+    Suppression.objects.filter(audience_id=audience_id, address_key__in=keys).delete()
+
+
 def load_state(contact_id: UUID) -> ContactState:
     """Today's state of a contact; raises UnknownContact."""
     return load_target(contact_id).state
@@ -58,7 +81,7 @@ def load_state(contact_id: UUID) -> ContactState:
 
 def load_target(contact_id: UUID) -> Target:
     """What backends see of a contact; raises UnknownContact."""
-    found = store.load(id=contact_id)
+    found = store.load(contact_id)
     if found is None:
         raise UnknownContact
     return found.target
@@ -67,6 +90,11 @@ def load_target(contact_id: UUID) -> Target:
 def load_targets(contact_ids: Iterable[UUID]) -> dict[UUID, Target]:
     """Targets of many contacts in one statement; unknown ids are left out."""
     return {found.state.id: found.target for found in store.load_many(list(contact_ids))}
+
+
+def mark_dead(contact_id: UUID, at: datetime) -> None:
+    """Note that mail to a contact's address cannot arrive; another address begins anew."""
+    Contact.objects.filter(pk=contact_id, email_dead_at=None).update(email_dead_at=at)
 
 
 def _audience_key(audience_id: int) -> str:

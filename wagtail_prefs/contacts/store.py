@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from ..topics.models import Audience
@@ -25,15 +27,17 @@ from ..values import (
     Pause,
     Target,
     key_to_scope,
-    scope_to_key,
 )
+from .addresses import address_key
 from .models import Contact, State
+from .rules.paths import key_of
 
 CONTACT_COLUMNS = (
     "id", "audience_id", "email", "external_id", "link_id", "version", "epoch", "language", "country", "timezone",
+    "suppressed", "merged_into_id", "erased_at",
 )  # fmt: skip
 STATE_COLUMNS = (
-    "topic", "channel", "choice", "choice_version", "pending", "frequency", "frequency_version", "paused_until",
+    "topic", "channel", "choice", "choice_version", "pending", "choice_until", "frequency", "frequency_version", "paused_until",
     "pause_version", "attributes", "notices",
 )  # fmt: skip
 _WIDTH = len(CONTACT_COLUMNS) + 1  # and the audience's key
@@ -74,6 +78,13 @@ def as_datetime(value: Any) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def _moment(value: Any) -> datetime:
+    moment = as_datetime(value)
+    if moment is None:
+        raise ValueError("no moment")
+    return moment
+
+
 def as_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str | bytes) else value
 
@@ -96,11 +107,21 @@ def state_columns(table: str) -> str:
     return ", ".join(f"{table}.{connection.ops.quote_name(column)}" for column in STATE_COLUMNS)
 
 
-def load(assurance: Assurance = "link", **where: Any) -> Loaded | None:
-    """Fetch one contact by values of CONTACT_COLUMNS, with all its state, in one statement; None when there is none."""
+def load(contact_id: uuid.UUID, assurance: Assurance = "link") -> Loaded | None:
+    """Fetch one contact with all its state, in one statement; None when there is none."""
+    found = _fetch("contact.id = %s", [contact_id], assurance)
+    return found[0] if found else None
+
+
+def load_by_link(link_id: str, audience_id: int, assurance: Assurance = "link") -> Loaded | None:
+    """Fetch the contact that a link leads to, in one statement; None when there is none.
+
+    The links of one who was merged lead on to whom she was merged into; `epoch` is then that of her own links.
+    """
     quote = connection.ops.quote_name
-    condition = " AND ".join(f"contact.{quote(column)} = %s" for column in where)
-    found = _fetch(condition, list(where.values()), assurance)
+    via = f"JOIN {quote(Contact._meta.db_table)} AS alias ON contact.id = COALESCE(alias.merged_into_id, alias.id)"
+    condition = "alias.link_id = %s AND alias.audience_id = %s"
+    found = _fetch(condition, [link_id, audience_id], assurance, via=via, epoch="alias.epoch")
     return found[0] if found else None
 
 
@@ -111,11 +132,18 @@ def load_many(ids: Sequence[uuid.UUID], assurance: Assurance = "link") -> list[L
     return _fetch(f"contact.id IN ({', '.join(['%s'] * len(ids))})", ids, assurance)
 
 
-def _fetch(condition: str, values: Sequence[Any], assurance: Assurance) -> list[Loaded]:
+def _fetch(
+    condition: str,
+    values: Sequence[Any],
+    assurance: Assurance,
+    *,
+    via: str = "",
+    epoch: str = "contact.epoch",
+) -> list[Loaded]:
     quote = connection.ops.quote_name
     sql = (
-        f"SELECT {contact_columns('contact')}, {state_columns('state')} "  # noqa: S608 - names, no values
-        f"FROM {quote(Contact._meta.db_table)} AS contact "
+        f"SELECT {epoch}, {contact_columns('contact')}, {state_columns('state')} "  # noqa: S608 - names, no values
+        f"FROM {quote(Contact._meta.db_table)} AS contact {via} "
         f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = contact.id WHERE {condition}"
     )
     with connection.cursor() as cursor:
@@ -123,65 +151,78 @@ def _fetch(condition: str, values: Sequence[Any], assurance: Assurance) -> list[
         rows = cursor.fetchall()
     of: dict[Any, list[Sequence[Any]]] = {}
     for row in rows:
-        of.setdefault(row[0], []).append(row)
+        of.setdefault(row[1], []).append(row)
     return [
-        loaded(rows[0][:_WIDTH], [row[_WIDTH:] for row in rows], assurance=assurance) for rows in of.values()
+        loaded(
+            rows[0][1 : _WIDTH + 1],
+            [row[_WIDTH + 1 :] for row in rows],
+            assurance=assurance,
+            epoch=rows[0][0],
+        )
+        for rows in of.values()
     ]
 
 
-def loaded(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, assurance: Assurance) -> Loaded:
-    """Build one contact from its row, as `contact_columns` gives it, and those of its state, as `state_columns` does."""
+def loaded(
+    head: Sequence[Any], rows: Iterable[Sequence[Any]], *, assurance: Assurance, epoch: int | None = None
+) -> Loaded:
+    """Build one contact from its row, as `contact_columns` gives it, and those of its state, as `state_columns` does.
+
+    `epoch` stands for the contact's own, where a link of another led to her.
+    """
     contact = dict(zip((*CONTACT_COLUMNS, "audience"), head, strict=True))
     opted_out = False
     choices: dict[Key, str] = {}
     pending: set[Key] = set()
     frequencies: dict[Key, str] = {}
     pauses: dict[Key, Pause] = {}
+    until: dict[Key, datetime] = {}
     attributes: dict[str, Any] = {}
     notices: dict[str, str] = {}
     versions: dict[str, int] = {}
     for (
-        topic, channel, choice, choice_version, waits, frequency, frequency_version, paused_until, pause_version,
-        profile, seen,
+        topic, channel, choice, choice_version, waits, choice_until, frequency, frequency_version, paused_until,
+        pause_version, profile, seen,
     ) in rows:  # fmt: skip
         if topic is None:  # the outer join gives one empty row to a contact without state
             continue
         key = (topic, channel)
-        scope = key_to_scope(key) if "" in key else ""
         if key == ("", ""):
             opted_out = choice == UNSUBSCRIBED
             if choice_version:
                 versions["opted_out"] = choice_version
-            for name, entry in as_json(profile).items():
-                attributes[name] = entry["value"]
-                versions[f"attribute:{name}"] = entry["version"]
-            for name, entry in as_json(seen).items():
-                notices[name] = entry["sha256"]
-                versions[f"notice:{name}"] = entry["version"]
-        elif choice:
-            choices[key] = choice
-            versions[f"choice:{topic}:{channel}"] = choice_version
+            _entries_of(profile, "attribute", "value", attributes, versions)
+            _entries_of(seen, "notice", "sha256", notices, versions)
+        else:
+            _put(choices, key, choice)
+            _put(versions, f"choice:{topic}:{channel}", choice_version)
         if waits:
             pending.add(key)
-        if frequency:
-            frequencies[key] = frequency
-            versions[f"frequency:{scope}"] = frequency_version
-        until = as_datetime(paused_until)
-        if until is not None:
-            pauses[key] = Pause(until)
-        if pause_version:
-            versions[f"pause:{scope}"] = pause_version
+        if choice_until is not None:
+            until[key] = _moment(choice_until)
+        if "" in key:
+            scope = key_to_scope(key)
+            _put(frequencies, key, frequency)
+            _put(versions, f"frequency:{scope}", frequency_version)
+            if paused_until is not None:
+                pauses[key] = Pause(_moment(paused_until))
+            _put(versions, f"pause:{scope}", pause_version)
     return Loaded(
         state=ContactState(
             id=as_uuid(contact["id"]),
             audience=contact["audience"],
             version=contact["version"],
-            language=contact["language"],
-            country=contact["country"],
-            timezone=contact["timezone"],
+            # What she or an import has said since stands before what was known at first.
+            language=attributes.get("language", contact["language"]),
+            country=attributes.get("country", contact["country"]),
+            timezone=attributes.get("timezone", contact["timezone"]),
+            suppressed=bool(contact["suppressed"]),
+            merged_into=as_uuid(contact["merged_into_id"]) if contact["merged_into_id"] else None,
+            erased=contact["erased_at"] is not None,
             opted_out=opted_out,
             choices=choices,
             pending=frozenset(pending),
+            until=until,
             frequencies=frequencies,
             pauses=pauses,
             attributes=attributes,
@@ -192,52 +233,95 @@ def loaded(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, assurance: Ass
         email=contact["email"],
         external_id=contact["external_id"],
         link_id=contact["link_id"],
-        epoch=contact["epoch"],
+        epoch=contact["epoch"] if epoch is None else epoch,
         audience_id=contact["audience_id"],
     )
 
 
-def key_of(path: str) -> Key:
-    """The state row that a path stands in."""
-    kind, _, rest = path.partition(":")
-    if kind == "choice":
-        topic, _, channel = rest.rpartition(":")
-        return (topic, channel)
-    if kind in {"frequency", "pause"}:
-        return scope_to_key(rest)
-    return ("", "")
-
-
 def write(state: ContactState, effects: Iterable[Effect]) -> None:
-    """Upsert the rows that effects touched, in one statement sorted by key: unsorted batches deadlock."""
-    keys = sorted({key_of(effect.path) for effect in effects})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _upsert(tuple("" in key for key in keys)),
-            [value for key in keys for value in (db_uuid(state.id), *key, *values_of(state, key))],
+    """Upsert the rows that effects touched, in one statement sorted by key: unsorted batches deadlock.
+
+    What became of the contact as a whole - an address, an erasure, a merge - is one statement more.
+    """
+    effects = list(effects)
+    contact = {effect.path: effect.after for effect in effects if effect.path in _OF_THE_CONTACT}
+    keys = sorted({key_of(effect.path) for effect in effects if effect.path not in _OF_THE_CONTACT})
+    if keys:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _upsert(tuple("" in key for key in keys)),
+                [value for key in keys for value in (db_uuid(state.id), *key, *values_of(state, key))],
+            )
+    if contact:
+        _write_contact(state, contact)
+
+
+_OF_THE_CONTACT = {"address:email", "suppressed", "merged_into", "erased"}
+
+
+def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
+    values: dict[str, Any] = {}
+    if "suppressed" in became:
+        values["suppressed"] = bool(became["suppressed"])
+    if "merged_into" in became:
+        values["merged_into_id"] = state.merged_into
+        # Who was merged into her goes on with her: always one step, however long the history.
+        Contact.objects.filter(merged_into=state.id).update(merged_into=state.merged_into)
+    if "address:email" in became:
+        address = became["address:email"]
+        values |= {
+            "email": address or "",
+            "address_key": address_key(state.audience, address) if address else None,
+            "email_dead_at": None,
+        }
+    if "erased" in became:
+        facts = (
+            "external_id",
+            "language",
+            "language_source",
+            "country",
+            "country_source",
+            "timezone",
+            "timezone_source",
         )
+        values |= dict.fromkeys(facts, "") | {
+            "erased_at": timezone.now(), "email": "", "address_key": None, "epoch": F("epoch") + 1,
+        }  # fmt: skip
+    Contact.objects.filter(pk=state.id).update(**values)
+
+
+def _put(where: dict[Any, Any], key: Any, value: Any) -> None:
+    if value:
+        where[key] = value
+
+
+def _entries_of(stored: Any, kind: str, field: str, held: dict[str, Any], versions: dict[str, int]) -> None:
+    """The inverse of `_entries`."""
+    for name, entry in as_json(stored).items():
+        if field in entry:
+            held[name] = entry[field]
+        versions[f"{kind}:{name}"] = entry["version"]
 
 
 def values_of(state: ContactState, key: Key) -> tuple[Any, ...]:
     """What stands in the row of a key: all columns of a scope, the choice alone of a topic on a channel."""
     topic, channel = key
     versions = state.versions
-    choice = (state.choices.get(key, ""), versions.get(f"choice:{topic}:{channel}", 0), key in state.pending)
+    choice = (
+        state.choices.get(key, ""),
+        versions.get(f"choice:{topic}:{channel}", 0),
+        key in state.pending,
+        connection.ops.adapt_datetimefield_value(state.until.get(key)),
+    )
     if "" not in key:
         return choice
     attributes: dict[str, Any] = {}
     notices: dict[str, Any] = {}
     if key == ("", ""):
         said = UNSUBSCRIBED if state.opted_out else (SUBSCRIBED if "opted_out" in versions else "")
-        choice = (said, versions.get("opted_out", 0), key in state.pending)
-        attributes = {
-            name: {"value": value, "version": versions[f"attribute:{name}"]}
-            for name, value in state.attributes.items()
-        }
-        notices = {
-            name: {"sha256": sha256, "version": versions[f"notice:{name}"]}
-            for name, sha256 in state.notices.items()
-        }
+        choice = (said, versions.get("opted_out", 0), False, None)
+        attributes = _entries(state, "attribute", "value", state.attributes)
+        notices = _entries(state, "notice", "sha256", state.notices)
     scope = key_to_scope(key)
     pause = state.pauses.get(key)
     return (
@@ -251,6 +335,16 @@ def values_of(state: ContactState, key: Key) -> tuple[Any, ...]:
     )
 
 
+def _entries(state: ContactState, kind: str, field: str, held: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with the version that set them; what was cleared keeps its version alone, for a later merge."""
+    entries: dict[str, Any] = {}
+    for path, version in state.versions.items():
+        found, _, name = path.partition(":")
+        if found == kind:
+            entries[name] = {"version": version} | ({field: held[name]} if name in held else {})
+    return entries
+
+
 @lru_cache(maxsize=128)
 def _upsert(scopes: tuple[bool, ...]) -> str:
     """The statement for rows of these kinds. psycopg parses a statement of more than 50 parameters each time anew,
@@ -259,7 +353,7 @@ def _upsert(scopes: tuple[bool, ...]) -> str:
     quote = connection.ops.quote_name
     columns = ["contact_id", *STATE_COLUMNS]
     scope = f"({', '.join(['%s'] * len(columns))})"
-    choice = "(%s, %s, %s, %s, %s, %s, '', 0, NULL, 0, '{}', '{}')"
+    choice = "(%s, %s, %s, %s, %s, %s, %s, '', 0, NULL, 0, '{}', '{}')"
     values = [f"{quote(column)} = excluded.{quote(column)}" for column in columns[3:]]
     return (
         f"INSERT INTO {quote(State._meta.db_table)} ({', '.join(map(quote, columns))}) "  # noqa: S608 - names, no values

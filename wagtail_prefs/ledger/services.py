@@ -52,7 +52,9 @@ def append(
     The caller holds the contact's row lock and knows `prev`, the hash of record `seq - 1`.
     """
     record_id = uuid7()
-    commitments = _commitments(source, effects)
+    # What is erased is not written down once more: the record says that something stood there, nobody can say what.
+    erased = {effect.path for effect in effects if effect.action == "erased"}
+    commitments = _commitments(source, changes, effects, merged)
     body = canonical(
         format1.body(
             record_id=record_id,
@@ -84,10 +86,11 @@ def append(
         hash=format1.record_hash(prev, body),
     )
     _insert(record)
-    if commitments:
+    kept = [item for item in commitments if item.name not in erased]
+    if kept:
         SideValue.objects.bulk_create(
             SideValue(record=record_id, name=item.name, salt=item.salt, value=canonical(item.value).decode())
-            for item in commitments
+            for item in kept
         )
     return record
 
@@ -105,18 +108,42 @@ def _insert(record: Record) -> None:
         )
 
 
-def _commitments(source: Source, effects: Sequence[Effect]) -> list[format1.Commitment]:
-    """The personal values of a record: the address as entered, the truncated IP, and attribute values."""
-    values: dict[str, object] = {
-        effect.path: {"before": effect.before, "after": effect.after}
-        for effect in effects
-        if effect.path.startswith("attribute:")
-    }
+def _commitments(
+    source: Source, changes: Sequence[Change], effects: Sequence[Effect], merged: Sequence[Merged]
+) -> list[format1.Commitment]:
+    """The personal values of a record: the address as entered, the truncated IP, attributes and addresses."""
+    values: dict[str, Json | str] = {}
+    for change in changes:
+        data = change.to_json()
+        if change.personal:
+            values[change.path] = {"wanted": {name: data[name] for name in change.personal if name in data}}
+    for item in merged:
+        if is_personal(item.path):
+            values[item.path] = {"wanted": item.wanted, "kept": item.kept}
+    for effect in effects:
+        if is_personal(effect.path):
+            values[effect.path] = {"before": effect.before, "after": effect.after}
     if source.address_as_entered:
         values["address_as_entered"] = source.address_as_entered
     if source.ip:
         values["ip_truncated"] = truncated_ip(source.ip)
     return [format1.commit(name, value) for name, value in values.items()]
+
+
+def is_personal(path: str) -> bool:
+    """Whether the values of a path stand in the side table, never in a body."""
+    return path.startswith(("attribute:", "address:"))
+
+
+def forget(contact: UUID) -> int:
+    """Delete the personal values of all records of a contact; the chain stays whole. Returns how many there were."""
+    records = Record.objects.filter(contact_ref=contact).values("id")
+    return SideValue.objects.filter(record__in=records).delete()[0]
+
+
+def times(contact: UUID, seqs: Iterable[int]) -> dict[int, datetime]:
+    """When records of a contact were made."""
+    return dict(Record.objects.filter(contact_ref=contact, seq__in=set(seqs)).values_list("seq", "at"))
 
 
 def truncated_ip(ip: str) -> str:

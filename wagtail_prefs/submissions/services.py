@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,16 +15,34 @@ from django.utils import timezone
 from ..canonical import sha256_hex
 from ..centers import services as centers
 from ..centers.services import Snapshot
-from ..changes import Change
-from ..contacts import rules, store
+from ..changes import Change, ChangeAddress, Erase, Expire, Merge, Undo
+from ..conf import conf
+from ..contacts import rules, services as contacts, store
 from ..contacts.models import Contact, State
+from ..contacts.rules import OPTED_OUT
+from ..contacts.rules.undoing import FINAL
 from ..delivery import services as delivery
-from ..errors import BadToken, KeyReused, UnknownContact
-from ..ledger import services as ledger
+from ..errors import BadToken, KeyReused, UnknownContact, UnknownReceipt
+from ..law import services as law
+from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record
-from ..values import Actor, Answers, ContactState, Effect, Merged, Source
+from ..topics.models import Topic
+from ..values import UNSUBSCRIBED, Actor, ActorType, Answers, ContactState, Effect, Merged, Source
+from .history import PastSubmission, history
 from .words import Line, Words
+
+__all__ = [
+    "PastSubmission",
+    "Saved",
+    "erase",
+    "expire_due",
+    "history",
+    "merge_contacts",
+    "record",
+    "submit",
+    "undo",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +80,28 @@ def submit(
     request = sha256_hex(
         {"revision": snapshot.digest, "base_version": base_version, "answers": _plain(answers)}
     )
-    saved = _save(
-        {"link_id": link_id},
-        changes,
-        base_version=base_version,
-        actor=actor,
-        source=source,
-        idempotency_key=idempotency_key,
-        request=request,
-        proof=_proof(snapshot),
-        epoch=epoch,
+    return _worded(
+        _save(
+            _Wish(
+                {"link_id": link_id},
+                changes,
+                actor,
+                source,
+                base_version=base_version,
+                idempotency_key=idempotency_key,
+                request=request,
+                proof=_proof(snapshot),
+                epoch=epoch,
+            )
+        ),
+        snapshot,
     )
+
+
+def _worded(saved: Saved, snapshot: Snapshot) -> Saved:
+    """With what was done in the words of a page."""
     words = Words(snapshot.specs, snapshot.locale)
-    return Saved(
-        saved.version,
-        saved.receipt,
-        saved.effects,
-        saved.yielded,
-        saved.state,
-        saved.email,
-        applied=words.applied(saved.effects),
-        merged=words.merged(saved.yielded),
-    )
+    return replace(saved, applied=words.applied(saved.effects), merged=words.merged(saved.yielded))
 
 
 def record(
@@ -96,67 +115,226 @@ def record(
     """Save changes that were not made on a center: one-click, jobs, checkouts.
 
     They are held against today's state. Raises UnknownContact, NotAllowed (design.md s6: only the contact's own
-    act, or evidence with a name on it, makes a yes) and ValueError for changes that contradict each other.
+    act, or evidence of it with a name, makes a yes) and ValueError for changes that contradict each other. For
+    `Undo`, `Merge` and `Erase` there are functions of their own.
     """
     if rules.contradictions(changes):
         raise ValueError("changes contradict each other")
+    if any(isinstance(change, Undo | Merge | Erase) for change in changes):
+        raise ValueError("use undo(), merge_contacts() or erase()")
     return _save(
-        {"id": contact_id},
-        changes,
-        base_version=None,
-        actor=actor,
-        source=source,
-        idempotency_key=idempotency_key,
-        request=sha256_hex({"changes": [change.to_json() for change in changes]}),
-        proof=Proof(),
+        _Wish(
+            {"id": contact_id},
+            changes,
+            actor,
+            source,
+            idempotency_key=idempotency_key,
+            request=sha256_hex({"changes": [change.to_json() for change in changes]}),
+        )
     )
 
 
-def _save(
-    who: dict[str, Any],
-    changes: Sequence[Change],
+def undo(
     *,
-    base_version: int | None,
+    link_id: str,
+    epoch: int,
+    snapshot: Snapshot,
+    receipt: UUID,
     actor: Actor,
     source: Source,
     idempotency_key: str | None,
-    request: str,
-    proof: Proof,
-    epoch: int | None = None,
 ) -> Saved:
-    key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
+    """Take a submission back, path by path, where nothing newer stands in its way (design.md s6).
+
+    `applied` says what is as before, `merged` what stays and why. Raises UnknownReceipt for one of somebody else,
+    one older than `UNDO_DAYS`, and one that no receipt takes back (an erasure, a merge, a change of address).
+    """
+    change = Undo(receipt)
+    saved = _save(
+        _Wish(
+            {"link_id": link_id},
+            [change],
+            actor,
+            source,
+            idempotency_key=idempotency_key,
+            request=sha256_hex({"changes": [change.to_json()]}),
+            epoch=epoch,
+        )
+    )
+    return _worded(saved, snapshot)
+
+
+def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -> Saved:
+    """Make one contact of two: the stricter value wins, and the loser's links lead to the winner from now on.
+
+    A yes goes over only where the person herself unites the two, or evidence with a name says that they are one;
+    `yielded` names what stayed behind. The loser's chain says whom she became, the winner's what came over. Raises UnknownContact for one who was erased or
+    merged already, ValueError for two of different audiences. Returns what became of the winner.
+    """
+    change = Merge(loser, winner)
+    request = sha256_hex({"changes": [change.to_json()]})
+    with transaction.atomic():
+        # In one order, whoever is merged into whom: two merges at once must not wait for each other.
+        for contact_id in sorted((loser, winner)):
+            if not Contact.objects.select_for_update().filter(pk=contact_id).exists():
+                raise UnknownContact
+        there = contacts.load_target(loser).state
+        if there.audience != contacts.load_target(winner).state.audience:
+            raise ValueError("contacts of two audiences are not merged")
+        saved = _save(_Wish({"id": winner}, [change], actor, source, request=request, others={loser: there}))
+        _save(_Wish({"id": loser}, [change], actor, source, request=request))
+    return saved
+
+
+def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
+    """Forget a person: her address, her profile, and every personal value of her records. The chain stays whole.
+
+    Her address is remembered as a keyed hash, so that nobody mails it again by importing it (security.md LW-12).
+    Raises UnknownContact for one who is erased already.
+    """
+    with transaction.atomic():
+        saved = _save(
+            _Wish({"id": contact_id}, [Erase()], actor, source, request=sha256_hex({"changes": ["Erase"]}))
+        )
+        ledger.forget(contact_id)
+        if saved.email:
+            contacts.suppress(
+                Contact.objects.values_list("audience_id", flat=True).get(pk=contact_id), saved.email
+            )
+    return replace(saved, email="")
+
+
+def expire_due(at: datetime | None = None, limit: int = 500) -> int:
+    """Write down which consents, and which waits for one, have ended by themselves; returns how many contacts.
+
+    Nothing waits for this: a decision reads the dates. It is for CRMs, which do not.
+    """
+    now = at or timezone.now()
+    due = (
+        State.objects.filter(choice_until__lte=now)
+        .order_by("contact_id", "topic", "channel")
+        .values_list("contact_id", "topic", "channel")[:limit]
+    )
+    by_contact: dict[UUID, list[Change]] = {}
+    for contact_id, topic, channel in due:
+        by_contact.setdefault(contact_id, []).append(Expire(topic, channel))
+    for contact_id, changes in by_contact.items():
+        record(contact_id, changes, actor=Actor(ActorType.SYSTEM, "expiry"), source=Source(method="expiry"))
+    return len(by_contact)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What somebody wants changed, of whom, and on what terms."""
+
+    who: dict[str, Any]
+    changes: Sequence[Change]
+    actor: Actor
+    source: Source
+    request: str
+    idempotency_key: str | None = None
+    base_version: int | None = None  # None: it is held against today's state
+    proof: Proof | None = None  # None: the bases of the topics as they are today
+    epoch: int | None = None
+    others: Mapping[UUID, ContactState] = field(default_factory=dict)
+
+
+def _save(wish: _Wish) -> Saved:
+    try:
+        return _try(wish)
+    except _Moved:
+        return _try(wish)
+
+
+def _try(wish: _Wish) -> Saved:
+    key = hashlib.sha256(wish.idempotency_key.encode()).hexdigest() if wish.idempotency_key else None
+    now = timezone.now()
     try:
         with transaction.atomic():
-            found = _read(_lock(who, epoch), key)
+            found = _read(_lock(wish.who, wish.epoch), key, with_bases=wish.proof is None)
             if found.repeat is not None:
-                raise _Settled(_again(found, found.repeat, request))
+                raise _Settled(_again(found, found.repeat, wish.request))
             state = found.loaded.state
-            base = state.version if base_version is None else min(base_version, state.version)
-            accepted, yielded = rules.merge(state, changes, base)
-            after, effects = rules.apply(state, accepted, actor=actor, evidence=source.evidence_ref)
+            base = state.version if wish.base_version is None else min(wish.base_version, state.version)
+            act = _act(wish, found.loaded, now)
+            accepted, yielded = rules.merge(state, wish.changes, base, act)
+            after, effects = rules.apply(state, accepted, act)
             if not effects:
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
             store.write(after, effects)
+            _lift_suppression(found.loaded, effects)
             entry = ledger.append(
                 contact=state.id,
                 audience=state.audience,
                 seq=after.version,
                 prev=found.head,
-                at=timezone.now(),
-                actor=actor,
-                source=source,
-                base_version=base_version,
-                changes=changes,
+                at=now,
+                actor=wish.actor,
+                source=wish.source,
+                base_version=wish.base_version,
+                changes=wish.changes,
                 effects=effects,
                 merged=yielded,
-                proof=proof,
+                proof=replace(
+                    wish.proof or Proof(bases=found.bases),
+                    jurisdiction=law.current().rules_for(state.country).jurisdiction,
+                ),
                 idempotency_key=key,
-                request=request,
+                request=wish.request,
             )
             delivery.want(state.id, after.version, restricts=_restricts(effects))
     except _Settled as settled:
         return settled.saved
     return Saved(after.version, str(entry.id), effects, yielded, after, found.loaded.email)
+
+
+def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:
+    """The circumstances; reads more only where a change needs it."""
+    state, source = found.state, wish.source
+    noes = [OPTED_OUT, *(change.path for change in wish.changes)] if source.evidence else []
+    addresses = [change.address for change in wish.changes if isinstance(change, ChangeAddress)]
+    return rules.Act(
+        actor=wish.actor,
+        at=now,
+        evidence=source.evidence,
+        address=found.email,
+        suppressed=frozenset(
+            address for address in addresses if contacts.is_suppressed(found.audience_id, address)
+        ),
+        times=ledger.times(state.id, [state.versions.get(path, 0) for path in noes]) if noes else {},
+        past={
+            change.record: _past(state.id, change.record, now)
+            for change in wish.changes
+            if isinstance(change, Undo)
+        },
+        others=wish.others,
+    )
+
+
+def _past(contact: UUID, receipt: UUID, now: datetime) -> rules.Past:
+    """What a record did, with what stood before it; raises UnknownReceipt."""
+    entry = Record.objects.filter(pk=receipt, contact_ref=contact, at__gt=now - conf.undo_life).first()
+    if entry is None:
+        raise UnknownReceipt
+    before = fold.of(contact, until_seq=entry.seq - 1)
+    after = fold.of(contact, until_seq=entry.seq)
+    steps: dict[str, rules.Step] = {}
+    for effect in ledger.effects_of(ledger.read_body(entry)):
+        if effect.path.partition(":")[0] in FINAL:
+            raise UnknownReceipt
+        was, became = before.get(effect.path), after[effect.path]
+        steps[effect.path] = rules.Step(
+            before=was.after if was else effect.before,
+            after=became.after,
+            until=was.until if was else None,
+            gone=isinstance(was and was.after, fold.Gone) or isinstance(became.after, fold.Gone),
+        )
+    return rules.Past(entry.seq, steps)
+
+
+def _lift_suppression(found: store.Loaded, effects: Sequence[Effect]) -> None:
+    if any(effect.path == "suppressed" and effect.after is None for effect in effects):
+        contacts.unsuppress(found.audience_id, found.email)
 
 
 class _Settled(Exception):
@@ -167,27 +345,41 @@ class _Settled(Exception):
         self.saved = saved
 
 
+class _Moved(Exception):
+    """The contact of a link was merged between our look and our lock; the next try finds whom she became."""
+
+
 def _lock(who: dict[str, Any], epoch: int | None) -> list[Any]:
     """Statement 1: take the contact's row lock by moving its version on. Everything read after it is settled.
 
-    Returns the contact as `store.loaded` takes it, with the version it had.
+    Returns the contact as `store.loaded` takes it, with the version it had. A link of one who was merged leads to
+    whom she was merged into, as long as her own links hold.
     """
     ((column, value),) = who.items()
     quote = connection.ops.quote_name
     table = quote(Contact._meta.db_table)
+    this, own_epoch = "%s", f"{table}.epoch"
+    if column == "link_id":
+        alias = f"FROM {table} AS alias WHERE alias.link_id = %s"
+        this = f"(SELECT COALESCE(alias.merged_into_id, alias.id) {alias})"
+        own_epoch = f"(SELECT alias.epoch {alias})"
+    given = store.db_uuid(value) if isinstance(value, UUID) else value
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {table} SET version = version + 1 WHERE {quote(column)} = %s "  # noqa: S608 - names, no values
-            f"RETURNING {store.contact_columns(table)}",
-            [store.db_uuid(value) if isinstance(value, UUID) else value],
+            f"UPDATE {table} SET version = version + 1 WHERE id = {this} "  # noqa: S608 - names, no values
+            f"RETURNING {own_epoch}, {store.contact_columns(table)}",
+            [given, given] if column == "link_id" else [given],
         )
         row = cursor.fetchone()
     if row is None:
         raise UnknownContact
-    head = list(row)
-    if epoch is not None and head[store.CONTACT_COLUMNS.index("epoch")] != epoch:
+    held, head = row[0], list(row[1:])
+    columns = store.CONTACT_COLUMNS
+    if column == "link_id" and head[columns.index("merged_into_id")]:
+        raise _Moved
+    if epoch is not None and held != epoch:
         raise BadToken("revoked")
-    head[store.CONTACT_COLUMNS.index("version")] -= 1
+    head[columns.index("version")] -= 1
     return head
 
 
@@ -196,29 +388,43 @@ class _Found:
     loaded: store.Loaded
     head: str
     repeat: UUID | None
+    bases: dict[str, str]
 
 
-def _read(contact: Sequence[Any], key: str | None) -> _Found:
-    """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there."""
-    contact_id, version = (
-        store.db_uuid(store.as_uuid(contact[0])),
-        contact[store.CONTACT_COLUMNS.index("version")],
-    )
+def _read(contact: Sequence[Any], key: str | None, *, with_bases: bool) -> _Found:
+    """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there.
+
+    `with_bases` adds the legal basis of every topic, for changes that no page has spelled out.
+    """
+    columns = store.CONTACT_COLUMNS
+    contact_id, version = store.db_uuid(store.as_uuid(contact[0])), contact[columns.index("version")]
     quote = connection.ops.quote_name
     record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref = %s AND"
+    bases = "NULL"
+    audience: list[Any] = []
+    if with_bases:
+        function = "jsonb_object_agg" if connection.vendor == "postgresql" else "json_group_object"
+        topics = quote(Topic._meta.db_table)
+        bases = f"(SELECT {function}({quote('key')}, basis) FROM {topics} WHERE audience_id = %s)"  # noqa: S608
+        audience = [contact[columns.index("audience_id")]]
     sql = (
-        f"SELECT (SELECT hash {record} seq = %s), (SELECT id {record} idempotency_key = %s), "  # noqa: S608 - names
+        f"SELECT (SELECT hash {record} seq = %s), (SELECT id {record} idempotency_key = %s), {bases}, "  # noqa: S608
         f"{store.state_columns('state')} FROM (SELECT 1) AS once "
         f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = %s"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [contact_id, version, contact_id, key, contact_id])
+        cursor.execute(sql, [contact_id, version, contact_id, key, *audience, contact_id])
         rows = cursor.fetchall()
-    head, repeat = rows[0][:2]
+    head, repeat, found_bases = rows[0][:3]
     if version and head is None:
         raise RuntimeError("the ledger lacks the newest record of a contact; run prefs_verify_ledger")
-    found = store.loaded(contact, [row[2:] for row in rows], assurance="link")
-    return _Found(found, head or GENESIS, store.as_uuid(repeat) if repeat else None)
+    found = store.loaded(contact, [row[3:] for row in rows], assurance="link")
+    return _Found(
+        found,
+        head or GENESIS,
+        store.as_uuid(repeat) if repeat else None,
+        store.as_json(found_bases) if found_bases else {},
+    )
 
 
 def _again(found: _Found, first: UUID, request: str) -> Saved:
@@ -238,7 +444,11 @@ def _again(found: _Found, first: UUID, request: str) -> Saved:
 
 
 def _restricts(effects: Sequence[Effect]) -> bool:
-    return any(effect.action in {"withdrawn", "refused"} for effect in effects)
+    """Whether a platform must hear of this before anything else: somebody is to get less than before."""
+    return any(
+        (effect.path == OPTED_OUT and effect.after is True) or effect.after == UNSUBSCRIBED
+        for effect in effects
+    )
 
 
 def _proof(snapshot: Snapshot) -> Proof:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _, override
 
-from ..blocks.words import FREQUENCY_LABELS
+from ..blocks.words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel
+from ..contacts.rules import OPTED_OUT
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Effect, Json, Merged, Spec
+
+#: A moment as records write it.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,27 @@ class Words:
                 if effect.path in self.where
             )
 
+    def past(self, effects: Iterable[Effect]) -> tuple[Line, ...]:
+        """One line for every effect, also for what the page has no place for; personal values stay out of it."""
+        with override(self.locale):
+            return tuple(
+                Line(*self._place(effect.path, effect))
+                for effect in effects
+                if not effect.path.startswith("pending:")
+            )
+
+    def _place(self, path: str, effect: Effect) -> tuple[str, str]:
+        where, label = self.where.get(path, ("", ""))
+        if path == OPTED_OUT or path.startswith("notice:"):
+            return where, self._became(label or _("Notice"), effect)
+        kind, _colon, rest = path.partition(":")
+        label = label or _general(kind, rest)
+        if kind in _SILENT:
+            return where, label
+        if effect.action == "expired":
+            return where, _("%(label)s: ended by itself") % {"label": label}
+        return where, _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+
     def merged(self, merged: Iterable[Merged]) -> tuple[Line, ...]:
         """One line for every wish that yielded, saying what stands and why."""
         with override(self.locale):
@@ -53,13 +81,13 @@ class Words:
             return tuple(lines)
 
     def _became(self, label: str, effect: Effect) -> str:
-        if effect.path == "opted_out":
+        if effect.path == OPTED_OUT:
             if effect.after:
                 return _("You are unsubscribed from everything except what must always be sent.")
             return _("You are no longer unsubscribed from everything. Choose what you would like to get.")
         if effect.path.startswith("notice:"):
             return _("%(label)s: read") % {"label": label}
-        if effect.path.startswith(("choice:", "frequency:")):
+        if effect.path.startswith(("choice:", "frequency:", "pause:")):
             return _choice(self.locale, label, effect.after)
         return _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
 
@@ -68,7 +96,13 @@ class Words:
             return _("%(label)s: not changed, because you unsubscribed from everything in the meantime.") % {
                 "label": label
             }
-        if item.rule in {"stricter", "rarer"}:
+        if item.rule == "refused":
+            return _("%(label)s: not brought back, because you said no to it later.") % {"label": label}
+        if item.rule == "erased":
+            return _("%(label)s: not brought back, because its value was erased.") % {"label": label}
+        if item.rule == "evidence":
+            return _("%(label)s: left behind, because nobody showed that both are you.") % {"label": label}
+        if item.rule in {"stricter", "rarer", "later", "changed"}:
             return _("%(label)s: changed elsewhere in the meantime; “%(value)s” stays.") % {
                 "label": label,
                 "value": value_words(item.kept),
@@ -88,12 +122,50 @@ def _choice(locale: str, label: str, value: str) -> str:
         return _("%(label)s: %(value)s") % {"label": label, "value": value_words(value)}
 
 
+#: Kinds of paths whose values are nobody's business on a page that a forwarded mail opens.
+_SILENT = {"attribute", "address", "suppressed", "merged_into", "erased"}
+
+
+def _general(kind: str, rest: str) -> str:
+    """What a path is about where no page has a label for it."""
+    match kind:
+        case "choice" | "pending":
+            topic, _colon, channel = rest.rpartition(":")
+            return by_channel(topic, channel)
+        case "frequency":
+            return _("How often (%(scope)s)") % {"scope": _scope(rest)}
+        case "pause":
+            return _("Pause (%(scope)s)") % {"scope": _scope(rest)}
+        case "attribute":
+            return _("An answer of yours was changed.")
+        case "address":
+            return _("Your address was changed.")
+        case "suppressed":
+            return _("Whether anything may be sent to your address at all was changed.")
+        case "merged_into":
+            return _("This entry was merged with another one of yours.")
+        case "erased":
+            return _("Your data was erased.")
+    return kind
+
+
+def _scope(scope: str) -> str:
+    kind, _colon, name = scope.partition(":")
+    if kind == "all":
+        return _("everything")
+    return str(CHANNEL_LABELS[name]) if kind == "channel" and name in CHANNEL_LABELS else name
+
+
 def value_words(value: object) -> str:
     """A stored value as people read it, in the active language."""
+    if value is None:
+        return _("nothing chosen")
     if value == SUBSCRIBED:
         return _("subscribed")
     if value == UNSUBSCRIBED:
         return _("unsubscribed")
     if isinstance(value, str) and value in FREQUENCY_LABELS:
         return str(FREQUENCY_LABELS[value])
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return _("until %(date)s") % {"date": date_format(datetime.fromisoformat(value), "DATE_FORMAT")}
     return str(value)

@@ -1,0 +1,145 @@
+"""Which wishes hold: what contradicts itself, and what yields to something newer than the screen it was made on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ...changes import (
+    AcknowledgeNotice,
+    Change,
+    ClearAttribute,
+    Confirm,
+    Erase,
+    GiveReason,
+    Merge,
+    OptIn,
+    OptOut,
+    Pause,
+    Resume,
+    SetAttribute,
+    SetChoice,
+    SetFrequency,
+    Undo,
+)
+from ...values import FREQUENCIES, PENDING, SUBSCRIBED, UNSUBSCRIBED, ContactState, Merged, iso
+from . import undoing, uniting
+from .acts import Act
+from .paths import OPTED_OUT
+
+
+def contradictions(changes: Iterable[Change]) -> list[tuple[Change, Change]]:
+    """Pairs of changes that cannot both be meant: two values for one path, or staying and leaving at once.
+
+    What is about the contact as a whole - erasing, merging, taking a submission back - stands alone.
+    """
+    found: list[tuple[Change, Change]] = []
+    by_path: dict[str, Change] = {}
+    leaving: Change | None = None
+    joining: Change | None = None
+    alone: Change | None = None
+    first: Change | None = None
+    for change in changes:
+        first = first or change
+        other = by_path.setdefault(change.path, change)
+        if other != change:
+            found.append((other, change))
+        elif isinstance(change, OptOut):
+            leaving = change
+        elif isinstance(change, Confirm) or (isinstance(change, SetChoice) and change.value != UNSUBSCRIBED):
+            joining = change
+        elif isinstance(change, Erase | Merge | Undo):
+            alone = change
+    if leaving is not None and joining is not None:
+        found.append((leaving, joining))
+    if alone is not None:
+        found += [(alone, other) for other in by_path.values() if other is not alone]
+    return found
+
+
+def merge(
+    state: ContactState, changes: Sequence[Change], base_version: int, act: Act
+) -> tuple[tuple[Change, ...], tuple[Merged, ...]]:
+    """Hold wishes made on `base_version` against today's state; returns (what is carried out, what yielded).
+
+    A path conflicts only if it changed after `base_version` to something else. Then the stricter value stands:
+    opt-out before out before in, the pause that ends later, the rarer frequency. Where there is no order the newer
+    wish stands, and the value it replaces is named. A yes that a newer opt-out overtook leaves a no, as it would have
+    if it had come first: so the outcome does not depend on which of two submissions arrives first.
+    """
+    accepted: list[Change] = []
+    merged: list[Merged] = []
+    for change in changes:
+        if isinstance(change, Undo):
+            merged += undoing.kept(state, act.past[change.record], act)
+        elif isinstance(change, Merge) and change.winner == state.id:
+            merged += uniting.left_behind(state, act.others[change.loser], act)
+        verdict, instead = _conflict(state, change, base_version)
+        if verdict is not None:
+            merged.append(verdict)
+        if instead is not None:
+            accepted.append(instead)
+    return tuple(accepted), tuple(merged)
+
+
+#: What to say about a wish, and what to carry out in its place.
+_Verdict = tuple[Merged | None, Change | None]
+
+
+def _conflict(state: ContactState, change: Change, base: int) -> _Verdict:
+    if isinstance(change, Confirm | SetChoice) and not (
+        isinstance(change, SetChoice) and change.value == UNSUBSCRIBED
+    ):
+        return _yes(state, change, base)
+    if isinstance(change, OptIn):
+        overtaken = state.opted_out and _newer(state, OPTED_OUT, base)
+        return (Merged(change.path, False, True, "opt_out"), None) if overtaken else (None, change)
+    if not _newer(state, change.path, base):
+        return None, change
+    match change:
+        case SetFrequency():
+            held = state.frequencies.get(change.key)
+            if held is not None and FREQUENCIES.index(held) > FREQUENCIES.index(change.value):
+                return Merged(change.path, change.value, held, "rarer"), None
+        case Pause() | Resume():
+            pause = state.pauses.get(change.key)
+            until = change.until if isinstance(change, Pause) else None
+            if pause is not None and (until is None or pause.until > until):
+                return Merged(change.path, until and iso(until), iso(pause.until), "later"), None
+        case SetAttribute() | ClearAttribute() | GiveReason() | AcknowledgeNotice():
+            wanted, present = _unordered(state, change)
+            if present is not None and present != wanted:
+                return Merged(change.path, wanted, present, "newest"), change
+    return None, change
+
+
+def _yes(state: ContactState, change: SetChoice | Confirm, base: int) -> _Verdict:
+    asked = change.value if isinstance(change, SetChoice) else SUBSCRIBED
+    if state.opted_out and _newer(state, OPTED_OUT, base):
+        no = SetChoice(*change.key, UNSUBSCRIBED) if asked != PENDING else None
+        return Merged(change.path, asked, OPTED_OUT, "opt_out"), no
+    if _newer(state, change.path, base) and state.choices.get(change.key) == UNSUBSCRIBED:
+        return Merged(change.path, asked, UNSUBSCRIBED, "stricter"), None
+    return None, change
+
+
+def _newer(state: ContactState, path: str, base: int) -> bool:
+    return state.versions.get(path, 0) > base
+
+
+def _unordered(
+    state: ContactState, change: SetAttribute | ClearAttribute | GiveReason | AcknowledgeNotice
+) -> tuple[object, object]:
+    """(what is wanted, what stands) where neither is stricter than the other."""
+    if isinstance(change, AcknowledgeNotice):
+        return change.sha256, state.notices.get(change.notice)
+    return attribute_of(change), state.attributes.get(change.path.partition(":")[2])
+
+
+def attribute_of(change: SetAttribute | ClearAttribute | GiveReason) -> object:
+    """The value that an attribute is to have, as JSON; None where it is to be forgotten."""
+    match change:
+        case SetAttribute():
+            return list(change.value) if isinstance(change.value, tuple) else change.value
+        case GiveReason():
+            return {"code": change.code, "text": change.text} if change.text else {"code": change.code}
+    return None

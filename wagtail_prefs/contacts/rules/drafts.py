@@ -1,0 +1,447 @@
+"""Carrying changes out: a state becomes the next one, and every path that changed is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import singledispatchmethod
+from typing import Any
+
+from ...changes import (
+    AcknowledgeNotice,
+    Change,
+    ChangeAddress,
+    ClearAttribute,
+    Confirm,
+    Erase,
+    Expire,
+    GiveReason,
+    Merge,
+    OptIn,
+    OptOut,
+    Pause,
+    Resume,
+    SetAttribute,
+    SetChoice,
+    SetFrequency,
+    Undo,
+)
+from ...errors import NotAllowed, UnknownContact
+from ...values import (
+    FREQUENCIES,
+    PENDING,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    ActorType,
+    ContactState,
+    Effect,
+    Key,
+    Pause as Rest,
+    iso,
+)
+from . import paths, undoing, uniting
+from .acts import Act, Step
+from .conflicts import attribute_of
+from .paths import OPTED_OUT
+
+#: The kinds of paths whose last version a state keeps; the others stand in records only.
+VERSIONED = {OPTED_OUT, "choice", "frequency", "pause", "attribute", "notice"}
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+def apply(
+    state: ContactState, changes: Sequence[Change], act: Act
+) -> tuple[ContactState, tuple[Effect, ...]]:
+    """Carry out changes at the next version; returns the new state and what every touched path became.
+
+    No effects means nothing changed, and then the state is returned as it was. Raises NotAllowed when anybody but
+    the contact herself would turn a no, or silence, into a yes. Evidence of her own act counts as that act where
+    somebody with a name gives it and she acted after the no it is to lift; a suppressed address needs its own link.
+    Raises UnknownContact for one who was erased or merged, ValueError for a pause that ends in the past.
+    """
+    if state.erased or state.merged_into:
+        raise UnknownContact
+    draft = _Draft(state, act)
+    for change in changes:
+        draft.carry_out(change)
+    return draft.result()
+
+
+class _Draft:
+    """A state being changed: collects effects and gives each touched path the next version."""
+
+    def __init__(self, state: ContactState, act: Act) -> None:
+        self.before = state
+        self.act = act
+        self.opted_out = state.opted_out
+        self.suppressed = state.suppressed
+        self.merged_into = state.merged_into
+        self.erased = state.erased
+        self.choices = dict(state.choices)
+        self.pending = set(state.pending)
+        self.until = dict(state.until)
+        self.frequencies = dict(state.frequencies)
+        self.pauses = dict(state.pauses)
+        self.attributes = dict(state.attributes)
+        self.notices = dict(state.notices)
+        self.effects: list[tuple[Effect, datetime | None]] = []
+
+    # --- one method a change -----------------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def carry_out(self, change: Change) -> None:
+        raise TypeError(f"no rule for {type(change).__name__}")
+
+    @carry_out.register
+    def _(self, change: SetChoice) -> None:
+        if change.value == UNSUBSCRIBED:
+            self._no(change.key)
+        elif change.value == PENDING:
+            self._wait(change.key, change.until)
+        else:
+            self._yes(change.key, change.until)
+
+    @carry_out.register
+    def _(self, change: Confirm) -> None:
+        until = self.until.get(change.key)
+        if change.key in self.pending and (until is None or until > self.act.at):
+            if not self.act.actor.is_subject:
+                raise NotAllowed("only the owner of the address confirms")
+            self._yes(change.key, None)
+
+    @carry_out.register
+    def _(self, change: Expire) -> None:
+        until = self.until.get(change.key)
+        if until is None or until > self.act.at:
+            return
+        if change.key in self.pending:
+            self._wait_no_more(change.key, "expired")
+        elif self.choices.get(change.key) == SUBSCRIBED:
+            self._set_choice(change.key, UNSUBSCRIBED, None, "expired")
+
+    @carry_out.register
+    def _(self, change: SetFrequency) -> None:
+        before = self.frequencies.get(change.key)
+        if before != change.value:
+            if before is not None and FREQUENCIES.index(change.value) < FREQUENCIES.index(before):
+                self._allow_more()
+            self._set_frequency(change.key, change.value, "set")
+
+    @carry_out.register
+    def _(self, change: Pause) -> None:
+        if change.until <= self.act.at:
+            raise ValueError("a pause ends in the future")
+        before = self.pauses.get(change.key)
+        if before is None or before.until != change.until:
+            if before is not None and change.until < before.until:
+                self._allow_more()
+            self._set_pause(change.key, change.until, "set")
+
+    @carry_out.register
+    def _(self, change: Resume) -> None:
+        if change.key in self.pauses:
+            self._allow_more()
+            self._set_pause(change.key, None, "cleared")
+
+    @carry_out.register
+    def _(self, _change: OptOut) -> None:
+        self._leave("withdrawn")
+
+    @carry_out.register
+    def _(self, _change: OptIn) -> None:
+        if self.opted_out:
+            self._allow_yes(OPTED_OUT)
+            self._lift()
+
+    @carry_out.register(SetAttribute)
+    @carry_out.register(ClearAttribute)
+    @carry_out.register(GiveReason)
+    def _(self, change: SetAttribute | ClearAttribute | GiveReason) -> None:
+        wanted = attribute_of(change)
+        self._set_attribute(change.path.partition(":")[2], wanted, "cleared" if wanted is None else "set")
+
+    @carry_out.register
+    def _(self, change: AcknowledgeNotice) -> None:
+        self._set_notice(change.notice, change.sha256, "acknowledged")
+
+    @carry_out.register
+    def _(self, change: ChangeAddress) -> None:
+        if change.address == self.act.address:
+            return
+        self._allow_yes()
+        self._note(change.path, self.act.address or None, change.address, "set")
+        # A link that was mailed there shows whose it is; anything else does not bring an erased address back.
+        proven = self.act.actor.type is ActorType.SUBJECT_LINK
+        self._suppress(change.address in self.act.suppressed and not proven, "set")
+
+    @carry_out.register
+    def _(self, change: Undo) -> None:
+        for path, step in undoing.restorable(self.before, self.act.past[change.record], self.act):
+            self._restore(path, step)
+
+    @carry_out.register
+    def _(self, change: Merge) -> None:
+        if change.loser == self.before.id:
+            # Whatever still knows the old address must stop: what she wants from now on is the winner's to say.
+            self._leave("merged")
+            self._note("merged_into", None, str(change.winner), "merged")
+            self.merged_into = change.winner
+        elif change.winner == self.before.id:
+            self._unite(self.act.others[change.loser])
+        else:
+            raise ValueError("this merge is about other contacts")
+
+    @carry_out.register
+    def _(self, _change: Erase) -> None:
+        self._leave("erased")
+        for key in sorted(self.frequencies):
+            self._set_frequency(key, None, "erased")
+        for key in sorted(self.pauses):
+            self._set_pause(key, None, "erased")
+        for name in sorted(self.attributes):
+            self._set_attribute(name, None, "erased")
+        for name in sorted(self.notices):
+            self._set_notice(name, None, "erased")
+        if self.act.address:
+            self._note("address:email", self.act.address, None, "erased")
+        self._suppress(True, "erased")
+        self._note("erased", None, True, "erased")
+        self.erased = True
+
+    # --- yes and no --------------------------------------------------------------------------------------------------
+
+    def _yes(self, key: Key, until: datetime | None) -> None:
+        before, ends = self.choices.get(key), self.until.get(key) if key not in self.pending else None
+        if before == SUBSCRIBED and (ends is None or ends > self.act.at):
+            self._renew(key, ends, until)
+        else:
+            stands = [paths.choice(key)] if before is not None else []
+            self._allow_yes(*stands, *([OPTED_OUT] if self.opted_out else []))
+            self._wait_no_more(key, "given")
+            self._set_choice(key, SUBSCRIBED, until, "given")
+        if self.opted_out:
+            # Subscribing to a topic lifts the opt-out and brings that topic only (design.md s6).
+            self._allow_yes(OPTED_OUT)
+            self._lift()
+        if self.suppressed and self.act.actor.is_subject:
+            self._suppress(False, "given")
+
+    def _renew(self, key: Key, ends: datetime | None, until: datetime | None) -> None:
+        """A yes that is given again: shorter for the asking, longer only as a yes of its own."""
+        if ends == until:
+            return
+        longer = until is None or (ends is not None and until > ends)
+        if longer and not self._may_say_yes():
+            return
+        self._set_choice(key, SUBSCRIBED, until, "renewed")
+
+    def _wait(self, key: Key, until: datetime | None) -> None:
+        """Anybody may ask; until its owner confirms, it changes nothing."""
+        ends = self.until.get(key) if key not in self.pending else None
+        if self.choices.get(key) == SUBSCRIBED and (ends is None or ends > self.act.at):
+            return
+        held = key in self.pending
+        if held and self.until.get(key) == until:
+            return
+        if self.choices.get(key) == SUBSCRIBED:  # one that has ended and was not written down yet
+            self._set_choice(key, UNSUBSCRIBED, None, "expired")
+        self._note(
+            paths.pending(key), True if held else None, True, "requested", key, until, self.until.get(key)
+        )
+        self.pending.add(key)
+        self._end(key, until)
+
+    def _wait_no_more(self, key: Key, action: str) -> None:
+        if key in self.pending:
+            self._note(paths.pending(key), True, None, action, key, None, self.until.get(key))
+            self.pending.discard(key)
+            self.until.pop(key, None)
+
+    def _no(self, key: Key, action: str = "") -> None:
+        self._wait_no_more(key, action or "refused")
+        before = self.choices.get(key)
+        if before != UNSUBSCRIBED:
+            self._set_choice(
+                key, UNSUBSCRIBED, None, action or ("refused" if before is None else "withdrawn")
+            )
+
+    def _leave(self, action: str) -> None:
+        for key in sorted(self.choices.keys() | self.pending):
+            if key in self.choices:
+                self._no(key, action)
+            else:
+                self._wait_no_more(key, action)
+        if not self.opted_out:
+            self.opted_out = True
+            self._note(OPTED_OUT, False, True, action)
+
+    def _lift(self) -> None:
+        self.opted_out = False
+        self._note(OPTED_OUT, True, False, "given")
+        if self.suppressed and self.act.actor.is_subject:
+            self._suppress(False, "given")
+
+    def _may_say_yes(self, *stands: str) -> bool:
+        if self.act.actor.is_subject:
+            return True
+        evidence = self.act.evidence
+        if evidence is None or not self.act.actor.id or self.suppressed or evidence.at > self.act.at:
+            return False
+        return all(evidence.at > self._said(path) for path in stands)
+
+    def _said(self, path: str) -> datetime:
+        """When the no at a path was recorded; unknown is never old enough."""
+        return self.act.times.get(self.before.versions.get(path, 0), _NEVER)
+
+    def _allow_yes(self, *stands: str) -> None:
+        if not self._may_say_yes(*stands):
+            raise NotAllowed("only the contact's own act turns a no, or silence, into a yes")
+
+    def _allow_more(self) -> None:
+        """A platform may tell us of less mail, never of more."""
+        if self.act.actor.type is ActorType.BACKEND and not self._may_say_yes():
+            raise NotAllowed("a backend can only make things stricter")
+
+    # --- uniting and restoring ---------------------------------------------------------------------------------------
+
+    def _unite(self, loser: ContactState) -> None:
+        if loser.erased or loser.merged_into:
+            raise UnknownContact
+        offered = uniting.offered(self.before, loser, self.act)
+        if loser.opted_out:
+            self._leave("merged")
+        for key in uniting.refusals(self.before, loser, self.act):
+            self._no(key, "merged")
+        if uniting.may_carry(self.act):
+            for key in offered:
+                self._wait_no_more(key, "merged")
+                self._set_choice(key, SUBSCRIBED, loser.until.get(key), "merged")
+        for frequency, code in uniting.rarer(self.before, loser):
+            self._set_frequency(frequency, code, "merged")
+        for scope, until in uniting.later(self.before, loser):
+            self._set_pause(scope, until, "merged")
+        for name in sorted(loser.attributes.keys() - self.attributes.keys()):
+            self._set_attribute(name, loser.attributes[name], "merged")
+        for name in sorted(loser.notices.keys() - self.notices.keys()):
+            self._set_notice(name, loser.notices[name], "merged")
+
+    def _restore(self, path: str, step: Step) -> None:
+        kind, rest = paths.split(path)
+        key = paths.key_of(path)
+        lifts = (kind == "choice" and step.before == SUBSCRIBED) or (
+            kind == OPTED_OUT and step.before is False
+        )
+        if lifts and not self.act.actor.is_subject:
+            raise NotAllowed("only the contact takes a no back")
+        match kind:
+            case "opted_out" if step.before:
+                self._leave("restored")
+            case "opted_out":
+                self._lift()
+            case "choice":
+                if step.before == SUBSCRIBED:
+                    self._wait_no_more(key, "restored")
+                    self._suppress(False, "restored")
+                self._set_choice(key, step.before, step.until, "restored")
+            case "pending":
+                self._wait_no_more(key, "restored")
+            case "frequency":
+                self._set_frequency(key, step.before, "restored")
+            case "pause":
+                until = datetime.fromisoformat(step.before) if step.before else None
+                self._set_pause(key, until if until and until > self.act.at else None, "restored")
+            case "attribute":
+                self._set_attribute(rest, step.before, "restored")
+            case "notice":
+                self._set_notice(rest, step.before, "restored")
+
+    # --- setting, and saying so --------------------------------------------------------------------------------------
+
+    def _set_choice(self, key: Key, value: str | None, until: datetime | None, action: str) -> None:
+        ended = self.until.get(key) if key not in self.pending else None
+        self._note(paths.choice(key), self.choices.get(key), value, action, key, until, ended)
+        _put(self.choices, key, value)
+        if key not in self.pending:
+            self._end(key, until)
+
+    def _end(self, key: Key, until: datetime | None) -> None:
+        _put(self.until, key, until)
+
+    def _set_frequency(self, key: Key, value: str | None, action: str) -> None:
+        self._note(paths.frequency(key), self.frequencies.get(key), value, action, key)
+        _put(self.frequencies, key, value)
+
+    def _set_pause(self, key: Key, until: datetime | None, action: str) -> None:
+        before = self.pauses.get(key)
+        self._note(paths.pause(key), before and iso(before.until), until and iso(until), action, key)
+        _put(self.pauses, key, until and Rest(until))
+
+    def _set_attribute(self, name: str, value: Any, action: str) -> None:
+        self._note(f"attribute:{name}", self.attributes.get(name), value, action)
+        _put(self.attributes, name, value)
+
+    def _set_notice(self, name: str, sha256: str | None, action: str) -> None:
+        self._note(f"notice:{name}", self.notices.get(name), sha256, action)
+        _put(self.notices, name, sha256)
+
+    def _suppress(self, wanted: bool, action: str) -> None:
+        self._note("suppressed", self.suppressed or None, wanted or None, action)
+        self.suppressed = wanted
+
+    def _note(
+        self,
+        path: str,
+        before: Any,
+        after: Any,
+        action: str,
+        key: Key = ("", ""),
+        until: datetime | None = None,
+        ended: datetime | None = None,
+    ) -> None:
+        self.effects.append((Effect(path, before, after, action, *key, until), ended))
+
+    def result(self) -> tuple[ContactState, tuple[Effect, ...]]:
+        effects = _settled(self.effects)
+        if not effects:
+            return self.before, ()
+        version = self.before.version + 1
+        touched = {effect.path: version for effect in effects if paths.split(effect.path)[0] in VERSIONED}
+        state = replace(
+            self.before,
+            version=version,
+            opted_out=self.opted_out,
+            suppressed=self.suppressed,
+            merged_into=self.merged_into,
+            erased=self.erased,
+            choices=self.choices,
+            pending=frozenset(self.pending),
+            until=self.until,
+            frequencies=self.frequencies,
+            pauses=self.pauses,
+            attributes=self.attributes,
+            notices=self.notices,
+            versions={**self.before.versions, **touched},
+        )
+        return state, effects
+
+
+def _put(where: dict[Any, Any], key: Any, value: Any) -> None:
+    """Absent is absent, not None."""
+    if value is None:
+        where.pop(key, None)
+    else:
+        where[key] = value
+
+
+def _settled(effects: list[tuple[Effect, datetime | None]]) -> tuple[Effect, ...]:
+    """One effect a path, from its first `before` to its last `after`; what ended where it began is no effect."""
+    last: dict[str, tuple[Effect, datetime | None]] = {}
+    for effect, ended in effects:
+        first = last.get(effect.path)
+        last[effect.path] = (
+            (effect, ended) if first is None else (replace(effect, before=first[0].before), first[1])
+        )
+    return tuple(
+        effect for effect, ended in last.values() if effect.before != effect.after or effect.until != ended
+    )

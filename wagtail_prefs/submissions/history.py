@@ -1,0 +1,80 @@
+"""What a contact did before, in her words: her own receipts, and which of them can still be taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.translation import gettext as _, override
+
+from ..centers.services import Snapshot
+from ..conf import conf
+from ..contacts.rules.undoing import FINAL
+from ..ledger import services as ledger
+from ..ledger.models import Record
+from ..values import Actor, ActorType
+from .words import Line, Words
+
+
+@dataclass(frozen=True, slots=True)
+class PastSubmission:
+    """One submission as the person reads it. `lines` hold no personal value: a forwarded mail opens this as well."""
+
+    receipt: UUID
+    version: int
+    at: datetime
+    title: str
+    lines: tuple[Line, ...]
+    undoable: bool
+
+
+def history(
+    contact_id: UUID, snapshot: Snapshot, *, limit: int = 50, before: int | None = None
+) -> list[PastSubmission]:
+    """A contact's submissions, the newest first, in the words of a page: one statement.
+
+    `before` is a version: what came before it, for the next page.
+    """
+    records = Record.objects.filter(contact_ref=contact_id).order_by("-seq")
+    if before is not None:
+        records = records.filter(seq__lt=before)
+    words = Words(snapshot.specs, snapshot.locale)
+    since = timezone.now() - conf.undo_life
+    found = []
+    for entry in records[:limit]:
+        body = ledger.read_body(entry)
+        effects = ledger.effects_of(body)
+        actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
+        final = any(effect.path.partition(":")[0] in FINAL for effect in effects)
+        found.append(
+            PastSubmission(
+                receipt=entry.id,
+                version=entry.seq,
+                at=entry.at,
+                title=_title(actor, body["method"], snapshot.locale),
+                lines=words.past(effects),
+                undoable=entry.at > since and not final,
+            )
+        )
+    return found
+
+
+def _title(actor: Actor, method: str, locale: str) -> str:
+    """Who did it, and where."""
+    with override(locale):
+        if method == "expiry":
+            return _("Ended by itself")
+        match actor.type:
+            case ActorType.ONE_CLICK:
+                return _("With the unsubscribe button of your mail program")
+            case ActorType.GPC:
+                return _("By the privacy signal of your browser")
+            case ActorType.SUBJECT_LINK | ActorType.SUBJECT_SESSION:
+                return _("By you, on this page")
+            case ActorType.ADMIN:
+                return _("By our staff")
+            case ActorType.IMPORT:
+                return _("From data that we were given")
+        return _("By one of our systems")
