@@ -101,7 +101,8 @@ def submit(
 def _worded(saved: Saved, snapshot: Snapshot) -> Saved:
     """With what was done in the words of a page."""
     words = Words(snapshot.specs, snapshot.locale)
-    return replace(saved, applied=words.applied(saved.effects), merged=words.merged(saved.yielded))
+    applied = words.applied(saved.effects, saved.yielded)
+    return replace(saved, applied=applied, merged=words.merged(saved.yielded))
 
 
 def record(

@@ -41,13 +41,14 @@ class Words:
             for path, (dotted, label) in spec.paths.items()
         }
 
-    def applied(self, effects: Iterable[Effect]) -> tuple[Line, ...]:
-        """One line for every effect that the page has a place for."""
+    def applied(self, effects: Iterable[Effect], yielded: Iterable[Merged] = ()) -> tuple[Line, ...]:
+        """One line for every effect that the page has a place for, and that `merged` does not speak of already."""
+        told = {item.path for item in yielded if item.rule != "newest"}
         with override(self.locale):
             return tuple(
                 Line(self.where[effect.path][0], self._became(self.where[effect.path][1], effect))
                 for effect in effects
-                if effect.path in self.where
+                if effect.path in self.where and effect.path not in told
             )
 
     def past(self, effects: Iterable[Effect]) -> tuple[Line, ...]:

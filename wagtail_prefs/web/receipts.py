@@ -36,7 +36,10 @@ def told(receipt: str, contact_id: UUID, snapshot: Snapshot) -> Told | None:
         return None
     body = read_body(record)
     words = Words(_shown(body["form_version"], snapshot).specs, snapshot.locale)
-    return Told(labels.get("saved", ""), words.applied(effects_of(body)), words.merged(merged_of(body)))
+    yielded = merged_of(body)
+    applied = words.applied(effects_of(body), yielded)
+    text = labels.get("saved" if applied or not yielded else "nothing_changed", "")
+    return Told(text, applied, words.merged(yielded))
 
 
 def at_once(saved: Saved, snapshot: Snapshot) -> Told:
