@@ -1,3 +1,26 @@
 """Preference centers for Wagtail: composed by editors, trusted by visitors, with choices that arrive."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .decisions.services import decide as decide
+
 __version__ = "0.1.0"
+
+#: What Python code asks of us, and where it stands: imported when it is first used, because models wait for the apps.
+_DOORS = {
+    "decide": "decisions.services",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_DOORS[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_DOORS])

@@ -7,6 +7,7 @@ from django.core.checks import Tags, register
 from .backends.checks import check_backends
 from .conf import check_keys, check_senders, check_settings
 from .contacts.checks import check_database
+from .decisions.checks import check_decisions
 from .delivery.checks import check_deliveries
 from .law.checks import check_law
 from .ledger.checks import check_guard
@@ -20,5 +21,6 @@ def connect() -> None:
     register(check_backends, Tags.compatibility)
     register(check_database, Tags.compatibility)
     register(check_law, Tags.compatibility)
+    register(check_decisions, Tags.compatibility)
     register(check_deliveries, Tags.database)
     register(check_guard, Tags.database)

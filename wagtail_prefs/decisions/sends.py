@@ -1,0 +1,104 @@
+"""The places that messages take: locking contacts, and writing and freeing rows of `Send`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from ..contacts import store
+from ..contacts.models import Contact
+from .facts import array, from_array
+from .models import Send
+
+
+def lock(contacts: Sequence[UUID]) -> None:
+    """Hold these contacts, in the order of their ids, until the transaction ends: who asks at the same moment waits.
+
+    What is read after this has happened before it. Ids must come sorted, also over several calls: two lists locked in
+    different orders wait for each other for ever.
+    """
+    table = connection.ops.quote_name(Contact._meta.db_table)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # The array is sorted, but only ORDER BY says in which order rows are locked.
+            cursor.execute(
+                f"SELECT id FROM {table} WHERE id = ANY(%(contacts)s::uuid[]) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608
+                {"contacts": array(contacts)},
+            )
+        else:
+            # One writer at a time: BEGIN IMMEDIATE has the lock already, a deferred transaction takes it here.
+            cursor.execute(f"UPDATE {table} SET version = version WHERE id IS NULL")  # noqa: S608 - a name
+
+
+def write(message: str, contacts: Iterable[tuple[UUID, bool]], topic: str, channel: str, at: datetime) -> int:
+    """A place for the message with each of these contacts, `(contact, whether it counts)`; what is there stays.
+
+    Returns how many are new.
+    """
+    of = list(contacts)
+    if not of:
+        return 0
+    table = connection.ops.quote_name(Send._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (message_id, contact, topic, channel, at, counts) "  # noqa: S608 - names, no values
+            f"SELECT %(message)s, given.id, %(topic)s, %(channel)s, %(at)s, given.counts FROM {_given()} "
+            "ON CONFLICT (message_id, contact) DO NOTHING",
+            {
+                "message": message,
+                "contacts": array(contact for contact, _ in of),
+                "counts": _truths(counts for _, counts in of),
+                "topic": topic,
+                "channel": channel,
+                "at": connection.ops.adapt_datetimefield_value(at),
+            },
+        )
+        return int(cursor.rowcount)
+
+
+def free(message: str, contacts: Collection[UUID] | None) -> int:
+    """Take the message's places away again; returns how many there were. None: all of them."""
+    table = connection.ops.quote_name(Send._meta.db_table)
+    sql, values = f"DELETE FROM {table} WHERE message_id = %(message)s", {"message": message}  # noqa: S608 - a name
+    if contacts is not None:
+        sql += f" AND contact IN (SELECT id FROM {from_array('contacts')} AS given)"  # noqa: S608 - names
+        values["contacts"] = array(contacts)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return int(cursor.rowcount)
+
+
+def hand_over(loser: UUID, winner: UUID) -> int:
+    """What one contact was sent counts for another: she is the same person. Returns how many rows went over."""
+    table = connection.ops.quote_name(Send._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET contact = %(winner)s WHERE contact = %(loser)s"  # noqa: S608 - a name
+            f" AND message_id NOT IN (SELECT message_id FROM {table} WHERE contact = %(winner)s)",
+            {"winner": store.db_uuid(winner), "loser": store.db_uuid(loser)},
+        )
+        return int(cursor.rowcount)
+
+
+def forget(contact: UUID) -> int:
+    """Delete the places of all messages with a contact; returns how many there were."""
+    return Send.objects.filter(contact=contact).delete()[0]
+
+
+def _given() -> str:
+    if connection.vendor == "postgresql":
+        return "unnest(%(contacts)s::uuid[], %(counts)s::boolean[]) AS given(id, counts)"
+    return (
+        "(SELECT contacts.value AS id, counts.value AS counts FROM json_each(%(contacts)s) AS contacts"
+        " JOIN json_each(%(counts)s) AS counts ON counts.key = contacts.key) AS given WHERE true"
+    )
+
+
+def _truths(truths: Iterable[bool]) -> str:
+    if connection.vendor == "postgresql":
+        return f"{{{','.join('t' if truth else 'f' for truth in truths)}}}"
+    return json.dumps([int(truth) for truth in truths])
