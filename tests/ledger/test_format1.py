@@ -13,7 +13,7 @@ from wagtail_prefs.canonical import canonical
 from wagtail_prefs.changes import SetChoice, change_from_json
 from wagtail_prefs.ledger import format1
 from wagtail_prefs.ledger.services import truncated_ip
-from wagtail_prefs.values import Actor, ActorType, Effect, Merged, Source
+from wagtail_prefs.values import Actor, ActorType, Effect, Evidence, Merged, Source
 
 PROOF_FIELDS_BASE = {
     "record_id", "subject_ref", "address_as_entered", "controller_id", "event_time_utc", "actor", "method", "form_id",
@@ -35,12 +35,16 @@ def example(**other: Any) -> dict[str, Any]:
             "source": Source(method="page", form_id="c", form_version="f" * 64, language="en"),
             "base_version": 0,
             "changes": [SetChoice("news", "email", "subscribed")],
-            "effects": [Effect("choice:news:email", None, "subscribed", "given", "news", "email")],
+            "effects": [
+                Effect(
+                    *("choice:news:email", None, "subscribed", "given", "news", "email"),
+                    until=datetime(2028, 11, 22, tzinfo=UTC),
+                )
+            ],
             "merged": [Merged("frequency:all", "daily", "weekly", "rarer")],
             "proof": format1.Proof(
                 notice=format1.Notice("privacy", "f" * 64, "e" * 64),
                 bases={"news": "consent"},
-                valid_until={"news": datetime(2028, 11, 22, tzinfo=UTC)},
             ),
             "request": "d" * 64,
             "commitments": (),
@@ -61,6 +65,15 @@ def test_the_bytes_and_the_hash_are_these_for_ever() -> None:
         b'{"actor":{"id":"","type":"subject-link"},"address_as_entered":null,"base_version":0,'
     )
     assert format1.record_hash(format1.GENESIS, body) == VECTOR
+
+
+def test_evidence_is_named_with_its_moment_and_leaves_no_trace_where_there_is_none() -> None:
+    shown = Evidence("sheet 7", datetime(2026, 11, 20, tzinfo=UTC))
+    body = example(source=Source(method="import", evidence=shown))
+    assert (body["evidence_ref"], body["evidence_at"]) == ("sheet 7", "2026-11-20T00:00:00.000000Z")
+    body = example()
+    assert body["evidence_ref"] is None
+    assert "evidence_at" not in body
 
 
 VECTOR = "150bb643064253ee3ed2daec7c7c1e88159977abd86ce388da4ca5ab92b147ca"
