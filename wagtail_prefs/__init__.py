@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .decisions.services import decide as decide
+    from .submissions.door import contact_for as contact_for, record as record
 
 __version__ = "0.1.0"
 
 #: What Python code asks of us, and where it stands: imported when it is first used, because models wait for the apps.
 _DOORS = {
+    "contact_for": "submissions.door",
     "decide": "decisions.services",
+    "record": "submissions.door",
 }
 
 

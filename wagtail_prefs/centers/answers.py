@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from ..blocks.fields import ObjectField
 from ..blocks.registry import block_class
 from ..changes import Change
-from ..contacts.rules import contradictions
+from ..contacts.rules import contradictions, effective
 from ..errors import InvalidAnswers
 from ..values import Answers, ContactState, Json, Spec
 from .values import Snapshot
@@ -53,12 +53,14 @@ def answers_to_changes(snapshot: Snapshot, answers: Answers) -> tuple[Change, ..
 
 def initial_answers(snapshot: Snapshot, state: ContactState) -> dict[str, Json]:
     """The contact's present answers by block. Absent is "never asked"; such a block is left out."""
+    state = effective(state, timezone.now())
     drawn = {spec.block_id: block_class(spec.type).initial(spec, state) for spec in snapshot.specs}
     return {block_id: answers for block_id, answers in drawn.items() if answers}
 
 
 def pending_paths(snapshot: Snapshot, state: ContactState) -> list[str]:
     """Answers that wait for a confirmation, as `block_id.choices.offers.email`."""
+    state = effective(state, timezone.now())
     waiting = {f"choice:{topic}:{channel}" for topic, channel in state.pending}
     return [
         f"{spec.block_id}.{path}"

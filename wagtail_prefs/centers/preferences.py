@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _, ngettext
 
 from ..blocks.words import CHANNEL_LABELS, in_order
 from ..contacts.addresses import masked
+from ..contacts.rules import effective
 from ..values import CHANNELS, SUBSCRIBED, Assurance, ContactState, Json, Outlook
 from .answers import initial_answers, pending_paths
 from .values import Snapshot
@@ -34,6 +35,7 @@ def preferences(
 
 def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
     """What will come now, in one sentence for each channel, in the snapshot's language."""
+    state = effective(state, timezone.now())
     if state.opted_out:
         with translation.override(snapshot.locale):
             return [Outlook(_("You get no marketing from us."), "opted_out")]

@@ -87,7 +87,15 @@ class State(models.Model):
     class Meta:
         verbose_name = _("state")
         verbose_name_plural = _("states")
-        indexes = [models.Index(fields=["topic", "channel", "contact"], name="prefs_state_topic")]
+        indexes = [
+            models.Index(fields=["topic", "channel", "contact"], name="prefs_state_topic"),
+            # Few choices end by themselves: looking for those that did must not walk over all of them.
+            models.Index(
+                fields=["choice_until"],
+                name="prefs_state_until",
+                condition=models.Q(choice_until__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.contact_id} {self.topic or '*'} {self.channel or '*'}"

@@ -10,6 +10,8 @@ from ...values import SUBSCRIBED, UNSUBSCRIBED, ContactState
 
 def effective(state: ContactState, at: datetime) -> ContactState:
     """The state as it holds at a moment. A yes that has ended is a no: whoever gave it is not asked to leave again."""
+    if not state.pauses and not state.until:
+        return state
     pauses = {key: pause for key, pause in state.pauses.items() if pause.until > at}
     ended = {key for key, until in state.until.items() if until <= at}
     if not ended:
