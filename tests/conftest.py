@@ -1,8 +1,14 @@
-"""What every test stands on: which tests run, no network but loopback, and Debian's Chromium for the browser tests."""
+"""What every test stands on: which tests run, no network but loopback, and Debian's Chromium for the browser tests.
+
+Properties over random examples bear `@pytest.mark.property` and take their number from `tests.properties.examples`:
+they run in every suite, and in `make soak` with ten times as many examples. The summary tells counts and the seed.
+"""
 
 from __future__ import annotations
 
 import os
+import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +20,7 @@ from django.core.cache import cache
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from tests.properties import SOAK
 from tests.settings import SCRATCH
 
 TESTS = Path(__file__).resolve().parent
@@ -23,10 +30,26 @@ ON_REQUEST = ("soak", "screenshots")  # run only when `-m` names them
 
 # A deadline for one example would measure the machine.
 hypothesis.settings.register_profile("prefs", deadline=None, print_blob=True)
+hypothesis.settings.register_profile(SOAK, hypothesis.settings.get_profile("prefs"))
 hypothesis.settings.load_profile("prefs")
 
 # Playwright's synchronous API runs a loop in the test's thread, where Django would refuse the database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "property: random examples; `make soak` tries ten times as many")
+    if "soak" in config.option.markexpr:
+        hypothesis.settings.load_profile(SOAK)
+    if config.option.hypothesis_seed is None:  # one for the whole run, also of the workers of pytest-xdist
+        of_the_run = getattr(config, "workerinput", {}).get("hypothesis_seed")
+        config.option.hypothesis_seed = of_the_run or str(random.SystemRandom().randrange(2**32))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["hypothesis_seed"] = node.config.option.hypothesis_seed
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -35,6 +58,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if folder in SLOW_FOLDERS:
             item.add_marker("slow")
     asked = config.option.markexpr
+    if "soak" in asked:
+        for item in items:
+            if item.get_closest_marker("property"):
+                item.add_marker("soak")
     unasked = {name for name in ON_REQUEST if name not in asked}
     if connection.vendor != "postgresql":
         unasked.add("postgres")  # these run in the suite that has one: `make test-postgres`
@@ -66,6 +93,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Adds a line to the summary of the run: counts and seeds that a reader of CI should see."""
     return lambda line: record_property("told", line)
+
+
+@pytest.fixture(autouse=True)
+def _told_examples(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> Iterator[None]:
+    """Tells how many examples a property tried, and of which seed."""
+    yield
+    if request.node.get_closest_marker("property"):
+        said = getattr(request.node, "hypothesis_statistics", None)
+        if said is not None:  # None for one that was skipped
+            counts = re.findall(r"(\d+) passing", said)
+            assert counts, "hypothesis words its statistics in another way now"
+            seed = request.config.option.hypothesis_seed
+            name = request.node.nodeid.removesuffix("::runTest").removeprefix("tests/")
+            tell(f"{name}, {sum(map(int, counts))} examples, --hypothesis-seed={seed}")
 
 
 @pytest.fixture(scope="session")
