@@ -116,12 +116,13 @@ class _Plain:
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.value(key_node, (*place, "(a key)"))
+            scalar = isinstance(key_node, yaml.ScalarNode)
+            key = self._scalar(key_node, (*place, key_node.value)) if scalar else None
             line = key_node.start_mark.line + 1
-            self.lines.pop((*place, "(a key)"), None)
             if not isinstance(key, str):
                 if key is not _REFUSED:
-                    self._say(place, line, f"the key {key_node.value!r} is no text; quote it")
+                    shown = key_node.value if scalar else "a list or a mapping"
+                    self._say(place, line, f"the key {shown!r} is no text; quote it")
                 continue
             if key in found:
                 self._say((*place, key), line, "stands here a second time")

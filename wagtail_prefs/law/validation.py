@@ -312,7 +312,7 @@ class _Reader:
             self.say(place, f"must be one of {', '.join(MODELS)}")
         elif name == "preticked_allowed" and not (value is None or isinstance(value, bool)):
             self.say(place, "must be true, false or null")
-        elif name == "double_opt_in" and not (value is None or isinstance(value, bool | str)):
+        elif name == "double_opt_in" and (value == "" or not isinstance(value, bool | str | None)):
             self.say(place, "must be true, false, null or a text")
         elif name == "link_valid_days" and not (value is None or _whole(value)):
             self.say(place, "must be a whole number or null")
@@ -325,7 +325,7 @@ class _Reader:
         given = self.mapping(value, place, {"value", "unit"}, {"value", "unit"})
         if given.keys() != {"value", "unit"}:
             return
-        if given["unit"] not in UNIT_HOURS:
+        if given["unit"] not in tuple(UNIT_HOURS):  # it may be a list, which has no hash
             self.say((*place, "unit"), f"must be one of {', '.join(UNIT_HOURS)}")
         elif given["unit"] in _NUMBERED and not _number(given["value"]):
             self.say((*place, "value"), f"must be a number of {given['unit']}")
