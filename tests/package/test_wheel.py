@@ -76,6 +76,7 @@ def test_the_metadata_says_what_a_site_needs(wheel: Path) -> None:
         "drf-spectacular",
         "bleach",
         "requests",
+        "pyyaml",
     }
 
 
