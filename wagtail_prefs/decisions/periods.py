@@ -25,7 +25,7 @@ _SECOND = timedelta(seconds=1)
 _FIRST_MONDAY = date(1970, 1, 5)
 _MONTHS = {"monthly": 1, "quarterly": 3}
 #: Years for which every zone and every period can be counted with Python's dates.
-_YEARS = (2, 9990)
+_YEARS = (2, 9997)
 
 
 @lru_cache(maxsize=1024)
@@ -50,7 +50,7 @@ def period(frequency: str, at: datetime, tz: ZoneInfo) -> Span | None:
 
     Days and months as people count them, ISO weeks from Monday, fortnights as pairs of weeks counted from Monday
     1970-01-05. None for `as_it_happens`. ValueError for an unknown frequency, and for
-    a moment without an offset or beyond the years 2 to 9990 (so in all functions here).
+    a moment without an offset or beyond the years 2 to 9997 (so in all functions here).
     """
     if frequency == "as_it_happens":
         return None
