@@ -74,6 +74,13 @@ class Visit:
             headers=self.headers(**{"Idempotency-Key": key, **headers}),
         )
 
+    def undo(self, receipt: Any, key: str | None = None, **headers: str) -> HttpResponse:
+        key = key or f"key-{next(self.keys)}"
+        return self.post("preferences/undo/", {"receipt": receipt}, **{"Idempotency-Key": key, **headers})
+
+    def history(self, query: str = "", **headers: str) -> HttpResponse:
+        return self.client.get(self.url(f"preferences/history/{query}"), headers=self.headers(**headers))
+
     def body(self, answers: dict[str, Any], base: int = 0) -> dict[str, Any]:
         revision = self.client.get(self.url()).json()["revision"]
         return {"base_version": base, "revision": revision, "answers": answers}

@@ -46,11 +46,13 @@ def holds(answer: Any, description: dict[str, Any], path: str, method: str) -> N
 DOCUMENT = "/centers/{center}/"
 SESSIONS = "/centers/{center}/sessions/"
 PREFERENCES = "/centers/{center}/preferences/"
+UNDO = "/centers/{center}/preferences/undo/"
+HISTORY = "/centers/{center}/preferences/history/"
 
 
 def test_it_is_openapi_31_and_names_our_routes_only(description: dict[str, Any], visit: Visit) -> None:
     assert description["openapi"].startswith("3.1")
-    assert set(description["paths"]) == {DOCUMENT, SESSIONS, PREFERENCES}
+    assert set(description["paths"]) == {DOCUMENT, SESSIONS, PREFERENCES, UNDO, HISTORY}
     served = visit.client.get("/prefs/api/v1/openapi.json")
     assert served.json() == description
 
@@ -64,8 +66,13 @@ def test_real_answers_are_as_described(description: dict[str, Any], visit: Visit
     holds(visit.patch(visit.choose(news=True)), description, PREFERENCES, "patch")
     leave = factories.block_id(visit.page, "unsubscribe_all")
     holds(visit.patch(visit.body({leave: {"opted_out": True}}, base=1)), description, PREFERENCES, "patch")
-    holds(visit.patch(visit.choose(news=True, events=True)), description, PREFERENCES, "patch")  # merged
+    merged = visit.patch(visit.choose(news=True, events=True))
+    holds(merged, description, PREFERENCES, "patch")
     holds(visit.get(), description, PREFERENCES, "get")
+    holds(visit.undo(merged.json()["receipt"]), description, UNDO, "post")
+    holds(visit.undo(merged.json()["receipt"]), description, UNDO, "post")  # kept
+    holds(visit.history(), description, HISTORY, "get")
+    holds(visit.history("?before=1"), description, HISTORY, "get")
 
 
 def test_real_refusals_are_as_described(description: dict[str, Any], visit: Visit) -> None:
@@ -81,6 +88,16 @@ def test_real_refusals_are_as_described(description: dict[str, Any], visit: Visi
     for answer, status in refusals:
         assert answer.status_code == status
         holds(answer, description, PREFERENCES, "patch")
+    unknown = "00000000-0000-4000-8000-000000000000"
+    for answer, status, path, method in (
+        (visit.undo(""), 400, UNDO, "post"),
+        (visit.undo(unknown, Authorization=""), 401, UNDO, "post"),
+        (visit.undo(unknown), 404, UNDO, "post"),
+        (visit.history("?before=x"), 400, HISTORY, "get"),
+        (visit.history(Authorization=""), 401, HISTORY, "get"),
+    ):
+        assert answer.status_code == status
+        holds(answer, description, path, method)
     visit.page.unpublish()
     gone = visit.get()
     assert gone.status_code == 404
@@ -140,4 +157,4 @@ def test_no_generated_request_makes_the_server_fail(visit: Visit) -> None:
         )(given(case=strategy)(run))
         with kept_connection():
             check()
-    assert tried >= 300
+    assert tried >= 500

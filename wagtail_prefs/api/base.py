@@ -6,6 +6,7 @@ and so nothing of the host project's DRF settings can reach them (security.md EB
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,10 +17,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.utils.encoders import JSONEncoder
 
+from ..access import services as access
+from ..access.services import Session
 from ..centers import services as centers
-from ..centers.services import Center
-from ..errors import PrefsError
-from ..values import Json
+from ..centers.services import Center, Snapshot
+from ..errors import BadToken, BodyRefused, PrefsError
+from ..submissions.services import Saved
+from ..values import ContactState, Json, Source
 from . import cors, problems
 from .shapes import documented
 
@@ -31,6 +35,8 @@ _HEADERS = {
     "Vary": cors.VARY,
 }
 
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -41,6 +47,52 @@ class Call:
     request: HttpRequest
     center: Center
     origin: str
+
+    def session(self) -> Session:
+        """Who asks. Raises BadToken without a bearer of this center, and ForeignOrigin for one of another origin."""
+        scheme, _space, bearer = self.request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            raise BadToken
+        session = access.open_session(bearer.strip(), center=self.center.center, origin=self.origin)
+        if session.audience_id != self.center.audience_id:
+            raise BadToken
+        return session
+
+    def idempotency_key(self) -> str:
+        """Raises BodyRefused where there is none that can be one."""
+        key: str = self.request.META.get("HTTP_IDEMPOTENCY_KEY", "")
+        if not _PRINTABLE.match(key):
+            raise BodyRefused(_("Send an Idempotency-Key of 1 to 255 printable characters."))
+        return key
+
+    def newest(self) -> Snapshot:
+        """The center as it is published now."""
+        return centers.get_snapshot(self.center.digest)
+
+    def source(self, revision: str) -> Source:
+        """Where a submission came from: the element, on this origin, showing this revision."""
+        return Source(
+            method="element",
+            form_id=str(self.center.center),
+            form_version=revision,
+            language=self.center.locale,
+            source_url=self.origin,
+        )
+
+    def preferences(self, state: ContactState, email: str, session: Session) -> Json:
+        """The contact's preferences, beside the newest snapshot."""
+        found: Json = centers.preferences(self.newest(), state, email, assurance=session.assurance)
+        return found
+
+    def saved(self, saved: Saved, session: Session, *, yielded: str) -> Json:
+        """The answer to a submission; `yielded` is how it calls what stands instead of what was wanted."""
+        return {
+            "version": saved.version,
+            "receipt": saved.receipt,
+            "applied": [line.to_json() for line in saved.applied],
+            yielded: [line.to_json() for line in saved.merged],
+            "preferences": self.preferences(saved.state, saved.email, session),
+        }
 
 
 Handler = Callable[[Call], Json]

@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiParameter
 
 from ..access import services as access
-from ..access.services import Session
 from ..centers import services as centers
 from ..centers.services import Snapshot
 from ..errors import BadToken, BodyRefused, InvalidAnswers, NotPublished
 from ..submissions import services as submissions
-from ..values import Actor, ActorType, ContactState, Json, Source
+from ..values import Actor, ActorType, Json
 from . import body
 from .base import Call, center_view
-from .shapes import describe, problems, ref
-
-LOCALE = OpenApiParameter("locale", str, description="BCP 47; the words of the answer come in it")
-KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, pattern="^[!-~]{1,255}$"
-)
-SESSION: Any = [{"session": []}]  # the stubs know names only
-NOBODY: Any = []
-_PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}\Z")
-
-
-def session_of(call: Call) -> Session:
-    """Who asks. Raises BadToken without a bearer of this center, and ForeignOrigin for one of another origin."""
-    scheme, _, bearer = call.request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise BadToken
-    session = access.open_session(bearer.strip(), center=call.center.center, origin=call.origin)
-    if session.audience_id != call.center.audience_id:
-        raise BadToken
-    return session
-
-
-def key_of(call: Call) -> str:
-    """The Idempotency-Key. Raises BodyRefused where there is none that can be one."""
-    key: str = call.request.META.get("HTTP_IDEMPOTENCY_KEY", "")
-    if not _PRINTABLE.match(key):
-        raise BodyRefused(_("Send an Idempotency-Key of 1 to 255 printable characters."))
-    return key
-
-
-def drawn(call: Call, state: ContactState, email: str, session: Session) -> Json:
-    """The preferences, beside the newest snapshot."""
-    snapshot = centers.get_snapshot(call.center.digest)
-    found: Json = centers.preferences(snapshot, state, email, assurance=session.assurance)
-    return found
+from .shapes import KEY, LOCALE, NOBODY, SESSION, describe, problems, ref
 
 
 @describe(
@@ -73,7 +34,7 @@ def open_session(call: Call) -> Json:
     return {
         "session": bearer,
         "expires_at": session.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "preferences": drawn(call, found.state, found.email, session),
+        "preferences": call.preferences(found.state, found.email, session),
     }
 
 
@@ -86,9 +47,9 @@ def open_session(call: Call) -> Json:
 )
 def preferences(call: Call) -> Json:
     """Private, never cached."""
-    session = session_of(call)
+    session = call.session()
     found = access.contact_of(session)
-    return drawn(call, found.state, found.email, session)
+    return call.preferences(found.state, found.email, session)
 
 
 @describe(
@@ -101,8 +62,8 @@ def preferences(call: Call) -> Json:
 )
 def save(call: Call) -> Json:
     """Only what the named revision showed is accepted; an absent answer means "not touched"."""
-    session = session_of(call)
-    key = key_of(call)
+    session = call.session()
+    key = call.idempotency_key()
     data = body.read_json(call.request)
     body.only(data, base_version=int, revision=str, answers=dict)
     if data["base_version"] < 0 or not all(isinstance(fields, dict) for fields in data["answers"].values()):
@@ -114,22 +75,10 @@ def save(call: Call) -> Json:
         base_version=data["base_version"],
         answers=data["answers"],
         actor=Actor(ActorType.SUBJECT_SESSION),
-        source=Source(
-            method="element",
-            form_id=str(call.center.center),
-            form_version=data["revision"],
-            language=call.center.locale,
-            source_url=call.origin,
-        ),
+        source=call.source(data["revision"]),
         idempotency_key=key,
     )
-    return {
-        "version": saved.version,
-        "receipt": saved.receipt,
-        "applied": [line.to_json() for line in saved.applied],
-        "merged": [line.to_json() for line in saved.merged],
-        "preferences": drawn(call, saved.state, saved.email, session),
-    }
+    return call.saved(saved, session, yielded="merged")
 
 
 def _shown(call: Call, revision: str) -> Snapshot:

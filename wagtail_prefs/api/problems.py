@@ -16,6 +16,7 @@ from ..errors import (
     NotPublished,
     PrefsError,
     UnknownContact,
+    UnknownReceipt,
 )
 from ..values import Json
 
@@ -45,6 +46,9 @@ def from_error(error: PrefsError) -> JsonResponse:
             return problem(403, "foreign-origin", _("This center is not shown on this site."))
         case NotPublished():
             return problem(404, "not-published", _("There is no published center of this id."))
+        case UnknownReceipt():
+            # Again one answer: whose it is, or was, is nobody else's business.
+            return problem(404, "unknown-receipt", _("This cannot be taken back, or not any more."))
         case KeyReused():
             return problem(422, "key-reused", _("This Idempotency-Key came with another body before."))
         case InvalidAnswers():

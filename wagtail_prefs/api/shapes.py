@@ -10,16 +10,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
 
 from ..values import Json
 
 STRING: Json = {"type": "string"}
+RECEIPT: Json = {"type": "string", "format": "uuid"}
 REVISION: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 VERSION: Json = {"type": "integer", "minimum": 0}
 TREE: Json = {"type": "array", "items": {"type": ["string", "array"]}, "description": "rich text as a tree"}
 FREE: Json = {"type": "object", "additionalProperties": True}
+
+LOCALE = OpenApiParameter("locale", str, description="BCP 47; the words of the answer come in it")
+KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, required=True, pattern="^[!-~]{1,255}$"
+)
+SESSION: Any = [{"session": []}]  # the stubs know names only
+NOBODY: Any = []
 
 
 def ref(name: str) -> Json:
@@ -159,12 +167,33 @@ COMPONENTS: dict[str, Any] = {
     "Saved": _object(
         {
             "version": VERSION,
-            "receipt": _or_null({"type": "string", "format": "uuid"}),
+            "receipt": _or_null(RECEIPT),
             "applied": _list(ref("Line")),
             "merged": _list(ref("Line")),
             "preferences": ref("Preferences"),
         }
     ),
+    "Undo": _object({"receipt": RECEIPT}),
+    "Undone": _object(
+        {
+            "version": VERSION,
+            "receipt": _or_null(RECEIPT),
+            "applied": _list(ref("Line")),
+            "kept": _list(ref("Line")),
+            "preferences": ref("Preferences"),
+        }
+    ),
+    "PastSubmission": _object(
+        {
+            "receipt": RECEIPT,
+            "version": {"type": "integer", "minimum": 1},
+            "when": {"type": "string", "format": "date-time"},
+            "title": STRING,
+            "lines": _list(ref("Line")),
+            "undo": {"type": "boolean"},
+        }
+    ),
+    "History": _object({"records": _list(ref("PastSubmission")), "next": _or_null(VERSION)}),
     "Problem": _object(
         {
             "type": {"type": "string", "pattern": "^urn:wagtail-prefs:"},

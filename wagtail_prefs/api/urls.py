@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 
 from .centers import center_document
 from .preferences import preferences_view, sessions_view
+from .receipts import history_view, undo_view
 from .schema import openapi_view
 
 urlpatterns = [
@@ -14,4 +15,6 @@ urlpatterns = [
     path("centers/<uuid:center>/", center_document, name="center"),
     path("centers/<uuid:center>/sessions/", sessions_view, name="sessions"),
     path("centers/<uuid:center>/preferences/", preferences_view, name="preferences"),
+    path("centers/<uuid:center>/preferences/undo/", undo_view, name="undo"),
+    path("centers/<uuid:center>/preferences/history/", history_view, name="history"),
 ]
