@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from .test_preferences import checksum, is_problem
 
 pytestmark = pytest.mark.django_db
 
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "center-document.md"
 MYSELF = Actor(ActorType.SUBJECT_SESSION)
 
 
@@ -355,3 +358,39 @@ def test_history_speaks_the_language_that_was_asked_for(visit: Visit) -> None:
     german = visit.history("?locale=de").json()["records"][0]
     assert english["receipt"] == german["receipt"]
     assert english["lines"] != german["lines"]
+
+
+def documented(heading: str) -> list[Any]:
+    """The JSON examples of a section of the reference."""
+    text = REFERENCE.read_text(encoding="utf-8")
+    _before, found, section = text.partition(f"\n## {heading}")
+    assert found
+    blocks = re.findall(r"```json\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    return [json.loads(block) for block in blocks]
+
+
+def shape(value: Any) -> Any:
+    """Which keys and types a JSON value has; answers are keyed by what a center happens to offer."""
+    if isinstance(value, dict):
+        return {key: "…" if key == "answers" else shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        (only,) = {json.dumps(shape(item), sort_keys=True) for item in value} or {"nothing"}
+        return [only]
+    return type(value).__name__
+
+
+def test_the_examples_of_the_reference_have_the_shape_of_real_answers(visit: Visit) -> None:
+    visit.enter()
+    receipt = saved(visit, news=True, offers=True)
+    saved(visit, base=1, offers=False)
+    request, answer = documented("Taking back")
+    assert shape(request) == shape({"receipt": receipt})
+    real = visit.undo(receipt).json()
+    assert real["applied"] and real["kept"]
+    assert shape(real) == shape(answer)
+    assert real["kept"][0]["text"] == answer["kept"][0]["text"]
+    many(visit, 60)
+    (past,) = documented("Looking back")
+    told = visit.history().json()
+    assert told["next"]
+    assert shape(told) == shape(past)
