@@ -103,7 +103,7 @@ class Backend:
 
 def restricts(since: Sequence[ChangeBatch]) -> bool:
     """Whether these changes hold a no: then the operation that carries them goes first and is never given up."""
-    return any(effect.action in {"refused", "withdrawn"} for batch in since for effect in batch.effects)
+    return any(effect.is_no for batch in since for effect in batch.effects)
 
 
 def declared(capabilities: Capabilities, enforces: Sequence[str]) -> Capabilities:

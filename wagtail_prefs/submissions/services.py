@@ -28,7 +28,7 @@ from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record
 from ..topics.models import Topic
-from ..values import UNSUBSCRIBED, Actor, ActorType, Answers, ContactState, Effect, Merged, Source
+from ..values import Actor, ActorType, Answers, ContactState, Effect, Merged, Source
 from .history import PastSubmission, history
 from .words import Line, Words
 
@@ -283,7 +283,7 @@ def _try(wish: _Wish) -> Saved:
                 idempotency_key=key,
                 request=wish.request,
             )
-            delivery.want(state.id, after.version, restricts=_restricts(effects))
+            delivery.want(state.id, after.version, restricts=any(effect.is_no for effect in effects))
     except _Settled as settled:
         return settled.saved
     return Saved(after.version, str(entry.id), effects, yielded, after, found.loaded.email)
@@ -441,14 +441,6 @@ def _again(found: _Found, first: UUID, request: str) -> Saved:
         ledger.merged_of(body),
         found.loaded.state,
         found.loaded.email,
-    )
-
-
-def _restricts(effects: Sequence[Effect]) -> bool:
-    """Whether a platform must hear of this before anything else: somebody is to get less than before."""
-    return any(
-        (effect.path == OPTED_OUT and effect.after is True) or effect.after == UNSUBSCRIBED
-        for effect in effects
     )
 
 

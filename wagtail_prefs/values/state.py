@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from .base import Assurance, Json, Key, iso
+from .base import UNSUBSCRIBED, Assurance, Json, Key, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,11 @@ class Effect:
     topic: str = ""
     channel: str = ""
     until: datetime | None = None
+
+    @property
+    def is_no(self) -> bool:
+        """Whether somebody gets less from now on, so that platforms must hear of this before anything else."""
+        return self.after == UNSUBSCRIBED or (self.path == "opted_out" and self.after is True)
 
     def to_json(self) -> Json:
         return {
