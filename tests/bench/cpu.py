@@ -24,6 +24,11 @@ def seconds(pids: Iterable[int]) -> float:
     return sum(sum(map(int, _fields(pid)[11:13])) for pid in pids) / TICKS
 
 
+def exact_seconds(pids: Iterable[int]) -> float:
+    """The same to the nanosecond, of processes of one thread."""
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
+
+
 def _all() -> Iterable[tuple[int, list[str]]]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

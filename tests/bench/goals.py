@@ -65,6 +65,26 @@ def _goals() -> tuple[Goal, ...]:
             at_least=True,
         ),
         Goal("save: SQL", lambda f: f["save"].statements, 6, exact=True),
+        Goal(
+            "append: bare chain ÷ it, all CPU",
+            lambda f: f["bare_append"].cpu / f["append"].cpu,
+            0.2,
+            at_least=True,
+        ),
+        Goal("append: SQL", lambda f: f["append"].statements, 2, exact=True),
+        Goal(
+            "decide 1,000: it ÷ one statement, all CPU",
+            lambda f: f["decide"].cpu / f["bare_decide"].cpu,
+            1.5,
+        ),
+        Goal(
+            "decide 1,000: DRF and one query ÷ it, all CPU",
+            lambda f: f["drf_decide"].cpu / f["decide_json"].cpu,
+            3.5,
+            at_least=True,
+        ),
+        Goal("decide 1,000: SQL", lambda f: f["decide"].statements, 2, exact=True),
+        Goal("decide and record 1,000: SQL", lambda f: f["decide_record"].statements, 3, exact=True),
     )
 
 

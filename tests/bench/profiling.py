@@ -1,4 +1,4 @@
-"""Where the time of one endpoint goes, in this process: its CPU time without a server, then cProfile."""
+"""Where the time of an endpoint or a call goes, in this process: its CPU time without a server, then cProfile."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
-from . import statements
+from . import calls, statements
 from .places import Places
 from .requests import Answer, Exchange, Source, Traffic
 
 BATCHES = 20
 REQUESTS = 50
+SPELL_SECONDS = 0.1
 LINES = 45
 
 
-def show(places: Places, endpoint: str) -> None:
+def show(places: Places, name: str) -> None:
     """Print the statements, the CPU time, the functions with the most time of their own, and those with the most in all."""
+    if name in {one.name for one in calls.CALLS}:
+        _show_call(name)
+    else:
+        _show_endpoint(places, name)
+
+
+def _show_endpoint(places: Places, endpoint: str) -> None:
     requests = Traffic(places, statements.in_process).source(endpoint)
-    for statement in statements.of(requests):
-        print("SQL:", statement[:240])
+    _print_statements(statements.of(requests))
     _ask(requests)
     # The best batch: what disturbs a process only ever adds to it.
     best = min(_ask(requests) for _ in range(BATCHES))
@@ -33,6 +40,31 @@ def show(places: Places, endpoint: str) -> None:
     profile = cProfile.Profile(time.process_time)  # not the clock: it counts what others do
     for _ in range(BATCHES):
         _ask(requests, profile)
+    _print(profile)
+
+
+def _show_call(name: str) -> None:
+    source = calls.source(name)
+    _print_statements(statements.of_call(source))
+    spells = [calls.spell(source, SPELL_SECONDS) for _ in range(BATCHES)]
+    own, database = (min(getattr(one, part) / one.units for one in spells) for part in ("client", "postgres"))
+    print(f"{name}: {own * 1e6:,.0f} µs CPU in this process, {database * 1e6:,.0f} µs in PostgreSQL")
+    profile = cProfile.Profile(time.process_time)
+    spent = 0.0
+    while spent < BATCHES * SPELL_SECONDS:
+        call = next(source)
+        start = time.perf_counter()
+        profile.runcall(call)
+        spent += time.perf_counter() - start
+    _print(profile)
+
+
+def _print_statements(found: list[str]) -> None:
+    for statement in found:
+        print("SQL:", statement[:240])
+
+
+def _print(profile: cProfile.Profile) -> None:
     stats = pstats.Stats(profile)
     stats.sort_stats("tottime").print_stats(LINES)
     stats.sort_stats("cumulative").print_stats(LINES)

@@ -13,10 +13,12 @@ import psycopg
 import rest_framework
 import wagtail
 
+from .calls import CALLS
 from .endpoints import ENDPOINTS
 from .goals import GOALS, TOLERANCE, Figures
 
 HEAD = ("", "req/s", "p50 ms", "p99 ms", "web CPU µs", "PG CPU µs", "SQL", "bytes")
+CALLS_HEAD = ("without HTTP", "a second", "p50 ms", "p99 ms", "own CPU µs", "PG CPU µs", "SQL")
 
 
 def versions() -> dict[str, str]:
@@ -45,6 +47,19 @@ def text(figures: Figures, contacts: int, rounds: int) -> str:
         for endpoint in ENDPOINTS
         for found in [figures[endpoint.name]]
     ]
+    calls = [
+        (
+            call.label,
+            f"{found.rate:,.0f}",
+            f"{found.p50:.3f}",
+            f"{found.p99:.3f}",
+            f"{found.web:,.0f}",
+            f"{found.postgres:,.0f}",
+            str(found.statements),
+        )
+        for call in CALLS
+        for found in [figures[call.name]]
+    ]
     ratios = [
         (
             goal.text,
@@ -59,6 +74,8 @@ def text(figures: Figures, contacts: int, rounds: int) -> str:
             f"{names}; {os.cpu_count()} cores; {contacts:,} contacts; median of {rounds}",
             "",
             *_table(HEAD, rows),
+            "",
+            *_table(CALLS_HEAD, calls),
             "",
             *_table(("", "measured", "goal", ""), ratios),
         ]

@@ -6,6 +6,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from .calls import Calls
 from .requests import Answer, Exchange, Source
 
 #: The border of a transaction is not counted: every peer that writes has one too.
@@ -32,4 +33,17 @@ def of(source: Source) -> list[str]:
         exchange = next(source)
         with CaptureQueriesContext(connection) as captured:
             exchange.accept(in_process(exchange))
+    return _without_borders(captured)
+
+
+def of_call(calls: Calls) -> list[str]:
+    """The same for a call in this process. What goes past Django is not seen."""
+    for _ in range(WARM):
+        call = next(calls)
+        with CaptureQueriesContext(connection) as captured:
+            call()
+    return _without_borders(captured)
+
+
+def _without_borders(captured: CaptureQueriesContext) -> list[str]:
     return [query["sql"] for query in captured if not query["sql"].startswith(BORDERS)]

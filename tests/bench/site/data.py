@@ -18,7 +18,7 @@ from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.topics.models import Audience, Topic, TopicText
 from wagtail_prefs.values import Actor, ActorType, Source
 
-from . import people
+from . import kinds, people
 
 TOPICS = {
     "news": "News",
@@ -27,7 +27,7 @@ TOPICS = {
     "stories": "Stories",
     "surveys": "Surveys",
 }
-CHANNELS = ["email", "sms"]
+CHANNELS = list(kinds.CHANNELS)
 #: More people than this do not make the load more random.
 MOST_SESSIONS = 50_000
 
@@ -44,7 +44,8 @@ def prepare(contacts: int) -> Places:
     block = factories.block_id(page, "topics")
     model = factories.make_contact("model@mail.example.org")
     version = _say_yes(model, center.digest, block)
-    people.copy_contact(model, contacts)
+    models = [(model, kinds.PLAIN, 1), *kinds.make(list(TOPICS))]
+    people.copy_contacts(models, contacts, list(TOPICS))
     return Places(
         center=str(page.translation_key),
         revision=center.digest,
@@ -110,5 +111,5 @@ def _sessions(model: Contact, page: PreferenceCenterPage, origin: str, size: int
     def of(link_id: str) -> str:
         return tokens.sign(SESSION_PREFIX, {**payload, "l": link_id})
 
-    chosen: list[tuple[UUID, str]] = people.sample(size, but=model.pk)
+    chosen: list[tuple[UUID, str]] = people.sample(size, like=model.pk)
     return [Person(str(contact), of(link_id)) for contact, link_id in chosen]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -13,6 +14,7 @@ from wagtail.api.v2.router import WagtailAPIRouter
 from wagtail.api.v2.views import PagesAPIViewSet
 
 from wagtail_prefs.contacts.models import State
+from wagtail_prefs.values import CHANNELS, SUBSCRIBED, UNSUBSCRIBED
 
 
 def hello(_request: HttpRequest) -> HttpResponse:
@@ -40,6 +42,44 @@ class DrfState(generics.ListAPIView[State]):
 
     def get_queryset(self) -> Any:
         return State.objects.filter(contact_id=self.kwargs["contact"])
+
+
+class Asked(serializers.Serializer[Any]):
+    topic = serializers.CharField(max_length=64)
+    channel = serializers.ChoiceField(CHANNELS)
+    contacts = serializers.ListField(child=serializers.UUIDField(), max_length=1000)
+
+
+class Answered(serializers.Serializer[Any]):
+    contact = serializers.UUIDField()
+    decision = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class DrfDecisions(APIView):
+    """May I send this to them? Whether she is there, has left or has chosen: the first of our rules, as one query."""
+
+    def post(self, request: Request) -> Response:
+        asked = Asked(data=request.data)
+        asked.is_valid(raise_exception=True)
+        contacts, topic, channel = (asked.validated_data[name] for name in ("contacts", "topic", "channel"))
+        rows = State.objects.filter(
+            Q(topic="", channel="") | Q(topic=topic, channel=channel), contact__in=contacts
+        ).select_related("contact")
+        left, chosen = set(), {}
+        for row in rows:
+            if row.contact.suppressed or (not row.topic and row.choice == UNSUBSCRIBED):
+                left.add(row.contact_id)
+            elif row.topic:
+                chosen[row.contact_id] = row.choice
+        answers = [{"contact": one, **_answer(one in left, chosen.get(one))} for one in contacts]
+        return Response({"decisions": Answered(answers, many=True).data})
+
+
+def _answer(left: bool, choice: str | None) -> dict[str, str]:
+    if not left and choice == SUBSCRIBED:
+        return {"decision": "send", "reason": choice}
+    return {"decision": "refuse", "reason": "opted_out" if left else choice or "never_asked"}
 
 
 class Pages(PagesAPIViewSet):

@@ -1,0 +1,124 @@
+"""The ledger, and a bare hash chain beside it: the same bodies, one hash and one INSERT, in a transaction of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import psycopg
+from django.db import connection, transaction
+from django.utils import timezone
+
+from tests.bench.site.kinds import SELF, SOURCE, five
+from wagtail_prefs.canonical import canonical, sha256_hex
+from wagtail_prefs.changes import Change
+from wagtail_prefs.ids import uuid7
+from wagtail_prefs.ledger import format1, services as ledger
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Effect
+
+from .calls import Calls
+
+LENGTH = 10
+TOPICS = ("events", "news", "offers", "stories", "surveys")
+
+
+@cache
+def bare() -> psycopg.Connection[Any]:
+    """A connection as psycopg makes it, which prepares what it is asked again and again."""
+    return psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+
+
+def backends() -> list[int]:
+    """The processes of PostgreSQL that serve this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (own,) = cursor.fetchone()
+    return [own, bare().info.backend_pid]
+
+
+# Appending
+
+
+def append(_random: random.Random) -> Calls:
+    """Records as a save makes them: five choices, the address and the network. Chains of ten, of people of their own."""
+    while True:
+        contact, prev = uuid7(), format1.GENESIS
+        for seq in range(1, LENGTH + 1):
+            given = _submission(seq)
+            record: list[str] = []
+
+            def call(given: dict[str, Any] = given, record: list[str] = record) -> int:
+                with transaction.atomic():
+                    record.append(ledger.append(**given).hash)
+                return 1
+
+            given |= {"contact": contact, "seq": seq, "prev": prev}
+            yield call
+            (prev,) = record
+
+
+def bare_append(_random: random.Random) -> Calls:
+    bare().execute("CREATE TABLE bare_chain (prev text, body text, hash text)")
+    bodies = [_body(seq) for seq in range(1, LENGTH + 1)]
+    prev = format1.GENESIS
+    while True:
+        for body in bodies:
+            made: list[str] = []
+
+            def call(prev: str = prev, body: bytes = body, made: list[str] = made) -> int:
+                digest = hashlib.sha256(prev.encode() + body).hexdigest()
+                with bare().transaction():
+                    bare().execute(
+                        "INSERT INTO bare_chain (prev, body, hash) VALUES (%s, %s, %s)",
+                        (prev, body.decode(), digest),
+                    )
+                made.append(digest)
+                return 1
+
+            yield call
+            (prev,) = made
+
+
+def _submission(seq: int) -> dict[str, Any]:
+    wanted, before = (UNSUBSCRIBED, SUBSCRIBED) if seq % 2 else (SUBSCRIBED, UNSUBSCRIBED)
+    changes: Sequence[Change] = five(TOPICS, wanted)
+    return {
+        "audience": "default",
+        "at": timezone.now(),
+        "actor": SELF,
+        "source": SOURCE,
+        "base_version": seq - 1,
+        "changes": changes,
+        "effects": [
+            Effect(change.path, before, wanted, "given" if seq % 2 == 0 else "withdrawn", *change.key)
+            for change in changes
+        ],
+        "merged": (),
+        "proof": format1.Proof(
+            notice=format1.Notice("privacy", "f" * 64, "e" * 64),
+            jurisdiction="eu",
+            bases=dict.fromkeys(TOPICS, "consent"),
+        ),
+        "idempotency_key": sha256_hex(["key", seq]),
+        "request": sha256_hex(["request", seq]),
+    }
+
+
+def _body(seq: int) -> bytes:
+    given = {**_submission(seq), "contact": uuid7(), "seq": seq, "record_id": uuid7()}
+    del given["idempotency_key"]
+    personal = [
+        format1.commit("address_as_entered", SOURCE.address_as_entered),
+        format1.commit("ip_truncated", "203.0.113.0/24"),
+    ]
+    return canonical(format1.body(**given, commitments=personal))
+
+
+MAKERS: Mapping[str, Callable[[random.Random], Calls]] = {
+    "append": append,
+    "bare_append": bare_append,
+}
