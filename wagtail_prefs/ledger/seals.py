@@ -1,0 +1,260 @@
+"""Making seals, and handing them out of the database.
+
+A record's time is taken before it is committed, so the newest records cannot be told by their time alone. Seals are
+made of what is a few seconds old: by then an ordinary save is there. What comes still later - an import that commits
+after an hour, a server whose clock is behind - is looked for again, among the records of the last hours that no seal
+holds; and `seal(everything=True)` looks at all of them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, groupby, starmap
+from operator import attrgetter
+from typing import NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from .. import keys
+from ..conf import conf
+from . import seal1, sinks
+from .models import Record, Seal, SealExport
+from .seal1 import Sealed
+from .sealed import Held, Runs
+from .services import batched
+
+logger = logging.getLogger("wagtail_prefs.seals")
+
+#: Younger records may have older ones beside them that are not committed yet.
+SETTLE = timedelta(seconds=5)
+#: How long after its time a record may be committed and is still found without `everything`. The verifier asks why
+#: an older one is in no seal.
+LOOK_BACK = timedelta(hours=2)
+#: How often a worker looks back.
+LOOK_EVERY = timedelta(minutes=10)
+
+
+#: A record as `Sealed` takes it.
+_COLUMNS = ("contact_ref", "seq", "hash", "idempotency_key")
+
+
+class _Newest(NamedTuple):
+    """What the next seal follows."""
+
+    number: int
+    at: datetime | None
+    hash: str
+
+
+class Sealer:
+    """Makes and hands out the seals that are due; one for each worker. Remembers when it looked back, no more."""
+
+    def __init__(self) -> None:
+        self._looked: datetime | None = None
+
+    def round(self, now: datetime) -> int:
+        """Returns how many seals were made. Raises DatabaseError only: the delivery goes on without seals."""
+        made = 0
+        back = self._looked is None or not self._looked <= now < self._looked + LOOK_EVERY
+        try:
+            made = len(seal_if_due(now, look_back=back))
+        except ImproperlyConfigured:
+            logger.error("no seal was made: WAGTAIL_PREFS does not say how")  # noqa: TRY400 - may show a setting
+        if back:
+            self._looked = now
+        export(now)
+        return made
+
+
+def seal_if_due(now: datetime, *, look_back: bool = True) -> list[Seal]:
+    """Make the seals that are due: `SEAL_RECORDS` new records, or `SEAL_MINUTES` since the first of them.
+
+    With nothing new and no look back these are two statements that read one row each.
+    """
+    # Before the newest seal moves on, and the time that is looked back on with it.
+    made = list(_late(now)) if look_back else []
+    if _is_due(now):
+        made += _new(now, now - SETTLE)
+    return made
+
+
+def seal(now: datetime | None = None, *, everything: bool = False) -> list[Seal]:
+    """Seal now, due or not, also what is only seconds old.
+
+    `everything` looks at the whole ledger for records that no seal holds, which reads it once.
+    """
+    now = now or timezone.now()
+    made = [*_late(now), *_new(now, now)]
+    if everything:
+        made += _unsealed(now, Record.objects.all(), Seal.objects.all())
+    return made
+
+
+def lines() -> Iterator[bytes]:
+    """The seals of the table, as the lines that leave the database."""
+    return (text for _, text in lines_by_number())
+
+
+def lines_by_number(after: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Number and line of the seals beyond a number, in order."""
+    while some := list(Seal.objects.filter(number__gt=after).order_by("number")[:20]):
+        for row in some:
+            yield row.number, line(row)
+        after = some[-1].number
+
+
+def line(row: Seal) -> bytes:
+    """One seal as it leaves the database."""
+    return seal1.line(
+        number=row.number,
+        at=row.at,
+        body=row.body,
+        prev=row.prev,
+        hash=row.hash,
+        kid=row.kid,
+        signature=row.signature,
+    )
+
+
+# Making
+
+
+def _newest() -> _Newest:
+    found = Seal.objects.order_by("-number").values_list("number", "at", "hash").first()
+    return _Newest(*found) if found else _Newest(0, None, seal1.GENESIS)
+
+
+def _is_due(now: datetime) -> bool:
+    fresh = _fresh(_newest().at, now - SETTLE).order_by("at").values_list("at", flat=True)
+    oldest = fresh.first()
+    if oldest is None:
+        return False
+    most = conf.seal_records
+    return oldest <= now - conf.seal_age or fresh[most - 1 : most].exists()
+
+
+def _fresh(since: datetime | None, limit: datetime) -> QuerySet[Record]:
+    """What is newer than the newest seal. No seal holds any of it."""
+    fresh = Record.objects.filter(at__lte=limit)
+    return fresh if since is None else fresh.filter(at__gt=since)
+
+
+def _new(now: datetime, limit: datetime) -> Iterator[Seal]:
+    """Seals over what is newer than the newest seal, oldest first."""
+    before, size = _newest(), conf.seal_records
+    fresh = _fresh(before.at, limit).order_by("at", "id").values_list(*_COLUMNS, "at", "id")
+    position = Q()
+    while rows := list(fresh.filter(position)[: size + 1]):
+        more, rows = len(rows) > size, rows[:size]
+        *_, at, record_id = rows[-1]
+        # Others of the very same time may follow: until they are sealed too, the seal does not speak for that time.
+        until = at - timedelta(microseconds=1) if more else limit
+        made = _make(before, until, now, [Sealed(*row[:4]) for row in rows])
+        if made is None:
+            return
+        yield made
+        if not more:
+            return
+        before = _Newest(made.number, made.at, made.hash)
+        position = Q(at__gte=at) & (Q(at__gt=at) | Q(id__gt=record_id))
+
+
+def _late(now: datetime) -> Iterator[Seal]:
+    """Seals over what came after the newest seal, with a time before it."""
+    newest = _newest()
+    if newest.at is None:
+        return
+    limit = min(newest.at, now)  # the clock of another worker may have been ahead
+    since = limit - LOOK_BACK
+    yield from _unsealed(
+        now, Record.objects.filter(at__range=(since, limit)), Seal.objects.filter(at__gte=since)
+    )
+
+
+def _unsealed(now: datetime, records: QuerySet[Record], seals: QuerySet[Seal]) -> Iterator[Seal]:
+    """Seals over those of the records that none of the seals holds."""
+    with Runs() as runs:
+        for row in seals.order_by("number").iterator(chunk_size=20):
+            runs.add(_runs_of(row))
+        rows = records.order_by("contact_ref", "seq").values_list(*_COLUMNS).iterator()
+        for some in batched(_free(starmap(Sealed, rows), Held(runs)), conf.seal_records):
+            before = _newest()
+            made = _make(before, before.at or now, now, some)
+            if made is None:
+                return
+            yield made
+
+
+def _runs_of(row: Seal) -> Sequence[bytes]:
+    try:
+        return seal1.read_line(line(row)).runs
+    except ValueError:
+        # The verifier names it. What it held is sealed again, which hurts nobody.
+        logger.error("seal %s in the database is no seal: run prefs_verify_ledger", row.number)  # noqa: TRY400
+        return ()
+
+
+def _free(records: Iterable[Sealed], held: Held) -> Iterator[Sealed]:
+    """The records that no run holds; they come by contact and number."""
+    for contact, of_contact in groupby(records, key=attrgetter("contact")):
+        for _ in held.before(contact.bytes):
+            pass
+        known = held.of(contact.bytes)
+        yield from (record for record in of_contact if record.seq not in known)
+
+
+def _make(before: _Newest, until: datetime, now: datetime, records: Sequence[Sealed]) -> Seal | None:
+    """The next seal, or None where somebody else made it first: theirs holds what it could see."""
+    kid = conf.signing_keys[0].kid
+    number, at = before.number + 1, max(until, before.at or until)
+    body = seal1.body(number=number, at=at, made=now, kid=kid, records=records)
+    digest = seal1.seal_hash(before.hash, body)
+    _, signature = keys.mac(seal1.PURPOSE, bytes.fromhex(digest))
+    made = Seal(
+        number=number,
+        at=at,
+        records=len(records),
+        body=body.decode(),
+        prev=before.hash,
+        hash=digest,
+        kid=kid,
+        signature=signature.hex(),
+    )
+    try:
+        with transaction.atomic():
+            made.save(force_insert=True)
+    except IntegrityError:
+        return None
+    return made
+
+
+# Handing out
+
+
+def export(now: datetime) -> int:
+    """Hand out what has not left the database yet, in order; returns how many. What fails is tried again next time."""
+    if not conf.seals:
+        return 0
+    last = SealExport.objects.order_by("-seal").values_list("seal", flat=True).first() or 0
+    waiting = lines_by_number(last)
+    first = next(waiting, None)
+    if first is None:
+        return 0
+    sent = 0
+    try:
+        sink = sinks.configured()
+        for number, text in chain([first], waiting):
+            sink.send(text, number)
+            SealExport.objects.bulk_create([SealExport(seal=number, at=now)], ignore_conflicts=True)
+            sent += 1
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a sink is anybody's code; sealing and delivery go on without it
+        # The type and not the text, which may hold a secret of the settings.
+        logger.error("seals from %s on are not handed out: %s", last + sent + 1, type(error).__name__)  # noqa: TRY400
+    return sent
