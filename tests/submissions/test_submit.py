@@ -6,7 +6,9 @@ import re
 import uuid
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from wagtail_prefs.changes import OptOut, SetChoice
@@ -124,7 +126,8 @@ def test_an_opt_out_takes_everything_and_only_she_lifts_it(scene: Scene) -> None
     assert out.state.opted_out
     assert set(out.state.choices.values()) == {UNSUBSCRIBED}
     stale = scene.save(scene.choose(events=True), base=1)
-    assert stale.state.opted_out  # the stale tab brings nothing back: it leaves a no, as if it had come before
+    # The stale tab brings nothing back: it leaves a no, as if it had come before.
+    assert stale.state.opted_out
     assert stale.state.choices["events", "email"] == UNSUBSCRIBED
     assert stale.merged[0].path == f"{scene.topics}.choices.events.email"
     back = scene.save(scene.choose(news=True))
@@ -151,6 +154,16 @@ def test_the_same_key_with_another_body_is_refused(scene: Scene) -> None:
         scene.save(scene.choose(news=False), key="once", base=0)
     assert Record.objects.count() == 1
     assert Contact.objects.get().version == 1
+
+
+def test_a_repeat_is_known_after_a_rotation_of_the_key_ring(scene: Scene) -> None:
+    first = scene.save(scene.choose(news=True), key="once", base=0)
+    ring = [{"kid": "t2", "key": "n" * 40}, *settings.WAGTAIL_PREFS["SIGNING_KEYS"]]
+    with override_settings(WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "SIGNING_KEYS": ring}):
+        assert scene.save(scene.choose(news=True), key="once", base=0).receipt == first.receipt
+        with pytest.raises(KeyReused):
+            scene.save(scene.choose(news=False), key="once", base=0)
+    assert Record.objects.count() == 1
 
 
 def test_refused_answers_change_nothing(scene: Scene) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,7 +11,8 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ..canonical import sha256_hex
+from .. import keys
+from ..canonical import canonical
 from ..centers import services as centers
 from ..centers.services import Snapshot
 from ..changes import Change, ChangeAddress, Erase, Expire, Merge, Undo
@@ -77,9 +77,7 @@ def submit(
     UnknownContact (erased meanwhile); then nothing was changed.
     """
     changes = centers.answers_to_changes(snapshot, answers)
-    request = sha256_hex(
-        {"revision": snapshot.digest, "base_version": base_version, "answers": _plain(answers)}
-    )
+    request = {"revision": snapshot.digest, "base_version": base_version, "answers": _plain(answers)}
     return _worded(
         _save(
             _Wish(
@@ -130,7 +128,7 @@ def record(
             actor,
             source,
             idempotency_key=idempotency_key,
-            request=sha256_hex({"changes": [change.to_json() for change in changes]}),
+            request={"changes": [change.to_json() for change in changes]},
         )
     )
 
@@ -158,7 +156,7 @@ def undo(
             actor,
             source,
             idempotency_key=idempotency_key,
-            request=sha256_hex({"changes": [change.to_json()]}),
+            request={"changes": [change.to_json()]},
             epoch=epoch,
         )
     )
@@ -173,7 +171,6 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
     merged already, ValueError for two of different audiences. Returns what became of the winner.
     """
     change = Merge(loser, winner)
-    request = sha256_hex({"changes": [change.to_json()]})
     with transaction.atomic():
         # In one order, whoever is merged into whom: two merges at once must not wait for each other.
         for contact_id in sorted((loser, winner)):
@@ -182,8 +179,8 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
         there = contacts.load_target(loser).state
         if there.audience != contacts.load_target(winner).state.audience:
             raise ValueError("contacts of two audiences are not merged")
-        saved = _save(_Wish({"id": winner}, [change], actor, source, request=request, others={loser: there}))
-        _save(_Wish({"id": loser}, [change], actor, source, request=request))
+        saved = _save(_Wish({"id": winner}, [change], actor, source, others={loser: there}))
+        _save(_Wish({"id": loser}, [change], actor, source))
     return saved
 
 
@@ -194,9 +191,7 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
     Raises UnknownContact for one who is erased already.
     """
     with transaction.atomic():
-        saved = _save(
-            _Wish({"id": contact_id}, [Erase()], actor, source, request=sha256_hex({"changes": ["Erase"]}))
-        )
+        saved = _save(_Wish({"id": contact_id}, [Erase()], actor, source))
         ledger.forget(contact_id)
         if saved.email:
             contacts.suppress(
@@ -232,8 +227,8 @@ class _Wish:
     changes: Sequence[Change]
     actor: Actor
     source: Source
-    request: str
     idempotency_key: str | None = None
+    request: Any = None  # what the key was sent with, as JSON
     base_version: int | None = None  # None: it is held against today's state
     proof: Proof | None = None  # None: the bases of the topics as they are today
     epoch: int | None = None
@@ -248,13 +243,13 @@ def _save(wish: _Wish) -> Saved:
 
 
 def _try(wish: _Wish) -> Saved:
-    key = hashlib.sha256(wish.idempotency_key.encode()).hexdigest() if wish.idempotency_key else None
+    once = _Once.of(wish)
     now = timezone.now()
     try:
         with transaction.atomic():
-            found = _read(_lock(wish.who, wish.epoch), key, with_bases=wish.proof is None)
+            found = _read(_lock(wish.who, wish.epoch), once, with_bases=wish.proof is None)
             if found.repeat is not None:
-                raise _Settled(_again(found, found.repeat, wish.request))
+                raise _Settled(_again(found, found.repeat, once))
             state = found.loaded.state
             base = state.version if wish.base_version is None else min(wish.base_version, state.version)
             act = _act(wish, found.loaded, now)
@@ -280,13 +275,34 @@ def _try(wish: _Wish) -> Saved:
                     wish.proof or Proof(bases=found.bases),
                     jurisdiction=law.current().rules_for(state.country).jurisdiction,
                 ),
-                idempotency_key=key,
-                request=wish.request,
+                idempotency_key=once.keys[0] if once.keys else None,
+                request=once.requests[0] if once.requests else None,
             )
             delivery.want(state.id, after.version, restricts=any(effect.is_no for effect in effects))
     except _Settled as settled:
         return settled.saved
     return Saved(after.version, str(entry.id), effects, yielded, after, found.loaded.email)
+
+
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """What tells a repeat from a new wish, as digests under every key of the ring, the newest first.
+
+    Keyed, because both stand in a record for ever: anybody could try addresses against a plain hash of a request that
+    holds one, and against that of a key that a job has made of one (security.md AU-03).
+    """
+
+    keys: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, wish: _Wish) -> _Once:
+        if not wish.idempotency_key:
+            return cls()
+        return cls(
+            tuple(keys.digests("idempotency-key", wish.idempotency_key.encode())),
+            tuple(keys.digests("request", canonical(wish.request))),
+        )
 
 
 def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:
@@ -392,7 +408,7 @@ class _Found:
     bases: dict[str, str]
 
 
-def _read(contact: Sequence[Any], key: str | None, *, with_bases: bool) -> _Found:
+def _read(contact: Sequence[Any], once: _Once, *, with_bases: bool) -> _Found:
     """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there.
 
     `with_bases` adds the legal basis of every topic, for changes that no page has spelled out.
@@ -408,31 +424,35 @@ def _read(contact: Sequence[Any], key: str | None, *, with_bases: bool) -> _Foun
         topics = quote(Topic._meta.db_table)
         bases = f"(SELECT {function}({quote('key')}, basis) FROM {topics} WHERE audience_id = %s)"  # noqa: S608
         audience = [contact[columns.index("audience_id")]]
+    repeat = "NULL"
+    if once.keys:
+        repeat = f"(SELECT id {record} idempotency_key IN ({', '.join(['%s'] * len(once.keys))}))"
     sql = (
-        f"SELECT (SELECT hash {record} seq = %s), (SELECT id {record} idempotency_key = %s), {bases}, "  # noqa: S608
+        f"SELECT (SELECT hash {record} seq = %s), {repeat}, {bases}, "  # noqa: S608
         f"{store.state_columns('state')} FROM (SELECT 1) AS once "
         f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = %s"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [contact_id, version, contact_id, key, *audience, contact_id])
+        asked = [contact_id, *once.keys] if once.keys else []
+        cursor.execute(sql, [contact_id, version, *asked, *audience, contact_id])
         rows = cursor.fetchall()
-    head, repeat, found_bases = rows[0][:3]
+    head, first, found_bases = rows[0][:3]
     if version and head is None:
         raise RuntimeError("the ledger lacks the newest record of a contact; run prefs_verify_ledger")
     found = store.loaded(contact, [row[3:] for row in rows], assurance="link")
     return _Found(
         found,
         head or GENESIS,
-        store.as_uuid(repeat) if repeat else None,
+        store.as_uuid(first) if first else None,
         store.as_json(found_bases) if found_bases else {},
     )
 
 
-def _again(found: _Found, first: UUID, request: str) -> Saved:
+def _again(found: _Found, first: UUID, once: _Once) -> Saved:
     """The answer a repeated idempotency key gets: that of the first time, with today's state."""
     entry = Record.objects.get(pk=first)
     body = ledger.read_body(entry)
-    if body["request"] != request:
+    if body["request"] not in once.requests:
         raise KeyReused
     return Saved(
         entry.seq,
