@@ -387,16 +387,21 @@ def test_one_that_always_fires_is_left_so(guarded: Record) -> None:
 def test_each_schema_has_its_own(db: None) -> None:
     """As with a schema for each tenant: the tables that the connection sees are guarded, by a function beside them."""
     with connection.cursor() as cursor:
-        cursor.execute('CREATE SCHEMA "Tenant 1"')
+        cursor.execute('CREATE SCHEMA "Tenant 1"; CREATE SCHEMA empty')
         for table in guard.tables(DEFAULT_DB_ALIAS):
             cursor.execute(f'CREATE TABLE "Tenant 1".{table} (LIKE {table} INCLUDING ALL)')
-        cursor.execute('SET LOCAL search_path = "Tenant 1"')
+        cursor.execute('SET LOCAL search_path = empty, "Tenant 1"')
     assert set(guard.missing(DEFAULT_DB_ALIAS)) == NAMES
     guard.install(DEFAULT_DB_ALIAS)
     assert guard.missing(DEFAULT_DB_ALIAS) == []
     make_seal(1).save(force_insert=True)
     refused(Seal.objects.all().delete)
-    sql("SET LOCAL search_path = public")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = %s", [guard.FUNCTION]
+        )
+        assert cursor.fetchall() == [('"Tenant 1"',)]
+        cursor.execute("SET LOCAL search_path = public")
     assert set(guard.missing(DEFAULT_DB_ALIAS)) == NAMES
     assert not Seal.objects.exists()
 
