@@ -73,11 +73,16 @@ class SigningKey:
 class PrefsSettings:
     """The settings as typed properties. Unknown keys are an error, found by the first access and by a check."""
 
+    #: The dict that was looked through last. A request asks for many settings, and mostly they are the same.
+    _known: Mapping[str, Any] | None = None
+
     def _get(self, name: str) -> Any:
-        given = self.raw
-        if not given.keys() <= DEFAULTS.keys():
-            unknown = given.keys() - DEFAULTS.keys()
-            raise ImproperlyConfigured(f"Unknown keys in WAGTAIL_PREFS: {', '.join(sorted(unknown))}")
+        given = getattr(django_settings, "WAGTAIL_PREFS", {})
+        if given is not self._known:
+            unknown = self.raw.keys() - DEFAULTS.keys()
+            if unknown:
+                raise ImproperlyConfigured(f"Unknown keys in WAGTAIL_PREFS: {', '.join(sorted(unknown))}")
+            self._known = given
         return given.get(name, DEFAULTS[name])
 
     @property

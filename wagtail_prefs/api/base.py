@@ -37,7 +37,7 @@ _HEADERS = {
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
-_encode = JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode = JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from ..blocks.fields import ObjectField
-from ..blocks.registry import block_class
+from ..blocks.registry import block_class, block_classes
 from ..changes import Change
 from ..contacts.rules import contradictions, effective
 from ..errors import InvalidAnswers
@@ -51,16 +51,24 @@ def answers_to_changes(snapshot: Snapshot, answers: Answers) -> tuple[Change, ..
     return tuple(dict.fromkeys(change for _spec, change in found))
 
 
+def today(state: ContactState) -> ContactState:
+    """The state as it holds now: without pauses that are over, and with consents that have ended as a no."""
+    return effective(state, timezone.now()) if state.pauses or state.until else state
+
+
 def initial_answers(snapshot: Snapshot, state: ContactState) -> dict[str, Json]:
     """The contact's present answers by block. Absent is "never asked"; such a block is left out."""
-    state = effective(state, timezone.now())
-    drawn = {spec.block_id: block_class(spec.type).initial(spec, state) for spec in snapshot.specs}
+    state = today(state)
+    classes = block_classes()
+    drawn = {spec.block_id: classes[spec.type].initial(spec, state) for spec in snapshot.specs}
     return {block_id: answers for block_id, answers in drawn.items() if answers}
 
 
 def pending_paths(snapshot: Snapshot, state: ContactState) -> list[str]:
     """Answers that wait for a confirmation, as `block_id.choices.offers.email`."""
-    state = effective(state, timezone.now())
+    state = today(state)
+    if not state.pending:
+        return []
     waiting = {f"choice:{topic}:{channel}" for topic, channel in state.pending}
     return [
         f"{spec.block_id}.{path}"

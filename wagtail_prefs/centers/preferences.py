@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext as _, ngettext
 
 from ..blocks.words import CHANNEL_LABELS, in_order
 from ..contacts.addresses import masked
-from ..contacts.rules import effective
-from ..values import CHANNELS, SUBSCRIBED, Assurance, ContactState, Json, Outlook
-from .answers import initial_answers, pending_paths
+from ..values import CHANNELS, SUBSCRIBED, Assurance, ContactState, Json, Key, Outlook
+from .answers import initial_answers, pending_paths, today
 from .values import Snapshot
 
 
@@ -19,6 +18,7 @@ def preferences(
     snapshot: Snapshot, state: ContactState, email: str, *, assurance: Assurance = "link"
 ) -> Json:
     """What element and page draw for this contact. The address is masked whatever the assurance (security.md TK-08)."""
+    state = today(state)
     return {
         "version": state.version,
         "revision": snapshot.digest,
@@ -35,23 +35,30 @@ def preferences(
 
 def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
     """What will come now, in one sentence for each channel, in the snapshot's language."""
-    state = effective(state, timezone.now())
+    state = today(state)
     if state.opted_out:
         with translation.override(snapshot.locale):
             return [Outlook(_("You get no marketing from us."), "opted_out")]
-    offered: dict[str, list[bool]] = {}
+    got = {key for key, value in state.choices.items() if value == SUBSCRIBED} - state.pending
+    return [
+        Outlook(
+            _sentence(snapshot.locale, channel, sum(key in got for key in offered), len(offered)), "topics"
+        )
+        for channel, offered in _offered(snapshot)
+    ]
+
+
+@lru_cache(maxsize=512)
+def _offered(snapshot: Snapshot) -> tuple[tuple[str, tuple[Key, ...]], ...]:
+    """What can be chosen on a page, by channel in the order in which people meet them."""
+    found: dict[str, list[Key]] = {}
     for spec in snapshot.specs:
         for path in spec.paths:
             kind, _colon, rest = path.partition(":")
             topic, _colon, channel = rest.rpartition(":")
             if kind == "choice" and channel in CHANNEL_LABELS:
-                key = (topic, channel)
-                gets = state.choices.get(key) == SUBSCRIBED and key not in state.pending
-                offered.setdefault(channel, []).append(gets)
-    return [
-        Outlook(_sentence(snapshot.locale, channel, sum(offered[channel]), len(offered[channel])), "topics")
-        for channel in in_order(offered, CHANNELS)
-    ]
+                found.setdefault(channel, []).append((topic, channel))
+    return tuple((channel, tuple(found[channel])) for channel in in_order(found, CHANNELS))
 
 
 @lru_cache(maxsize=1024)  # few sentences, and translating one takes longer than reading a contact's rows

@@ -24,6 +24,10 @@ class Snapshot:
     document: Json
     specs: tuple[Spec, ...]
 
+    def __hash__(self) -> int:
+        """By name, so that what is worked out of a snapshot can be remembered beside it."""
+        return hash(self.digest)
+
     def spec(self, block_id: str) -> Spec | None:
         return next((spec for spec in self.specs if spec.block_id == block_id), None)
 
