@@ -9,6 +9,7 @@ from functools import singledispatchmethod
 from typing import Any
 
 from ...changes import (
+    FACTS,
     AcknowledgeNotice,
     Change,
     ChangeAddress,
@@ -85,6 +86,8 @@ class _Draft:
         self.pauses = dict(state.pauses)
         self.attributes = dict(state.attributes)
         self.notices = dict(state.notices)
+        #: paths of a no that was said once more, to a request for a yes: nothing changes there, and it is news
+        self.again: set[str] = set()
         self.effects: list[tuple[Effect, datetime | None]] = []
 
     # --- one method a change -----------------------------------------------------------------------------------------
@@ -259,22 +262,27 @@ class _Draft:
             self.until.pop(key, None)
 
     def _no(self, key: Key, action: str = "") -> None:
-        self._wait_no_more(key, action or "refused")
         before = self.choices.get(key)
-        if before != UNSUBSCRIBED:
-            self._set_choice(
-                key, UNSUBSCRIBED, None, action or ("refused" if before is None else "withdrawn")
-            )
+        if before != UNSUBSCRIBED or key in self.pending:
+            if before == UNSUBSCRIBED:
+                self.again.add(paths.choice(key))
+            self._wait_no_more(key, action or "refused")
+            kind = "withdrawn" if before == SUBSCRIBED else "refused"
+            self._set_choice(key, UNSUBSCRIBED, None, action or kind)
 
     def _leave(self, action: str) -> None:
-        for key in sorted(self.choices.keys() | self.pending):
+        standing = self.pending | {key for key, value in self.choices.items() if value != UNSUBSCRIBED}
+        if self.opted_out and not standing:
+            return
+        if self.opted_out:
+            self.again.add(OPTED_OUT)
+        for key in sorted(standing):
             if key in self.choices:
                 self._no(key, action)
             else:
                 self._wait_no_more(key, action)
-        if not self.opted_out:
-            self.opted_out = True
-            self._note(OPTED_OUT, False, True, action)
+        self._note(OPTED_OUT, self.opted_out, True, action)
+        self.opted_out = True
 
     def _lift(self) -> None:
         self.opted_out = False
@@ -402,11 +410,12 @@ class _Draft:
         self.effects.append((Effect(path, before, after, action, *key, until), ended))
 
     def result(self) -> tuple[ContactState, tuple[Effect, ...]]:
-        effects = _settled(self.effects)
+        effects = _settled(self.effects, self.again)
         if not effects:
             return self.before, ()
         version = self.before.version + 1
         touched = {effect.path: version for effect in effects if paths.split(effect.path)[0] in VERSIONED}
+        facts = {name: self.attributes.get(name) or "" for name in FACTS if f"attribute:{name}" in touched}
         state = replace(
             self.before,
             version=version,
@@ -422,6 +431,7 @@ class _Draft:
             attributes=self.attributes,
             notices=self.notices,
             versions={**self.before.versions, **touched},
+            **facts,
         )
         return state, effects
 
@@ -434,8 +444,11 @@ def _put(where: dict[Any, Any], key: Any, value: Any) -> None:
         where[key] = value
 
 
-def _settled(effects: list[tuple[Effect, datetime | None]]) -> tuple[Effect, ...]:
-    """One effect a path, from its first `before` to its last `after`; what ended where it began is no effect."""
+def _settled(effects: list[tuple[Effect, datetime | None]], again: set[str]) -> tuple[Effect, ...]:
+    """One effect a path, from its first `before` to its last `after`.
+
+    What ended where it began is no effect, but for a no that was said `again`.
+    """
     last: dict[str, tuple[Effect, datetime | None]] = {}
     for effect, ended in effects:
         first = last.get(effect.path)
@@ -443,5 +456,7 @@ def _settled(effects: list[tuple[Effect, datetime | None]]) -> tuple[Effect, ...
             (effect, ended) if first is None else (replace(effect, before=first[0].before), first[1])
         )
     return tuple(
-        effect for effect, ended in last.values() if effect.before != effect.after or effect.until != ended
+        effect
+        for effect, ended in last.values()
+        if effect.before != effect.after or effect.until != ended or effect.path in again
     )
