@@ -98,6 +98,8 @@ class _Draft:
 
     @carry_out.register
     def _(self, change: SetChoice) -> None:
+        if change.until is not None and change.until <= self.act.at:
+            raise ValueError("a yes, and the wait for one, ends in the future")
         if change.value == UNSUBSCRIBED:
             self._no(change.key)
         elif change.value == PENDING:
@@ -232,20 +234,17 @@ class _Draft:
 
     def _renew(self, key: Key, ends: datetime | None, until: datetime | None) -> None:
         """A yes that is given again: shorter for the asking, longer only as a yes of its own."""
-        if ends == until:
-            return
-        longer = until is None or (ends is not None and until > ends)
-        if longer and not self._may_say_yes():
+        if ends == until or (_ends(until) > _ends(ends) and not self._may_say_yes(paths.choice(key))):
             return
         self._set_choice(key, SUBSCRIBED, until, "renewed")
 
     def _wait(self, key: Key, until: datetime | None) -> None:
-        """Anybody may ask; until its owner confirms, it changes nothing."""
+        """Anybody may ask; until its owner confirms, it changes nothing. Asked twice, the longer wait stands."""
         ends = self.until.get(key) if key not in self.pending else None
         if self.choices.get(key) == SUBSCRIBED and (ends is None or ends > self.act.at):
             return
         held = key in self.pending
-        if held and self.until.get(key) == until:
+        if held and _ends(self.until.get(key)) >= _ends(until):
             return
         if self.choices.get(key) == SUBSCRIBED:  # one that has ended and was not written down yet
             self._set_choice(key, UNSUBSCRIBED, None, "expired")
@@ -434,6 +433,11 @@ class _Draft:
             **facts,
         )
         return state, effects
+
+
+def _ends(until: datetime | None) -> datetime:
+    """To compare with: what has no end, ends last."""
+    return _NEVER if until is None else until
 
 
 def _put(where: dict[Any, Any], key: Any, value: Any) -> None:
