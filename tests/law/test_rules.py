@@ -143,6 +143,13 @@ def test_facts_of_low_confidence_are_shown_and_do_not_decide(law: Law) -> None:
         assert set(entry.facts) == raw
 
 
+def test_a_fact_that_decides_is_shown_before_a_nearer_one_that_does_not() -> None:
+    germany = {**DATA["jurisdictions"]["DE"], "model": {"v": "opt_out", "src": ["UWG"], "conf": "low"}}
+    data = {**DATA, "jurisdictions": {**DATA["jurisdictions"], "DE": germany}}
+    fact = law_of(Document(data, {})).rules_for("DE").facts["model"]
+    assert (fact.jurisdiction, fact.value, fact.decides) == ("EU", "opt_in_soft", True)
+
+
 def test_facts_name_their_sources(law: Law) -> None:
     for entry in law.jurisdictions.values():
         for fact in entry.facts.values():
