@@ -174,6 +174,10 @@ class OptIn(Change):
         return "opted_out"
 
 
+#: Attributes that rules and words go by, with the longest text each can be.
+FACTS = {"language": 35, "country": 6, "timezone": 64}
+
+
 @dataclass(frozen=True, slots=True)
 class SetAttribute(Change):
     """A profile field or an answer: text, a whole number, a truth, or a list of texts.
@@ -189,6 +193,11 @@ class SetAttribute(Change):
     def __post_init__(self) -> None:
         if not plain(self.value):
             raise ValueError("an attribute is text, a whole number, a truth or a list of texts")
+        if self.name in FACTS and not (
+            isinstance(self.value, dict)
+            or (isinstance(self.value, str) and len(self.value) <= FACTS[self.name])
+        ):
+            raise ValueError(f"a {self.name} is a text of at most {FACTS[self.name]} characters")
         if isinstance(self.value, list):
             object.__setattr__(self, "value", tuple(self.value))
 

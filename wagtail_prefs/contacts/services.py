@@ -17,9 +17,17 @@ from .models import Contact, Suppression
 
 
 def find(audience_id: int, email: str) -> Contact | None:
-    """The contact behind an address in an audience, in whatever spelling; None when there is none."""
-    key = _audience_key(audience_id)
-    return Contact.objects.filter(audience_id=audience_id, address_key__in=address_keys(key, email)).first()
+    """The contact behind an address in an audience, in whatever spelling; None when there is none.
+
+    The address of one who was merged leads to whom she was merged into.
+    """
+    keys = address_keys(_audience_key(audience_id), email)
+    found = (
+        Contact.objects.filter(audience_id=audience_id, address_key__in=keys)
+        .select_related("merged_into")
+        .first()
+    )
+    return found and (found.merged_into or found)
 
 
 def get_or_create(
@@ -53,7 +61,7 @@ def get_or_create(
             "timezone_source": source if timezone else "",
         },
     )
-    return contact
+    return contact.merged_into or contact
 
 
 def is_suppressed(audience_id: int, email: str) -> bool:

@@ -15,6 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from ..changes import FACTS
 from ..topics.models import Audience
 from ..values import (
     SUBSCRIBED,
@@ -212,10 +213,9 @@ def loaded(
             id=as_uuid(contact["id"]),
             audience=contact["audience"],
             version=contact["version"],
-            # What she or an import has said since stands before what was known at first.
-            language=attributes.get("language", contact["language"]),
-            country=attributes.get("country", contact["country"]),
-            timezone=attributes.get("timezone", contact["timezone"]),
+            language=contact["language"],
+            country=contact["country"],
+            timezone=contact["timezone"],
             suppressed=bool(contact["suppressed"]),
             merged_into=as_uuid(contact["merged_into_id"]) if contact["merged_into_id"] else None,
             erased=contact["erased_at"] is not None,
@@ -244,7 +244,9 @@ def write(state: ContactState, effects: Iterable[Effect]) -> None:
     What became of the contact as a whole - an address, an erasure, a merge - is one statement more.
     """
     effects = list(effects)
-    contact = {effect.path: effect.after for effect in effects if effect.path in _OF_THE_CONTACT}
+    contact = {
+        effect.path: effect.after for effect in effects if effect.path in _OF_THE_CONTACT | _FACTS.keys()
+    }
     keys = sorted({key_of(effect.path) for effect in effects if effect.path not in _OF_THE_CONTACT})
     if keys:
         with connection.cursor() as cursor:
@@ -256,11 +258,28 @@ def write(state: ContactState, effects: Iterable[Effect]) -> None:
         _write_contact(state, contact)
 
 
+#: What stands in the contact's own row and nowhere else.
 _OF_THE_CONTACT = {"address:email", "suppressed", "merged_into", "erased"}
+#: Attributes that rules and words go by, which therefore stand in her row as well. What she takes back is not known
+#: any more, whatever an import had said before: then the strictest law holds, and the browser's language.
+_FACTS = {f"attribute:{name}": name for name in FACTS}
+
+
+#: What an erasure leaves of a contact's own row.
+ERASED = {
+    "email": "",
+    "address_key": None,
+    "external_id": "",
+    "email_dead_at": None,
+    **{name: "" for fact in FACTS for name in (fact, f"{fact}_source")},
+}
 
 
 def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
     values: dict[str, Any] = {}
+    for path, name in _FACTS.items():
+        if path in became:
+            values |= {name: became[path] or "", f"{name}_source": "said" if became[path] else ""}
     if "suppressed" in became:
         values["suppressed"] = bool(became["suppressed"])
     if "merged_into" in became:
@@ -275,18 +294,7 @@ def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
             "email_dead_at": None,
         }
     if "erased" in became:
-        facts = (
-            "external_id",
-            "language",
-            "language_source",
-            "country",
-            "country_source",
-            "timezone",
-            "timezone_source",
-        )
-        values |= dict.fromkeys(facts, "") | {
-            "erased_at": timezone.now(), "email": "", "address_key": None, "epoch": F("epoch") + 1,
-        }  # fmt: skip
+        values |= {**ERASED, "erased_at": timezone.now(), "epoch": F("epoch") + 1}
     Contact.objects.filter(pk=state.id).update(**values)
 
 

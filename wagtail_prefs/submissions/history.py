@@ -10,11 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, override
 
 from ..centers.services import Snapshot
+from ..changes import Merge
 from ..conf import conf
 from ..contacts.rules.undoing import FINAL
 from ..ledger import services as ledger
 from ..ledger.models import Record
-from ..values import Actor, ActorType
+from ..values import Actor, ActorType, Json
 from .words import Line, Words
 
 
@@ -47,7 +48,6 @@ def history(
         body = ledger.read_body(entry)
         effects = ledger.effects_of(body)
         actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
-        final = any(effect.path.partition(":")[0] in FINAL for effect in effects)
         found.append(
             PastSubmission(
                 receipt=entry.id,
@@ -55,10 +55,18 @@ def history(
                 at=entry.at,
                 title=_title(actor, body["method"], snapshot.locale),
                 lines=words.past(effects),
-                undoable=entry.at > since and not final,
+                undoable=entry.at > since and not is_final(body),
             )
         )
     return found
+
+
+def is_final(body: Json) -> bool:
+    """Whether no receipt takes this submission back: what became of the contact as a whole, also of a merge's winner."""
+    paths = (item["path"] for item in body["effects"])
+    return any(path.partition(":")[0] in FINAL for path in paths) or any(
+        item["change"] == Merge.__name__ for item in body["changes"]
+    )
 
 
 def _title(actor: Actor, method: str, locale: str) -> str:

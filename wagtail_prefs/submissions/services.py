@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,16 +22,16 @@ from ..conf import conf
 from ..contacts import rules, services as contacts, store
 from ..contacts.models import Contact, State
 from ..contacts.rules import OPTED_OUT
-from ..contacts.rules.undoing import FINAL
+from ..decisions import sends
 from ..delivery import services as delivery
 from ..errors import BadToken, KeyReused, UnknownContact, UnknownReceipt
 from ..law import services as law
 from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
-from ..ledger.models import Record
+from ..ledger.models import Record, SideValue
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, ContactState, Effect, Merged, Source
-from .history import PastSubmission, history
+from .history import PastSubmission, history, is_final
 from .words import Line, Words
 
 __all__ = [
@@ -113,9 +115,11 @@ def record(
 ) -> Saved:
     """Save changes that were not made on a center: one-click, jobs, checkouts.
 
-    They are held against today's state. Raises UnknownContact, NotAllowed (design.md s6: only the contact's own
-    act, or evidence of it with a name, makes a yes) and ValueError for changes that contradict each other. For
-    `Undo`, `Merge` and `Erase` there are functions of their own.
+    They are held against today's state. What she does herself counts for whom she was merged into; from anybody else
+    a contact who was merged is unknown: a platform that we told to stop at the old address must not make her leave
+    by its echo. Raises UnknownContact, NotAllowed (design.md s6: only the contact's own act, or evidence of it with a
+    name, makes a yes) and ValueError for changes that contradict each other. For `Undo`, `Merge` and `Erase` there
+    are functions of their own.
     """
     if rules.contradictions(changes):
         raise ValueError("changes contradict each other")
@@ -127,6 +131,7 @@ def record(
             changes,
             actor,
             source,
+            follow=actor.type in _HERS,
             idempotency_key=idempotency_key,
             request={"changes": [change.to_json() for change in changes]},
         )
@@ -167,37 +172,63 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
     """Make one contact of two: the stricter value wins, and the loser's links lead to the winner from now on.
 
     A yes goes over only where the person herself unites the two, or evidence with a name says that they are one;
-    `yielded` names what stayed behind. The loser's chain says whom she became, the winner's what came over. Raises UnknownContact for one who was erased or
-    merged already, ValueError for two of different audiences. Returns what became of the winner.
+    `yielded` names what stayed behind. The loser's chain says whom she became, the winner's what came over. Raises
+    UnknownContact for one who was erased or merged already, ValueError for two of different audiences. Returns what
+    became of the winner.
     """
     change = Merge(loser, winner)
     with transaction.atomic():
-        # In one order, whoever is merged into whom: two merges at once must not wait for each other.
+        # In one order, whoever is merged into whom: two merges at once must not wait for each other. Whoever was
+        # merged before is not locked: the merge of her winner moves her on, and would wait for us.
         for contact_id in sorted((loser, winner)):
-            if not Contact.objects.select_for_update().filter(pk=contact_id).exists():
+            live = Contact.objects.filter(pk=contact_id, merged_into=None, erased_at=None)
+            if live.select_for_update().values_list("pk").first() is None:
                 raise UnknownContact
         there = contacts.load_target(loser).state
         if there.audience != contacts.load_target(winner).state.audience:
             raise ValueError("contacts of two audiences are not merged")
         saved = _save(_Wish({"id": winner}, [change], actor, source, others={loser: there}))
         _save(_Wish({"id": loser}, [change], actor, source))
+        sends.hand_over(loser, winner)  # what either was sent counts for the caps of the one they are now
     return saved
 
 
 def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
-    """Forget a person: her address, her profile, and every personal value of her records. The chain stays whole.
+    """Forget a person: her addresses, her profile, and every personal value of her records. The chains stay whole.
 
-    Her address is remembered as a keyed hash, so that nobody mails it again by importing it (security.md LW-12).
-    Raises UnknownContact for one who is erased already.
+    Whoever was merged into her is forgotten with her; by the id of one of those she is meant as well. Her addresses
+    are remembered as keyed hashes, so that nobody mails them again by importing them (security.md LW-12). Raises
+    UnknownContact for one who is erased already.
     """
     with transaction.atomic():
-        saved = _save(_Wish({"id": contact_id}, [Erase()], actor, source))
-        ledger.forget(contact_id)
-        if saved.email:
-            contacts.suppress(
-                Contact.objects.values_list("audience_id", flat=True).get(pk=contact_id), saved.email
-            )
+        saved = _save(_Wish({"id": contact_id}, [Erase()], actor, source, follow=True))
+        merged = (
+            Contact.objects.filter(merged_into=saved.state.id).order_by("pk").values_list("pk", flat=True)
+        )
+        people = [
+            saved,
+            *(_save(_Wish({"id": former}, [Erase()], actor, source, former=True)) for former in list(merged)),
+        ]
+        audience = Contact.objects.values_list("audience_id", flat=True).get(pk=saved.state.id)
+        for address in sorted(_addresses(people)):
+            if contacts.find(audience, address) is None:  # else it is somebody else's by now
+                contacts.suppress(audience, address)
+        for person in people:
+            ledger.forget(person.state.id)
+            sends.forget(person.state.id)
     return replace(saved, email="")
+
+
+def _addresses(people: Sequence[Saved]) -> set[str]:
+    """The addresses of people who are being erased, also those they had before."""
+    records = Record.objects.filter(contact_ref__in=[person.state.id for person in people]).values("id")
+    before = SideValue.objects.filter(name="address:email", record__in=records).values_list(
+        "value", flat=True
+    )
+    found = {person.email for person in people}
+    for value in before:
+        found |= {address for address in json.loads(value).values() if isinstance(address, str)}
+    return found - {""}
 
 
 def expire_due(at: datetime | None = None, limit: int = 500) -> int:
@@ -214,9 +245,19 @@ def expire_due(at: datetime | None = None, limit: int = 500) -> int:
     by_contact: dict[UUID, list[Change]] = {}
     for contact_id, topic, channel in due:
         by_contact.setdefault(contact_id, []).append(Expire(topic, channel))
+    written = 0
     for contact_id, changes in by_contact.items():
-        record(contact_id, changes, actor=Actor(ActorType.SYSTEM, "expiry"), source=Source(method="expiry"))
-    return len(by_contact)
+        with suppress(UnknownContact):  # erased or merged since we looked
+            saved = record(contact_id, changes, actor=_EXPIRY, source=Source(method="expiry"))
+            written += saved.receipt is not None
+    return written
+
+
+_EXPIRY = Actor(ActorType.SYSTEM, "expiry")
+#: Whose acts are the person's own hand, whatever they may do.
+_HERS = {ActorType.SUBJECT_LINK, ActorType.SUBJECT_SESSION, ActorType.ONE_CLICK, ActorType.GPC}
+#: Each further try needs another merge of the same contact in just that moment.
+_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,32 +274,37 @@ class _Wish:
     proof: Proof | None = None  # None: the bases of the topics as they are today
     epoch: int | None = None
     others: Mapping[UUID, ContactState] = field(default_factory=dict)
+    follow: bool = False  # an id leads on to whom its contact was merged into, as a link always does
+    former: bool = False  # it is about one who was merged: to erase her, too
 
 
 def _save(wish: _Wish) -> Saved:
-    try:
-        return _try(wish)
-    except _Moved:
-        return _try(wish)
+    for _ in range(_TRIES):
+        with suppress(_Moved):
+            return _try(wish)
+    raise UnknownContact
 
 
 def _try(wish: _Wish) -> Saved:
     once = _Once.of(wish)
-    now = timezone.now()
     try:
         with transaction.atomic():
-            found = _read(_lock(wish.who, wish.epoch), once, with_bases=wish.proof is None)
+            held = _lock(wish)
+            now = timezone.now()  # under the lock: the records of a chain stand in the order of their times
+            found = _read(held, once, with_bases=wish.proof is None)
             if found.repeat is not None:
                 raise _Settled(_again(found, found.repeat, once))
             state = found.loaded.state
-            base = state.version if wish.base_version is None else min(wish.base_version, state.version)
+            if wish.former:
+                state = replace(state, merged_into=None)
+            base = _base(wish, found)
             act = _act(wish, found.loaded, now)
             accepted, yielded = rules.merge(state, wish.changes, base, act)
             after, effects = rules.apply(state, accepted, act)
             if not effects:
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
             store.write(after, effects)
-            _lift_suppression(found.loaded, effects)
+            _lift_suppression(found.loaded, after, effects)
             entry = ledger.append(
                 contact=state.id,
                 audience=state.audience,
@@ -333,12 +379,13 @@ def _past(contact: UUID, receipt: UUID, now: datetime) -> rules.Past:
     entry = Record.objects.filter(pk=receipt, contact_ref=contact, at__gt=now - conf.undo_life).first()
     if entry is None:
         raise UnknownReceipt
+    body = ledger.read_body(entry)
+    if is_final(body):
+        raise UnknownReceipt
     before = fold.of(contact, until_seq=entry.seq - 1)
     after = fold.of(contact, until_seq=entry.seq)
     steps: dict[str, rules.Step] = {}
-    for effect in ledger.effects_of(ledger.read_body(entry)):
-        if effect.path.partition(":")[0] in FINAL:
-            raise UnknownReceipt
+    for effect in ledger.effects_of(body):
         was, became = before.get(effect.path), after[effect.path]
         steps[effect.path] = rules.Step(
             before=was.after if was else effect.before,
@@ -349,8 +396,26 @@ def _past(contact: UUID, receipt: UUID, now: datetime) -> rules.Past:
     return rules.Past(entry.seq, steps)
 
 
-def _lift_suppression(found: store.Loaded, effects: Sequence[Effect]) -> None:
-    if any(effect.path == "suppressed" and effect.after is None for effect in effects):
+def _base(wish: _Wish, found: _Found) -> int:
+    """The version of this contact that the person had before her eyes."""
+    version = found.loaded.state.version
+    if wish.base_version is None:
+        return version
+    if wish.base_version < found.since:
+        return 0  # a tab of hers from before the merge: it shows the other chain, and nothing of this one
+    return min(wish.base_version, version)
+
+
+def _lift_suppression(found: store.Loaded, after: ContactState, effects: Sequence[Effect]) -> None:
+    """Forget a suppression whose address its owner has shown to be hers; one that she moved away from stays."""
+    paths = {effect.path for effect in effects}
+    if after.suppressed or after.erased:
+        return
+    if "address:email" in paths:
+        contacts.unsuppress(
+            found.audience_id, next(effect.after for effect in effects if effect.path == "address:email")
+        )
+    elif "suppressed" in paths:
         contacts.unsuppress(found.audience_id, found.email)
 
 
@@ -366,38 +431,48 @@ class _Moved(Exception):
     """The contact of a link was merged between our look and our lock; the next try finds whom she became."""
 
 
-def _lock(who: dict[str, Any], epoch: int | None) -> list[Any]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A locked contact, as `store.loaded` takes it, with the version it had; `via` is whose link or id led to it."""
+
+    row: list[Any]
+    via: UUID | None
+
+
+def _lock(wish: _Wish) -> _Held:
     """Statement 1: take the contact's row lock by moving its version on. Everything read after it is settled.
 
-    Returns the contact as `store.loaded` takes it, with the version it had. A link of one who was merged leads to
-    whom she was merged into, as long as her own links hold.
+    A link of one who was merged leads to whom she was merged into, as long as her own links hold.
     """
-    ((column, value),) = who.items()
+    ((column, value),) = wish.who.items()
     quote = connection.ops.quote_name
     table = quote(Contact._meta.db_table)
-    this, own_epoch = "%s", f"{table}.epoch"
-    if column == "link_id":
-        alias = f"FROM {table} AS alias WHERE alias.link_id = %s"
+    this, alias_epoch, alias_id, times = "%s", "NULL", "NULL", 1
+    if column == "link_id" or wish.follow:
+        alias = f"FROM {table} AS alias WHERE alias.{column} = %s"
         this = f"(SELECT COALESCE(alias.merged_into_id, alias.id) {alias})"
-        own_epoch = f"(SELECT alias.epoch {alias})"
+        alias_epoch, alias_id, times = f"(SELECT alias.epoch {alias})", f"(SELECT alias.id {alias})", 3
     given = store.db_uuid(value) if isinstance(value, UUID) else value
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE {table} SET version = version + 1 WHERE id = {this} "  # noqa: S608 - names, no values
-            f"RETURNING {own_epoch}, {store.contact_columns(table)}",
-            [given, given] if column == "link_id" else [given],
+            f"RETURNING {alias_epoch}, {alias_id}, {store.contact_columns(table)}",
+            [given] * times,
         )
         row = cursor.fetchone()
     if row is None:
         raise UnknownContact
-    held, head = row[0], list(row[1:])
+    epoch, via, head = row[0], row[1], list(row[2:])
     columns = store.CONTACT_COLUMNS
-    if column == "link_id" and head[columns.index("merged_into_id")]:
+    if via is not None and head[columns.index("merged_into_id")]:
         raise _Moved
-    if epoch is not None and held != epoch:
+    if via == head[columns.index("id")]:
+        # Her own row: what the lock gave is newer than what the statement began with.
+        epoch, via = head[columns.index("epoch")], None
+    if wish.epoch is not None and epoch != wish.epoch:
         raise BadToken("revoked")
     head[columns.index("version")] -= 1
-    return head
+    return _Held(head, store.as_uuid(via) if via else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,46 +481,66 @@ class _Found:
     head: str
     repeat: UUID | None
     bases: dict[str, str]
+    since: int  # the version with which the contact that led here was merged into this one
 
 
-def _read(contact: Sequence[Any], once: _Once, *, with_bases: bool) -> _Found:
+def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
     """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there.
 
-    `with_bases` adds the legal basis of every topic, for changes that no page has spelled out.
+    `with_bases` adds the legal basis of every topic, for changes that no page has spelled out. What somebody sent
+    before she was merged is looked for in her own chain, too.
     """
     columns = store.CONTACT_COLUMNS
-    contact_id, version = store.db_uuid(store.as_uuid(contact[0])), contact[columns.index("version")]
+    contact_id = store.db_uuid(store.as_uuid(held.row[0]))
+    via = store.db_uuid(held.via) if held.via else None
+    version = held.row[columns.index("version")]
     quote = connection.ops.quote_name
-    record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref = %s AND"
-    bases = "NULL"
-    audience: list[Any] = []
+    record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref"
+    parts = [f"(SELECT hash {record} = %s AND seq = %s)"]
+    values: list[Any] = [contact_id, version]
+    if once.keys:
+        chains = [contact_id] if via is None else [contact_id, via]
+        parts.append(
+            f"(SELECT id {record} IN ({_places(chains)}) AND idempotency_key IN ({_places(once.keys)}))"
+        )
+        values += [*chains, *once.keys]
+    else:
+        parts.append("NULL")
+    if via is not None:
+        merged = f"(SELECT at {record} = %s ORDER BY seq DESC LIMIT 1)"
+        parts.append(f"(SELECT seq {record} = %s AND at <= {merged} ORDER BY seq DESC LIMIT 1)")
+        values += [contact_id, via]
+    else:
+        parts.append("NULL")
     if with_bases:
         function = "jsonb_object_agg" if connection.vendor == "postgresql" else "json_group_object"
-        topics = quote(Topic._meta.db_table)
-        bases = f"(SELECT {function}({quote('key')}, basis) FROM {topics} WHERE audience_id = %s)"  # noqa: S608
-        audience = [contact[columns.index("audience_id")]]
-    repeat = "NULL"
-    if once.keys:
-        repeat = f"(SELECT id {record} idempotency_key IN ({', '.join(['%s'] * len(once.keys))}))"
+        parts.append(
+            f"(SELECT {function}({quote('key')}, basis) FROM {quote(Topic._meta.db_table)} WHERE audience_id = %s)"  # noqa: S608
+        )
+        values.append(held.row[columns.index("audience_id")])
+    else:
+        parts.append("NULL")
     sql = (
-        f"SELECT (SELECT hash {record} seq = %s), {repeat}, {bases}, "  # noqa: S608
-        f"{store.state_columns('state')} FROM (SELECT 1) AS once "
+        f"SELECT {', '.join(parts)}, {store.state_columns('state')} FROM (SELECT 1) AS once "  # noqa: S608
         f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = %s"
     )
     with connection.cursor() as cursor:
-        asked = [contact_id, *once.keys] if once.keys else []
-        cursor.execute(sql, [contact_id, version, *asked, *audience, contact_id])
+        cursor.execute(sql, [*values, contact_id])
         rows = cursor.fetchall()
-    head, first, found_bases = rows[0][:3]
+    head, first, since, bases = rows[0][:4]
     if version and head is None:
         raise RuntimeError("the ledger lacks the newest record of a contact; run prefs_verify_ledger")
-    found = store.loaded(contact, [row[3:] for row in rows], assurance="link")
     return _Found(
-        found,
-        head or GENESIS,
-        store.as_uuid(first) if first else None,
-        store.as_json(found_bases) if found_bases else {},
+        loaded=store.loaded(held.row, [row[4:] for row in rows], assurance="link"),
+        head=head or GENESIS,
+        repeat=store.as_uuid(first) if first else None,
+        bases=store.as_json(bases) if bases else {},
+        since=since or 0,
     )
+
+
+def _places(values: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
 
 
 def _again(found: _Found, first: UUID, once: _Once) -> Saved:

@@ -48,6 +48,7 @@ from .paths import OPTED_OUT
 
 #: The kinds of paths whose last version a state keeps; the others stand in records only.
 VERSIONED = {OPTED_OUT, "choice", "frequency", "pause", "attribute", "notice"}
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -130,7 +131,7 @@ class _Draft:
         before = self.frequencies.get(change.key)
         if before != change.value:
             if before is not None and FREQUENCIES.index(change.value) < FREQUENCIES.index(before):
-                self._allow_more()
+                self._allow_more(change.path)
             self._set_frequency(change.key, change.value, "set")
 
     @carry_out.register
@@ -140,13 +141,13 @@ class _Draft:
         before = self.pauses.get(change.key)
         if before is None or before.until != change.until:
             if before is not None and change.until < before.until:
-                self._allow_more()
+                self._allow_more(change.path)
             self._set_pause(change.key, change.until, "set")
 
     @carry_out.register
     def _(self, change: Resume) -> None:
         if change.key in self.pauses:
-            self._allow_more()
+            self._allow_more(change.path)
             self._set_pause(change.key, None, "cleared")
 
     @carry_out.register
@@ -221,8 +222,7 @@ class _Draft:
         if before == SUBSCRIBED and (ends is None or ends > self.act.at):
             self._renew(key, ends, until)
         else:
-            stands = [paths.choice(key)] if before is not None else []
-            self._allow_yes(*stands, *([OPTED_OUT] if self.opted_out else []))
+            self._allow_yes(paths.choice(key), OPTED_OUT)
             self._wait_no_more(key, "given")
             self._set_choice(key, SUBSCRIBED, until, "given")
         if self.opted_out:
@@ -289,25 +289,34 @@ class _Draft:
         if self.suppressed and self.act.actor.is_subject:
             self._suppress(False, "given")
 
-    def _may_say_yes(self, *stands: str) -> bool:
+    def _may_say_yes(self, *said: str) -> bool:
+        """Whether this counts as her own act. Evidence does that is younger than whatever was `said` at these paths.
+
+        Also than what no longer stands: an opt-out that she lifted still ended all that she had said before it.
+        """
         if self.act.actor.is_subject:
             return True
         evidence = self.act.evidence
         if evidence is None or not self.act.actor.id or self.suppressed or evidence.at > self.act.at:
             return False
-        return all(evidence.at > self._said(path) for path in stands)
+        return all(evidence.at > self._said(path) for path in said)
 
     def _said(self, path: str) -> datetime:
-        """When the no at a path was recorded; unknown is never old enough."""
-        return self.act.times.get(self.before.versions.get(path, 0), _NEVER)
+        """When something was last recorded at a path, or ended by itself there; unknown is never old enough."""
+        value, end = paths.recorded(self.before).get(path, (None, None))
+        version = self.before.versions.get(path)
+        if value is None and version is None:
+            return _ALWAYS
+        last = self.act.times.get(version or 0, _NEVER)
+        return max(last, end) if end is not None and end <= self.act.at else last
 
-    def _allow_yes(self, *stands: str) -> None:
-        if not self._may_say_yes(*stands):
+    def _allow_yes(self, *said: str) -> None:
+        if not self._may_say_yes(*said):
             raise NotAllowed("only the contact's own act turns a no, or silence, into a yes")
 
-    def _allow_more(self) -> None:
+    def _allow_more(self, path: str) -> None:
         """A platform may tell us of less mail, never of more."""
-        if self.act.actor.type is ActorType.BACKEND and not self._may_say_yes():
+        if self.act.actor.type is ActorType.BACKEND and not self._may_say_yes(path):
             raise NotAllowed("a backend can only make things stricter")
 
     # --- uniting and restoring ---------------------------------------------------------------------------------------
@@ -414,7 +423,9 @@ class _Draft:
             return self.before, ()
         version = self.before.version + 1
         touched = {effect.path: version for effect in effects if paths.split(effect.path)[0] in VERSIONED}
-        facts = {name: self.attributes.get(name) or "" for name in FACTS if f"attribute:{name}" in touched}
+        facts: dict[str, Any] = {
+            name: self.attributes.get(name) or "" for name in FACTS if f"attribute:{name}" in touched
+        }
         state = replace(
             self.before,
             version=version,
