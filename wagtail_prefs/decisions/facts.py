@@ -1,17 +1,19 @@
 """The facts behind decisions: one statement for any number of contacts, and one for the ledger records behind.
 
-A row ends with the versions that lead to records; what stands before them are the circumstances that rules look at,
-so that contacts in the same circumstances - most of a thousand are - are judged once. PostgreSQL gives moments as
-microseconds: a thousand datetimes with a time zone would cost a fifth of the call.
+A contact comes as one row for each row of state that touches the question, one without state for the others. A row ends
+with the versions that lead to records; what stands before them are the circumstances that rules look at, so that
+contacts in the same circumstances - most of a thousand are - are judged once. PostgreSQL gives moments as microseconds:
+a thousand datetimes with a time zone would cost a fifth of the call.
 """
 
 from __future__ import annotations
 
+import enum
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -26,34 +28,70 @@ from .values import CapFact, Facts, PauseFact, Place, Question, Standing, TopicF
 
 #: Longer than the longest period: what was sent before that counts for no cap.
 LOOK_BACK = timedelta(days=100)
-
-Row = tuple[Any, ...]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: The columns that lead to the record behind, in the order of the end of a row.
-_BEHIND: Mapping[str, str] = {
-    "contact": "contact.version",
-    "opted_out": "everything.choice_version",
-    "choice": "chosen.choice_version",
-    "pause:all": "everything.pause_version",
-    "pause:channel": "by_channel.pause_version",
-    "pause:topic": "by_topic.pause_version",
-    "frequency:all": "everything.frequency_version",
-    "frequency:channel": "by_channel.frequency_version",
-    "frequency:topic": "by_topic.frequency_version",
-}
-_PLACES = {name: place - len(_BEHIND) for place, name in enumerate(_BEHIND)}
 
 
-def fetch(contacts: Sequence[UUID], question: Question, message: str = "") -> list[Row]:
-    """A row for each contact, in their order; each contact once. `message` is the id of one that is being recorded:
-    its own place is not held against it.
+class Mark(enum.IntFlag):
+    """What is true or not of a contact, its topic and the message: as one number, because columns cost."""
+
+    KNOWN = enum.auto()
+    ERASED = enum.auto()
+    MERGED = enum.auto()
+    SUPPRESSED = enum.auto()
+    EMAIL_DEAD = enum.auto()
+    TRANSACTIONAL = enum.auto()
+    ARCHIVED = enum.auto()
+    HAS_PLACE = enum.auto()
+    HAS_THIS_PLACE = enum.auto()
+
+
+class Row(NamedTuple):
+    """The columns of the statement, in order. The state's are None where the contact has no such row."""
+
+    place: int  # in the list that was asked about
+    country: str | None
+    timezone: str | None
+    marks: int
+    basis: str | None
+    channels: str | None  # JSON
+    scope: int  # of the state's row: see _SCOPES
+    choice: str | None
+    pending: Any
+    choice_until: Any
+    paused_until: Any
+    frequency: str | None
+    last: Any
+    contact_version: int | None
+    choice_version: int | None
+    pause_version: int | None
+    frequency_version: int | None
+
+
+#: How a row's state is called: index = 2 where it names a topic + 1 where it names a channel.
+_SCOPES = ("all", "channel", "topic", "choice")
+_CHOICE = 3
+#: Where the versions begin: what stands before is the same for contacts in the same circumstances.
+_VERSIONS = Row._fields.index("contact_version")
+_COLUMNS = {name: place for place, name in enumerate(Row._fields)}
+_BEHIND = {"pause": _COLUMNS["pause_version"], "frequency": _COLUMNS["frequency_version"]}
+
+#: A contact's rows, as tuples: a thousand named ones cost more than the look-up.
+Rows = list[tuple[Any, ...]]
+#: Where in a contact's rows a version stands.
+Spot = tuple[int, int]
+
+
+def fetch(contacts: str, size: int, question: Question, message: str = "") -> list[Rows]:
+    """The rows of each of these contacts, an `array` of `size`, in their order.
+
+    `message` is the id of one that is being recorded: its own place is not held against it.
     """
-    rows: list[Row] = [()] * len(contacts)
+    found: list[Rows] = [[] for _ in range(size)]
     with connection.cursor() as cursor:
         cursor.execute(
             _statement(recording=bool(message)),
             {
-                "contacts": array(contacts),
+                "contacts": contacts,
                 "topic": question.topic,
                 "channel": question.channel,
                 "since": connection.ops.adapt_datetimefield_value(question.at - LOOK_BACK),
@@ -61,68 +99,82 @@ def fetch(contacts: Sequence[UUID], question: Question, message: str = "") -> li
             },
         )
         for row in cursor.fetchall():
-            rows[row[0]] = row
-    return rows
+            found[row[0]].append(row)
+    return found
 
 
-def circumstances(row: Row) -> Row:
-    """The part of a row that rules look at: the same for contacts in the same circumstances."""
-    return row[1 : -len(_BEHIND)]
+def circumstances(rows: Rows) -> tuple[tuple[Any, ...], ...]:
+    """What rules look at: the same for contacts in the same circumstances."""
+    return tuple([row[1:_VERSIONS] for row in rows])
 
 
-def version_behind(row: Row, behind: str) -> int | None:
-    """The contact's version, and so the number of the record, that made what a ruling went by."""
-    return row[_PLACES[behind]] or None if behind else None
-
-
-def facts_of(contact: UUID, circumstances: Row) -> Facts:
-    """What rules see of a row."""
-    (
-        standing, country, timezone, suppressed, dead, channels, basis, transactional, archived, stance, choice, pending,
-        until, *scopes, place,
-    ) = circumstances  # fmt: skip
-    pauses, caps, sent = scopes[0:3], scopes[3:6], scopes[6:9]
+def facts_of(contact: UUID, rows: Rows) -> Facts:
+    """What rules see of a contact's rows."""
+    states = [row for row in map(Row._make, rows) if row.choice is not None]
+    one = Row._make(rows[0])
+    marks = Mark(one.marks)
+    chosen = next((state for state in states if state.scope == _CHOICE), None)
+    scopes = [state for state in states if state.scope != _CHOICE]
     return Facts(
         contact=contact,
-        standing=Standing(standing),
-        country=country or "",
-        timezone=timezone or "",
-        suppressed=bool(suppressed),
-        email_dead=bool(dead),
+        standing=_standing(marks),
+        country=one.country or "",
+        timezone=one.timezone or "",
+        suppressed=Mark.SUPPRESSED in marks,
+        email_dead=Mark.EMAIL_DEAD in marks,
         topic=(
             None
-            if channels is None
-            else TopicFacts(_channels(channels), basis, bool(transactional), bool(archived))
+            if one.basis is None or one.channels is None
+            else TopicFacts(
+                _channels(one.channels), one.basis, Mark.TRANSACTIONAL in marks, Mark.ARCHIVED in marks
+            )
         ),
-        opted_out=stance == UNSUBSCRIBED,
-        choice=choice or "",
-        pending=bool(pending),
-        choice_until=_moment(until),
+        opted_out=any(_SCOPES[state.scope] == "all" and state.choice == UNSUBSCRIBED for state in scopes),
+        choice=(chosen.choice if chosen else "") or "",
+        pending=bool(chosen and chosen.pending),
+        choice_until=_moment(chosen.choice_until) if chosen else None,
         pauses=tuple(
-            PauseFact(scope, moment)
-            for scope, paused in zip(_SCOPES, pauses, strict=True)
-            if (moment := _moment(paused)) is not None
+            PauseFact(_SCOPES[state.scope], until)
+            for state in scopes
+            if (until := _moment(state.paused_until)) is not None
         ),
         caps=tuple(
-            CapFact(scope, frequency, _moment(last))
-            for scope, frequency, last in zip(_SCOPES, caps, sent, strict=True)
-            if frequency
+            CapFact(_SCOPES[state.scope], state.frequency, _moment(state.last))
+            for state in scopes
+            if state.frequency
         ),
-        place=Place(place),
+        place=_place(marks),
     )
 
 
-def records(wanted: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], UUID]:
-    """The ledger records of contacts at versions, in one statement; what is not there is left out."""
-    pairs = list(wanted)
-    if not pairs:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _records_statement(),
-            {"contacts": array([contact for contact, _ in pairs]), "versions": _numbers(v for _, v in pairs)},
-        )
-        return {pairs[place]: store.as_uuid(record) for place, record in cursor.fetchall()}
+def spot_behind(rows: Rows, behind: str) -> Spot | None:
+    """Where the version stands that made what a ruling went by: "choice", "opted_out", "contact", "pause:topic" ..."""
+    if not behind:
+        return None
+    if behind == "contact":
+        return 0, _COLUMNS["contact_version"]
+    kind, _, scope = behind.partition(":")
+    index = _SCOPES.index(scope or ("all" if kind == "opted_out" else kind))
+    column = _BEHIND.get(kind, _COLUMNS["choice_version"])
+    return next(
+        (
+            (number, column)
+            for number, row in enumerate(rows)
+            if row[_COLUMNS["scope"]] == index and row[_COLUMNS["choice"]] is not None
+        ),
+        None,
+    )
+
+
+def records(contacts: str, versions: Sequence[int | None]) -> list[UUID | None]:
+    """The ledger records of these contacts, an `array`, at versions of the same order: one statement, or none."""
+    found: list[UUID | None] = [None] * len(versions)
+    if any(versions):
+        with connection.cursor() as cursor:
+            cursor.execute(_records_statement(), {"contacts": contacts, "versions": _numbers(versions)})
+            for place, record in cursor.fetchall():
+                found[place] = store.as_uuid(record)
+    return found
 
 
 def array(contacts: Iterable[UUID]) -> str:
@@ -139,15 +191,18 @@ def from_array(name: str) -> str:
     return f"(SELECT key AS place, value AS id FROM json_each(%({name})s))"  # noqa: S608 - names, no values
 
 
-_SCOPES = ("all", "channel", "topic")
-_STANDING = (
-    "CASE WHEN contact.id IS NULL THEN 'unknown' WHEN contact.erased_at IS NOT NULL THEN 'erased'"
-    " WHEN contact.merged_into_id IS NOT NULL THEN 'merged' ELSE 'known' END"
-)
-_PLACE = (
-    "CASE WHEN own.id IS NULL THEN 'none'"
-    " WHEN own.topic = %(topic)s AND own.channel = %(channel)s THEN 'same' ELSE 'other' END"
-)
+def _standing(marks: Mark) -> Standing:
+    if Mark.KNOWN not in marks:
+        return Standing.UNKNOWN
+    if Mark.ERASED in marks:
+        return Standing.ERASED
+    return Standing.MERGED if Mark.MERGED in marks else Standing.KNOWN
+
+
+def _place(marks: Mark) -> Place:
+    if Mark.HAS_PLACE not in marks:
+        return Place.NONE
+    return Place.SAME if Mark.HAS_THIS_PLACE in marks else Place.OTHER
 
 
 @cache
@@ -155,56 +210,72 @@ def _statement(*, recording: bool) -> str:
     contact, state, topic, send = (
         connection.ops.quote_name(model._meta.db_table) for model in (Contact, State, Topic, Send)
     )
-    columns = [
-        _STANDING,
-        "contact.country",
-        "contact.timezone",
-        "contact.suppressed",
-        "contact.email_dead_at IS NOT NULL",
-        "CAST(topic.channels AS text)",
-        "topic.basis",
-        "topic.transactional",
-        "topic.archived",
-        "everything.choice",
-        "chosen.choice",
-        "chosen.pending",
-        _number("chosen.choice_until"),
-        *(_number(f"{scope}.paused_until") for scope in ("everything", "by_channel", "by_topic")),
-        *(f"{scope}.frequency" for scope in ("everything", "by_channel", "by_topic")),
-        _last(send, "everything", ""),
-        _last(send, "by_channel", " AND sent.channel = %(channel)s"),
-        _last(send, "by_topic", " AND sent.topic = %(topic)s"),
-        _PLACE if recording else "'none'",
-    ]
+    marks = {
+        Mark.KNOWN: "contact.id IS NOT NULL",
+        Mark.ERASED: "contact.erased_at IS NOT NULL",
+        Mark.MERGED: "contact.merged_into_id IS NOT NULL",
+        Mark.SUPPRESSED: "contact.suppressed",
+        Mark.EMAIL_DEAD: "contact.email_dead_at IS NOT NULL",
+        Mark.TRANSACTIONAL: "topic.transactional",
+        Mark.ARCHIVED: "topic.archived",
+    }
+    if recording:
+        marks[Mark.HAS_PLACE] = "own.id IS NOT NULL"
+        marks[Mark.HAS_THIS_PLACE] = "own.topic = %(topic)s AND own.channel = %(channel)s"
+    # Asked only where there is a cap, and answered by the index of sends.
+    last = (
+        f"(SELECT sent.at FROM {send} AS sent WHERE sent.contact = asked.id AND sent.at >= %(since)s"  # noqa: S608
+        " AND sent.counts AND sent.message_id <> %(message)s"
+        " AND (state.topic = '' OR sent.topic = state.topic)"
+        " AND (state.channel = '' OR sent.channel = state.channel) ORDER BY sent.at DESC LIMIT 1)"
+    )
+    columns = {
+        "place": "asked.place",
+        "country": "contact.country",
+        "timezone": "contact.timezone",
+        "marks": " + ".join(f"CASE WHEN {true} THEN {mark.value} ELSE 0 END" for mark, true in marks.items()),
+        "basis": "topic.basis",
+        "channels": "CAST(topic.channels AS text)",
+        "scope": "CASE WHEN state.topic = '' THEN 0 ELSE 2 END + CASE WHEN state.channel = '' THEN 0 ELSE 1 END",
+        "choice": "state.choice",
+        "pending": "state.pending",
+        "choice_until": _number("state.choice_until"),
+        "paused_until": _number("state.paused_until"),
+        "frequency": "state.frequency",
+        "last": f"CASE WHEN state.frequency NOT IN ('', 'as_it_happens') THEN {_number(last)} END",
+        # Of who is gone, the last record says so.
+        "contact_version": "CASE WHEN contact.erased_at IS NOT NULL OR contact.merged_into_id IS NOT NULL"
+        " THEN contact.version END",
+        "choice_version": "state.choice_version",
+        "pause_version": "state.pause_version",
+        "frequency_version": "state.frequency_version",
+    }
     joins = [
-        f"LEFT JOIN {contact} AS contact ON contact.id = asked.id",
+        _join(contact, "contact", "one.id = asked.id"),
         f"LEFT JOIN {topic} AS topic ON topic.audience_id = contact.audience_id AND topic.key = %(topic)s",
-        *(
-            f"LEFT JOIN {state} AS {name} ON {name}.contact_id = asked.id"
-            f" AND {name}.topic = {about} AND {name}.channel = {by}"
-            for name, about, by in (
-                ("everything", "''", "''"),
-                ("by_channel", "''", "%(channel)s"),
-                ("by_topic", "%(topic)s", "''"),
-                ("chosen", "%(topic)s", "%(channel)s"),
-            )
+        # The channel is looked at row by row (that is what || does): these are few, and to descend the index once for
+        # each pair of topic and channel costs more.
+        _join(
+            state,
+            "state",
+            "one.contact_id = asked.id AND one.topic IN ('', %(topic)s) AND one.channel || '' IN ('', %(channel)s)",
         ),
     ]
     if recording:
-        joins.append(f"LEFT JOIN {send} AS own ON own.message_id = %(message)s AND own.contact = asked.id")
-    return (
-        f"SELECT asked.place, {', '.join(columns)}, {', '.join(_BEHIND.values())} "  # noqa: S608 - names, no values
-        f"FROM {from_array('contacts')} AS asked {' '.join(joins)}"
-    )
+        joins.append(_join(send, "own", "one.message_id = %(message)s AND one.contact = asked.id"))
+    wanted = ", ".join(columns[name] for name in Row._fields)
+    return f"SELECT {wanted} FROM {from_array('contacts')} AS asked {' '.join(joins)}"  # noqa: S608 - names
 
 
-def _last(send: str, scope: str, condition: str) -> str:
-    """When the last message went out that counts for a cap; asked only where there is a cap, by the index of sends."""
-    last = (
-        f"(SELECT sent.at FROM {send} AS sent WHERE sent.contact = asked.id AND sent.at >= %(since)s"  # noqa: S608
-        f" AND sent.counts AND sent.message_id <> %(message)s{condition} ORDER BY sent.at DESC LIMIT 1)"
-    )
-    return f"CASE WHEN {scope}.frequency NOT IN ('', 'as_it_happens') THEN {_number(last)} END"
+def _join(table: str, name: str, condition: str) -> str:
+    """The rows of a table for each that is asked about, by index, however many there are in all.
+
+    PostgreSQL, left alone, reads every contact's row of a kind as soon as it thinks them few; OFFSET 0 keeps it from
+    that. SQLite knows nothing else than one after the other.
+    """
+    if connection.vendor != "postgresql":
+        return f"LEFT JOIN {table} AS {name} ON {condition.replace('one.', f'{name}.')}"
+    return f"LEFT JOIN LATERAL (SELECT * FROM {table} AS one WHERE {condition} OFFSET 0) AS {name} ON true"  # noqa: S608
 
 
 @cache
@@ -221,15 +292,14 @@ def _records_statement() -> str:
             " FROM json_each(%(contacts)s) AS contacts JOIN json_each(%(versions)s) AS versions"
             " ON versions.key = contacts.key)"
         )
-    return (
-        f"SELECT asked.place, record.id FROM {given} AS asked "  # noqa: S608 - names, no values
-        f"JOIN {record} AS record ON record.contact_ref = asked.id AND record.seq = asked.version"
-    )
+    joined = _join(record, "record", "one.contact_ref = asked.id AND one.seq = asked.version")
+    return f"SELECT asked.place, record.id FROM {given} AS asked {joined} WHERE record.id IS NOT NULL"  # noqa: S608
 
 
-def _numbers(numbers: Iterable[int]) -> str:
-    text = ",".join(map(str, numbers))
-    return f"{{{text}}}" if connection.vendor == "postgresql" else f"[{text}]"
+def _numbers(numbers: Iterable[int | None]) -> str:
+    if connection.vendor == "postgresql":
+        return f"{{{','.join(map(str, (number or 'NULL' for number in numbers)))}}}"
+    return json.dumps(list(numbers))
 
 
 def _number(moment: str) -> str:

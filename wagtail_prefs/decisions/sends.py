@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -15,19 +15,18 @@ from .facts import array, from_array
 from .models import Send
 
 
-def lock(contacts: Sequence[UUID]) -> None:
-    """Hold these contacts, in the order of their ids, until the transaction ends: who asks at the same moment waits.
+def lock(contacts: str) -> None:
+    """Hold these contacts, an `array`, in the order of their ids until the transaction ends.
 
-    What is read after this has happened before it. Ids must come sorted, also over several calls: two lists locked in
-    different orders wait for each other for ever.
+    Whoever asks at the same moment waits, and sees what happened meanwhile. Two lists locked in different orders would
+    wait for each other for ever, so what is locked by several calls comes sorted too.
     """
     table = connection.ops.quote_name(Contact._meta.db_table)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            # The array is sorted, but only ORDER BY says in which order rows are locked.
             cursor.execute(
                 f"SELECT id FROM {table} WHERE id = ANY(%(contacts)s::uuid[]) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608
-                {"contacts": array(contacts)},
+                {"contacts": contacts},
             )
         else:
             # One writer at a time: BEGIN IMMEDIATE has the lock already, a deferred transaction takes it here.

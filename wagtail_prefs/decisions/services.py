@@ -6,8 +6,10 @@ Rules of a site derive from `Rule`, or are functions, and answer with `refuse`, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import overload
+from operator import attrgetter
+from typing import Any, overload
 from uuid import UUID
 
 from django.db import transaction
@@ -82,13 +84,15 @@ def decide(
         if at is not None:
             raise ValueError("a message is recorded now: leave out `at`, or `record`")
         _check_message(record)
-    unique = sorted(set(given)) if record is not None else list(dict.fromkeys(given))
+    unique = list(dict.fromkeys(given))
+    if record is not None:
+        unique.sort(key=attrgetter("int"))  # PostgreSQL's order, in which they are locked
     asked = prepared([*RULES, *custom.rules()], unique)
     question = Question(*_names(topic, channel), _checked(at) if at is not None else timezone.now())
     found: dict[UUID, Decision] = {}
-    for some in _chunks(unique):
-        answered = _ask(some, question, asked) if record is None else _record(some, question, asked, record)
-        found.update(_decisions(answered))
+    for start in range(0, len(unique), CHUNK):
+        some = unique[start : start + CHUNK]
+        found.update(zip(some, _decisions(some, question, asked, record), strict=True))
     answers = [found[contact] for contact in given]
     return answers[0] if isinstance(contacts, UUID) else answers
 
@@ -134,72 +138,56 @@ def forget(contact: UUID) -> int:
     return sends.forget(contact)
 
 
-#: A contact, her row of facts, and what the rules came to.
-_Answered = list[tuple[UUID, facts.Row, Ruling]]
+#: What the rules came to for a contact, and the version that they went by.
+_Answer = tuple[Ruling, int | None]
 
 
-def _ask(contacts: Sequence[UUID], question: Question, asked: Asked, message: str = "") -> _Answered:
-    rows = facts.fetch(contacts, question, message)
+def _decisions(
+    contacts: list[UUID], question: Question, asked: Asked, record: str | None
+) -> Iterator[Decision]:
+    ids = facts.array(contacts)
+    if record is None:
+        answers = _answers(contacts, ids, question, asked)
+    else:
+        answers = _record(contacts, ids, question, asked, record)
+    records = facts.records(ids, [version for _ruling, version in answers])
+    for contact, (ruling, _version), behind in zip(contacts, answers, records, strict=True):
+        yield Decision(
+            contact, ruling.verdict, ruling.reason, ruling.rule, ruling.until, behind, ruling.static
+        )
+
+
+def _answers(
+    contacts: list[UUID], ids: str, question: Question, asked: Asked, message: str = ""
+) -> list[_Answer]:
     apart = len(asked) > len(RULES)  # a site's rule may look at who it is
-    known: dict[facts.Row, Ruling] = {}
-    answered: _Answered = []
-    for contact, row in zip(contacts, rows, strict=True):
-        same = facts.circumstances(row)
-        ruling = known.get(same)
-        if ruling is None:
-            ruling = judge(facts.facts_of(contact, same), question, asked)
-            if not apart:
-                known[same] = ruling
-        answered.append((contact, row, ruling))
-    return answered
+    known: dict[Any, tuple[Ruling, facts.Spot | None]] = {}
+    answers: list[_Answer] = []
+    found = facts.fetch(ids, len(contacts), question, message)
+    for contact, rows in zip(contacts, found, strict=True):
+        same = contact if apart else facts.circumstances(rows)
+        judged = known.get(same)
+        if judged is None:
+            ruling = judge(facts.facts_of(contact, rows), question, asked)
+            judged = known[same] = ruling, facts.spot_behind(rows, ruling.behind)
+        ruling, spot = judged
+        answers.append((ruling, rows[spot[0]][spot[1]] if spot else None))
+    return answers
 
 
-def _record(contacts: Sequence[UUID], question: Question, asked: Asked, message: str) -> _Answered:
-    """Lock, then read, then write: whoever asks at the same moment sees what was sent here, or waits to see it."""
+def _record(contacts: list[UUID], ids: str, question: Question, asked: Asked, message: str) -> list[_Answer]:
+    """Lock, then read, then write: whoever asks at the same moment waits, and then sees what was sent here."""
     with transaction.atomic():
-        sends.lock(contacts)
-        now = Question(question.topic, question.channel, timezone.now())
-        answered = _ask(contacts, now, asked, message)
-        sends.write(
-            message,
-            [
-                (contact, ruling.reason != "transactional")
-                for contact, _row, ruling in answered
-                if ruling.verdict is Verdict.SEND and ruling.reason != "recorded"
-            ],
-            now.topic,
-            now.channel,
-            now.at,
-        )
-    return answered
-
-
-def _decisions(answered: _Answered) -> Iterator[tuple[UUID, Decision]]:
-    versions = [
-        (contact, version)
-        for contact, row, ruling in answered
-        if (version := facts.version_behind(row, ruling.behind))
-    ]
-    records = facts.records(versions)
-    for contact, row, ruling in answered:
-        version = facts.version_behind(row, ruling.behind)
-        yield (
-            contact,
-            Decision(
-                contact,
-                ruling.verdict,
-                ruling.reason,
-                ruling.rule,
-                ruling.until,
-                records.get((contact, version)) if version else None,
-                ruling.static,
-            ),
-        )
-
-
-def _chunks(contacts: list[UUID]) -> Iterator[list[UUID]]:
-    for start in range(0, len(contacts), CHUNK):
-        yield contacts[start : start + CHUNK]
+        sends.lock(ids)
+        now = replace(question, at=timezone.now())
+        answers = _answers(contacts, ids, now, asked, message)
+        places = [
+            (contact, ruling.reason != "transactional")
+            for contact, (ruling, _version) in zip(contacts, answers, strict=True)
+            if ruling.verdict is Verdict.SEND and ruling.reason != "recorded"
+        ]
+        sends.write(message, places, now.topic, now.channel, now.at)
+    return answers
 
 
 def _names(topic: str, channel: str) -> tuple[str, str]:
