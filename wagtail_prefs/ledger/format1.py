@@ -28,11 +28,15 @@ GENESIS = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """A personal value with its salt; `digest` is what the body holds."""
+    """A personal value with its salt; `text` is what is kept of it, `digest` what the body holds."""
 
     name: str
     salt: bytes
     value: Any
+
+    @property
+    def text(self) -> str:
+        return canonical(self.value).decode()
 
     @property
     def digest(self) -> str:
