@@ -329,7 +329,7 @@ class _Draft:
             self._leave("merged")
         for key in uniting.refusals(self.before, loser, self.act):
             self._no(key, "merged")
-        if uniting.may_carry(self.act):
+        if uniting.may_carry(self.before, self.act):
             for key in offered:
                 self._wait_no_more(key, "merged")
                 self._set_choice(key, SUBSCRIBED, loser.until.get(key), "merged")

@@ -10,9 +10,16 @@ from .moments import effective
 from .paths import choice
 
 
-def may_carry(act: Act) -> bool:
-    """Whether a yes may go over: the person herself unites the two, or somebody with a name shows that they are one."""
-    return act.actor.is_subject or bool(act.evidence and act.actor.id)
+def may_carry(winner: ContactState, act: Act) -> bool:
+    """Whether a yes may go over: the person herself unites the two, or somebody with a name shows that they are one.
+
+    To an address that was erased once nobody but herself brings a yes, not even one that would sleep there.
+    """
+    if act.actor.is_subject:
+        return True
+    evidence = act.evidence
+    shown = evidence is not None and bool(act.actor.id) and evidence.at <= act.at
+    return shown and not winner.suppressed
 
 
 def offered(winner: ContactState, loser: ContactState, act: Act) -> list[Key]:
@@ -56,6 +63,6 @@ def later(winner: ContactState, loser: ContactState) -> list[tuple[Key, datetime
 
 def left_behind(winner: ContactState, loser: ContactState, act: Act) -> list[Merged]:
     """Every yes that stays behind because nobody showed that the two are one person."""
-    if may_carry(act):
+    if may_carry(winner, act):
         return []
     return [Merged(choice(key), SUBSCRIBED, None, "evidence") for key in offered(winner, loser, act)]
