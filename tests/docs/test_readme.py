@@ -191,6 +191,7 @@ def test_a_site_made_by_the_readme_serves_and_delivers(
     assert re.search(r"http://localhost/prefs/l/v1\.k1\.", links)
     assert "List-Unsubscribe=One-Click" in links
     assert "reader@customer.example" not in links
+    assert "no_consent\nsend\n" in links  # asked before and after she ticked the box
 
     # The backend of the README gets what somebody chooses.
     choose = (
@@ -198,14 +199,14 @@ def test_a_site_made_by_the_readme_serves_and_delivers(
         "from wagtail_prefs.contacts.models import Contact\n"
         "from wagtail_prefs.submissions.services import record\n"
         "from wagtail_prefs.values import Actor, ActorType, Source\n"
-        "record(Contact.objects.get().pk, [SetChoice('news', 'email', 'subscribed')],\n"
+        "record(Contact.objects.get().pk, [SetChoice('news', 'email', 'unsubscribed')],\n"
         "       actor=Actor(ActorType.SUBJECT_LINK), source=Source(method='page'))\n"
     )
     settings = newcomer.cwd / "brand" / "settings" / "base.py"
     settings.write_text(f'{settings.read_text()}\nWAGTAIL_PREFS["ALLOW_PRIVATE_HOSTS"] = True\n')
     newcomer.shell(choose)
     newcomer.run("python manage.py prefs_deliver --once")
-    assert [contact["choices"] for contact in received] == [{"news": {"email": "subscribed"}}]
+    assert [contact["choices"] for contact in received] == [{"news": {"email": "unsubscribed"}}]
 
 
 def test_the_backend_of_the_readme_is_thirty_lines(steps: list[Block]) -> None:
