@@ -30,6 +30,8 @@ class Call:
 CALLS = (
     Call("append", "ledger: append a record"),
     Call("bare_append", "bare chain: append a body", statements=1),
+    Call("verify", "ledger: verify a record"),
+    Call("bare_verify", "bare chain: verify a body", statements=1),
     Call("decide", "decide, 1,000 contacts"),
     Call("bare_decide", "one SQL statement, 1,000 contacts", statements=1),
     Call("decide_json", "decide from JSON to JSON, 1,000"),
@@ -60,8 +62,9 @@ def source(name: str) -> Calls:
 
 def measure(rounds: int, seconds: float) -> dict[str, Figure]:
     """The medians of all rounds. In each, the kinds take turns: what else the machine does meets all of them alike."""
-    from . import statements
+    from . import chains, statements
 
+    chains.wait_for_no_disk()
     sources = {one.name: source(one.name) for one in CALLS}
     counted = {name: len(statements.of_call(calls)) for name, calls in sources.items()}
     counts = {one.name: counted[one.name] if one.statements is None else one.statements for one in CALLS}

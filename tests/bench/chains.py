@@ -17,12 +17,14 @@ from tests.bench.site.kinds import SELF, SOURCE, five
 from wagtail_prefs.canonical import canonical, sha256_hex
 from wagtail_prefs.changes import Change
 from wagtail_prefs.ids import uuid7
-from wagtail_prefs.ledger import format1, services as ledger
+from wagtail_prefs.ledger import format1, seals, services as ledger, verify as verifier
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Effect
 
 from .calls import Calls
 
 LENGTH = 10
+#: Records that the bare cursor asks for at once.
+PAGE = 4000
 TOPICS = ("events", "news", "offers", "stories", "surveys")
 
 
@@ -38,6 +40,12 @@ def backends() -> list[int]:
         cursor.execute("SELECT pg_backend_pid()")
         (own,) = cursor.fetchone()
     return [own, bare().info.backend_pid]
+
+
+def wait_for_no_disk() -> None:
+    """Who waits finds the processor's caches cold, which costs both sides alike and hides what is compared."""
+    for execute in (connection.cursor().execute, bare().execute):
+        execute("SET synchronous_commit TO off")
 
 
 # Appending
@@ -118,7 +126,43 @@ def _body(seq: int) -> bytes:
     return canonical(format1.body(**given, commitments=personal))
 
 
+# Verifying
+
+
+def verify(_random: random.Random) -> Calls:
+    """Every record there is, against its chain, its columns, its personal values and the seals."""
+    seals.seal()
+
+    def call() -> int:
+        report = verifier.verify()
+        assert report.ok and report.seals, report.to_json()
+        return report.records
+
+    while True:
+        yield call
+
+
+def bare_verify(_random: random.Random) -> Calls:
+    """The hashes alone, of the same records in the same order."""
+
+    def call() -> int:
+        records, before = 0, ""
+        with bare().transaction(), bare().cursor(name="bare_verify") as cursor:
+            cursor.itersize = PAGE
+            cursor.execute("SELECT prev, body, hash FROM wagtail_prefs_record ORDER BY contact_ref, seq")
+            for prev, body, given in cursor:
+                digest = hashlib.sha256(format1.DOMAIN + bytes.fromhex(prev) + body.encode()).hexdigest()
+                assert digest == given and prev in (before, format1.GENESIS)
+                records, before = records + 1, digest
+        return records
+
+    while True:
+        yield call
+
+
 MAKERS: Mapping[str, Callable[[random.Random], Calls]] = {
     "append": append,
     "bare_append": bare_append,
+    "verify": verify,
+    "bare_verify": bare_verify,
 }

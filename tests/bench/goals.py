@@ -73,6 +73,12 @@ def _goals() -> tuple[Goal, ...]:
         ),
         Goal("append: SQL", lambda f: f["append"].statements, 2, exact=True),
         Goal(
+            "verify: bare chain ÷ it, all CPU",
+            lambda f: f["bare_verify"].cpu / f["verify"].cpu,
+            0.5,
+            at_least=True,
+        ),
+        Goal(
             "decide 1,000: it ÷ one statement, all CPU",
             lambda f: f["decide"].cpu / f["bare_decide"].cpu,
             1.5,

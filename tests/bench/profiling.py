@@ -12,7 +12,7 @@ from typing import Any
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
-from . import calls, statements
+from . import calls, chains, statements
 from .places import Places
 from .requests import Answer, Exchange, Source, Traffic
 
@@ -44,6 +44,7 @@ def _show_endpoint(places: Places, endpoint: str) -> None:
 
 
 def _show_call(name: str) -> None:
+    chains.wait_for_no_disk()
     source = calls.source(name)
     _print_statements(statements.of_call(source))
     spells = [calls.spell(source, SPELL_SECONDS) for _ in range(BATCHES)]

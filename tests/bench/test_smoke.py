@@ -51,7 +51,8 @@ def figures(**changed: float) -> dict[str, Figure]:
         "drf_hello": 200,
     }
     web |= {"api_v2": 9000, "drf_state": 1500, "form_page": 9000}
-    web |= {"append": 200, "bare_append": 100, "decide_json": 1000, "drf_decide": 9000}
+    web |= {"append": 200, "bare_append": 100, "verify": 100, "bare_verify": 100}
+    web |= {"decide_json": 1000, "drf_decide": 9000}
     web |= {"decide": 1000, "bare_decide": 1000, "decide_record": 1000, **changed}
     return {name: Figure(1.0, 1.0, 1.0, cost, 0.0, 0, 0) for name, cost in web.items()}
 
@@ -65,6 +66,9 @@ def figures(**changed: float) -> dict[str, Figure]:
         ("save", 3000, True, True),
         ("save", 3700, False, True),
         ("save", 3800, False, False),
+        ("verify", 200, True, True),
+        ("verify", 240, False, True),
+        ("verify", 260, False, False),
         ("decide", 1500, True, True),
         ("decide", 1870, False, True),
         ("decide", 1880, False, False),
