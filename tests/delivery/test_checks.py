@@ -66,6 +66,16 @@ def test_without_permission_to_ask_the_database_it_does_not(clock: time_machine.
     assert found() == ["wagtail_prefs.W040"]
 
 
+@pytest.mark.usefixtures("crm")
+def test_it_does_not_stop_a_migration(clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch) -> None:
+    person("anna", JOIN)
+    clock.shift(timedelta(hours=1))
+    monkeypatch.setattr("sys.argv", ["manage.py", "migrate"])
+    assert found() == []
+    monkeypatch.setattr("sys.argv", ["manage.py", "check"])
+    assert found() == ["wagtail_prefs.W040"]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_before_the_first_migration_there_is_nothing_to_say() -> None:
     with connection.schema_editor() as editor:
