@@ -24,7 +24,7 @@ from ..contacts.models import Contact, State
 from ..contacts.rules import OPTED_OUT
 from ..decisions import sends
 from ..delivery import services as delivery
-from ..errors import BadToken, KeyReused, UnknownContact, UnknownReceipt
+from ..errors import AddressTaken, BadToken, KeyReused, UnknownContact, UnknownReceipt
 from ..law import services as law
 from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
@@ -118,8 +118,8 @@ def record(
     They are held against today's state. What she does herself counts for whom she was merged into; from anybody else
     a contact who was merged is unknown: a platform that we told to stop at the old address must not make her leave
     by its echo. Raises UnknownContact, NotAllowed (design.md s6: only the contact's own act, or evidence of it with a
-    name, makes a yes) and ValueError for changes that contradict each other. For `Undo`, `Merge` and `Erase` there
-    are functions of their own.
+    name, makes a yes), AddressTaken, and ValueError for changes that contradict each other. For `Undo`, `Merge` and
+    `Erase` there are functions of their own.
     """
     if rules.contradictions(changes):
         raise ValueError("changes contradict each other")
@@ -303,8 +303,10 @@ def _try(wish: _Wish) -> Saved:
             after, effects = rules.apply(state, accepted, act)
             if not effects:
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
+            moved = next((effect.after for effect in effects if effect.path == "address:email"), None)
+            _check_free(found.loaded, moved)
             store.write(after, effects)
-            _lift_suppression(found.loaded, after, effects)
+            _lift_suppression(found.loaded, after, effects, moved)
             entry = ledger.append(
                 contact=state.id,
                 audience=state.audience,
@@ -393,7 +395,13 @@ def _past(contact: UUID, receipt: UUID, now: datetime) -> rules.Past:
             until=was.until if was else None,
             gone=isinstance(was and was.after, fold.Gone) or isinstance(became.after, fold.Gone),
         )
-    return rules.Past(entry.seq, steps)
+    later = Record.objects.filter(contact_ref=contact, seq__gt=entry.seq)
+    left_since = any(
+        effect.path == OPTED_OUT and effect.is_no
+        for other in later
+        for effect in ledger.effects_of(ledger.read_body(other))
+    )
+    return rules.Past(entry.seq, steps, left_since)
 
 
 def _base(wish: _Wish, found: _Found) -> int:
@@ -406,17 +414,19 @@ def _base(wish: _Wish, found: _Found) -> int:
     return min(wish.base_version, version)
 
 
-def _lift_suppression(found: store.Loaded, after: ContactState, effects: Sequence[Effect]) -> None:
+def _check_free(found: store.Loaded, address: str | None) -> None:
+    """Raise AddressTaken where a contact is to get the address of another, in whatever spelling."""
+    holder = contacts.find(found.audience_id, address) if address else None
+    if holder is not None and holder.pk != found.state.id:
+        raise AddressTaken
+
+
+def _lift_suppression(
+    found: store.Loaded, after: ContactState, effects: Sequence[Effect], moved: str | None
+) -> None:
     """Forget a suppression whose address its owner has shown to be hers; one that she moved away from stays."""
-    paths = {effect.path for effect in effects}
-    if after.suppressed or after.erased:
-        return
-    if "address:email" in paths:
-        contacts.unsuppress(
-            found.audience_id, next(effect.after for effect in effects if effect.path == "address:email")
-        )
-    elif "suppressed" in paths:
-        contacts.unsuppress(found.audience_id, found.email)
+    if not after.suppressed and (moved or any(effect.path == "suppressed" for effect in effects)):
+        contacts.unsuppress(found.audience_id, moved or found.email)
 
 
 class _Settled(Exception):

@@ -23,10 +23,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A record that an undo names: its place in the chain, and what it did."""
+    """A record that an undo names: its place in the chain, and what it did.
+
+    `left_since` says that the contact has opted out after it, whether or not she is still: a no to everything leaves
+    no trace at the paths that were a no already.
+    """
 
     seq: int
     steps: Mapping[str, Step]
+    left_since: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,26 +345,25 @@ class _Draft:
     def _restore(self, path: str, step: Step) -> None:
         kind, rest = paths.split(path)
         key = paths.key_of(path)
-        lifts = (kind == "choice" and step.before == SUBSCRIBED) or (
-            kind == OPTED_OUT and step.before is False
-        )
-        if lifts and not self.act.actor.is_subject:
+        if undoing.loosens(path, step) and not self.act.actor.is_subject:
             raise NotAllowed("only the contact takes a no back")
         match kind:
             case "opted_out" if step.before:
                 self._leave("restored")
             case "opted_out":
-                self._lift()
+                self.opted_out = False
+                self._note(OPTED_OUT, True, False, "restored")
             case "choice":
                 if step.before == SUBSCRIBED:
                     self._wait_no_more(key, "restored")
-                    self._suppress(False, "restored")
                 self._set_choice(key, step.before, step.until, "restored")
             case "pending":
                 self._wait_no_more(key, "restored")
             case "frequency":
+                self._allow_more(path)
                 self._set_frequency(key, step.before, "restored")
             case "pause":
+                self._allow_more(path)
                 until = datetime.fromisoformat(step.before) if step.before else None
                 self._set_pause(key, until if until and until > self.act.at else None, "restored")
             case "attribute":
@@ -424,7 +423,9 @@ class _Draft:
         version = self.before.version + 1
         touched = {effect.path: version for effect in effects if paths.split(effect.path)[0] in VERSIONED}
         facts: dict[str, Any] = {
-            name: self.attributes.get(name) or "" for name in FACTS if f"attribute:{name}" in touched
+            name: self.attributes.get(name) or ""
+            for name in FACTS
+            if self.erased or f"attribute:{name}" in touched
         }
         state = replace(
             self.before,

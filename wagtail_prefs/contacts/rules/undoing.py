@@ -40,23 +40,34 @@ def _steps(past: Past) -> Iterator[tuple[str, Step]]:
             yield path, step
 
 
+def loosens(path: str, step: Step) -> bool:
+    """Whether taking this step back takes a no back, or makes a yes last longer.
+
+    A no that was said once more leaves the first one standing.
+    """
+    if path == OPTED_OUT:
+        return bool(step.after) and not step.before
+    return split(path)[0] == "choice" and (
+        step.before == SUBSCRIBED or (step.before is None and step.after == UNSUBSCRIBED)
+    )
+
+
 def _verdict(state: ContactState, path: str, step: Step, past: Past, act: Act) -> Merged | None:
     if step.gone:
         return Merged(path, None, None, "erased")
-    kind = split(path)[0]
-    now = state.opted_out if path == OPTED_OUT else recorded(state).get(path, (None, None))[0]
+    is_choice = split(path)[0] == "choice"
+    now, end = recorded(state).get(path, (False if path == OPTED_OUT else None, None))
     if state.versions.get(path, past.seq) != past.seq or now != step.after:
-        no = (kind == "choice" and now == UNSUBSCRIBED) or (path == OPTED_OUT and now is True)
-        return Merged(path, step.before, now, "refused" if no else "changed")
-    if kind == "choice" and step.before == SUBSCRIBED:
-        if step.until is not None and step.until <= act.at:
-            return Merged(path, step.before, now, "changed")  # it would have ended by itself meanwhile
-        if state.opted_out and not _lifts(state, past):
-            return Merged(path, step.before, OPTED_OUT, "refused")
+        is_no = (is_choice and now == UNSUBSCRIBED) or (path == OPTED_OUT and now is True)
+        return Merged(path, step.before, now, "refused" if is_no else "changed")
+    if not is_choice:
+        return None
+    # What would have ended meanwhile, or has, ended by itself.
+    if step.until is not None and step.until <= act.at:
+        return Merged(path, step.before, now, "changed")
+    if end is not None and end <= act.at:
+        return Merged(path, step.before, UNSUBSCRIBED, "changed")
+    left = past.left_since or (state.opted_out and state.versions.get(OPTED_OUT, 0) > past.seq)
+    if left and loosens(path, step):
+        return Merged(path, step.before, OPTED_OUT if state.opted_out else now, "refused")
     return None
-
-
-def _lifts(state: ContactState, past: Past) -> bool:
-    """Whether taking this submission back takes its opt-out back, too."""
-    step = past.steps.get(OPTED_OUT)
-    return step is not None and step.after is True and state.versions.get(OPTED_OUT) == past.seq

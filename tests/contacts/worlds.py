@@ -1,0 +1,236 @@
+"""Random contacts with a past: what the properties of the rules run over. No database, no clock but the one drawn.
+
+Everything is drawn from few values - two topics, two channels, moments on a grid of half days - so that what can
+meet does meet.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from wagtail_prefs.changes import (
+    AcknowledgeNotice,
+    Change,
+    ChangeAddress,
+    ClearAttribute,
+    Confirm,
+    Expire,
+    GiveReason,
+    OptIn,
+    OptOut,
+    Pause,
+    Resume,
+    SetAttribute,
+    SetChoice,
+    SetFrequency,
+    Undo,
+)
+from wagtail_prefs.contacts.rules import Act, Past, Step, apply, contradictions, recorded
+from wagtail_prefs.errors import NotAllowed
+from wagtail_prefs.values import (
+    FREQUENCIES,
+    PENDING,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Actor,
+    ActorType,
+    ContactState,
+    Effect,
+    Evidence,
+)
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HALF_DAY = timedelta(hours=12)
+PERSON = Actor(ActorType.SUBJECT_SESSION)
+MAIL_LINK = Actor(ActorType.SUBJECT_LINK)
+BACKEND = Actor(ActorType.BACKEND, "crm")
+SHE = uuid.UUID(int=1)
+ANOTHER = uuid.UUID(int=2)
+EMPTY = ContactState(id=SHE, audience="brand")
+ADDRESS = "anna@mail.example.org"
+
+
+def after(halves: int) -> datetime:
+    return START + halves * HALF_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of a story."""
+
+    seq: int
+    at: datetime
+    effects: tuple[Effect, ...]
+    before: Mapping[str, tuple[Any, datetime | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A contact as her records left her, and the moment that it is now."""
+
+    state: ContactState = EMPTY
+    at: datetime = START
+    address: str = ADDRESS
+    entries: tuple[Entry, ...] = field(default=())
+
+    def act(
+        self,
+        actor: Actor = PERSON,
+        evidence: Evidence | None = None,
+        others: Mapping[uuid.UUID, ContactState] | None = None,
+        suppressed: frozenset[str] = frozenset(),
+    ) -> Act:
+        return Act(
+            actor,
+            self.at,
+            evidence,
+            address=self.address,
+            suppressed=suppressed,
+            times={entry.seq: entry.at for entry in self.entries},
+            past={receipt(entry.seq): self._past(entry) for entry in self.entries},
+            others=others or {},
+        )
+
+    def _past(self, entry: Entry) -> Past:
+        steps = {
+            effect.path: Step(effect.before, effect.after, entry.before.get(effect.path, (None, None))[1])
+            for effect in entry.effects
+        }
+        left = any(
+            effect.path == "opted_out" and effect.after
+            for later in self.entries[entry.seq :]
+            for effect in later.effects
+        )
+        return Past(entry.seq, steps, left)
+
+    def then(
+        self, *changes: Change, actor: Actor = PERSON, evidence: Evidence | None = None, **more: Any
+    ) -> Story:
+        """The story after a submission; raises what `apply` raises."""
+        return self.take(*apply(self.state, changes, self.act(actor, evidence, **more)))
+
+    def take(self, state: ContactState, effects: tuple[Effect, ...]) -> Story:
+        """The story after what `apply` has returned."""
+        if not effects:
+            return self
+        addresses = [effect.after for effect in effects if effect.path == "address:email"]
+        entry = Entry(state.version, self.at, effects, recorded(self.state))
+        return replace(
+            self,
+            state=state,
+            address=(addresses[-1] or "") if addresses else self.address,
+            entries=(*self.entries, entry),
+        )
+
+    def wait(self, halves: int) -> Story:
+        return replace(self, at=self.at + halves * HALF_DAY)
+
+    @property
+    def last(self) -> uuid.UUID:
+        """The receipt of the newest record."""
+        return receipt(self.entries[-1].seq)
+
+
+def receipt(seq: int) -> uuid.UUID:
+    return uuid.UUID(int=1000 + seq)
+
+
+# --- what can be drawn ---------------------------------------------------------------------------------------------
+
+KEYS = [(topic, channel) for topic in ("news", "offers") for channel in ("email", "sms")]
+SCOPES = [("", ""), ("", "email"), ("news", "")]
+#: Few, so that two wishes often name the same one; and some of them have passed when they are named.
+MOMENTS = [after(halves) for halves in (1, 3, 5, 8)]
+CODES = [FREQUENCIES[index] for index in (0, 2, 4)]
+
+keys = st.sampled_from(KEYS)
+moments = st.integers(-1, 10).map(after)
+subjects = st.sampled_from([PERSON, MAIL_LINK])
+others = st.sampled_from(
+    [Actor(kind, name) for kind in ActorType for name in ("somebody", "") if not Actor(kind).is_subject]
+)
+actors = subjects | others
+evidences = st.none() | st.builds(Evidence, st.just("form 7"), moments)
+
+YESES: list[Change] = [SetChoice(*key, SUBSCRIBED, end) for key in KEYS for end in (None, *MOMENTS)]
+NOES: list[Change] = [SetChoice(*key, UNSUBSCRIBED) for key in KEYS]
+REQUESTS: list[Change] = [SetChoice(*key, PENDING, end) for key in KEYS for end in (None, *MOMENTS)]
+CONFIRMATIONS: list[Change] = [Confirm(*key) for key in KEYS]
+EXPIRIES: list[Change] = [Expire(*key) for key in KEYS]
+CAPS: list[Change] = [SetFrequency(*scope, code) for scope in SCOPES for code in CODES]
+PAUSES: list[Change] = [Pause(*scope, end) for scope in SCOPES for end in MOMENTS]
+RESUMPTIONS: list[Change] = [Resume(*scope) for scope in SCOPES]
+REST: list[Change] = [
+    SetAttribute("language", "de"),
+    SetAttribute("language", "fr"),
+    ClearAttribute("language"),
+    SetAttribute("size", ["a", "b"]),
+    SetAttribute("size", 7),
+    ClearAttribute("size"),
+    GiveReason("too_many"),
+    GiveReason("other", "so many mails"),
+    ClearAttribute("reason"),
+    AcknowledgeNotice("privacy", "a" * 64),
+    AcknowledgeNotice("privacy", "b" * 64),
+    ChangeAddress(ADDRESS),
+    ChangeAddress("anna@work.example.org"),
+]
+
+#: What has an order: the stricter one wins, whoever comes first.
+ordered = st.one_of(
+    st.sampled_from([*YESES, *NOES, *NOES, *NOES, *CONFIRMATIONS, *CONFIRMATIONS]),
+    st.sampled_from([*REQUESTS, *CONFIRMATIONS, *NOES, *NOES]),
+    st.sampled_from([*CAPS, *PAUSES, *RESUMPTIONS]),
+    st.sampled_from([OptOut(), OptIn()]),
+)
+wishes = st.one_of(ordered, ordered, st.sampled_from([*EXPIRIES, *REST]))
+
+
+def consistent(found: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes without those that contradict one before them."""
+    kept: list[Change] = []
+    for change in found:
+        if not contradictions([*kept, change]):
+            kept.append(change)
+    return tuple(kept)
+
+
+submissions = st.lists(wishes, min_size=1, max_size=3).map(consistent)
+
+
+@st.composite
+def stories(draw: st.DrawFn, *, most: int = 4, undoing: bool = True) -> Story:
+    """A contact with up to `most` submissions behind her, by anybody; what may not be is left out."""
+    story = Story(replace(EMPTY, suppressed=draw(st.integers(0, 5)) == 0))
+    for _ in range(draw(st.integers(0, most))):
+        # Mostly her own: what others may do leads to few states.
+        actor = draw(st.one_of(subjects, subjects, subjects, others))
+        changes = draw(submissions)
+        if undoing and story.entries and draw(st.integers(0, 5)) == 0:
+            changes = (Undo(receipt(draw(st.integers(1, len(story.entries))))),)
+        evidence = None if actor.is_subject else draw(evidences)
+        with suppress(NotAllowed, ValueError):
+            story = story.then(*changes, actor=actor, evidence=evidence)
+        story = story.wait(draw(st.integers(0, 3)))
+    return story
+
+
+@st.composite
+def another(draw: st.DrawFn) -> ContactState:
+    """The state of somebody else."""
+    return replace(draw(stories(most=3)).state, id=ANOTHER)
+
+
+def tried(story: Story, changes: Sequence[Change], **circumstances: Any) -> Story | None:
+    """The story after a submission; None where the rules refuse it."""
+    try:
+        return story.then(*changes, **circumstances)
+    except (NotAllowed, ValueError):
+        return None
