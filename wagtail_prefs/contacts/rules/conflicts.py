@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from ...changes import (
     AcknowledgeNotice,
@@ -37,9 +38,7 @@ def contradictions(changes: Iterable[Change]) -> list[tuple[Change, Change]]:
     leaving: Change | None = None
     joining: Change | None = None
     alone: Change | None = None
-    first: Change | None = None
     for change in changes:
-        first = first or change
         other = by_path.setdefault(change.path, change)
         if other != change:
             found.append((other, change))
@@ -62,9 +61,12 @@ def merge(
     """Hold wishes made on `base_version` against today's state; returns (what is carried out, what yielded).
 
     A path conflicts only if it changed after `base_version` to something else. Then the stricter value stands:
-    opt-out before out before in, the pause that ends later, the rarer frequency. Where there is no order the newer
-    wish stands, and the value it replaces is named. A yes that a newer opt-out overtook leaves a no, as it would have
-    if it had come first: so the outcome does not depend on which of two submissions arrives first.
+    opt-out before out before in, the yes that ends earlier, the pause that ends later, the rarer frequency. Where
+    there is no order the newer wish stands, and the value it replaces is named.
+
+    Each path for itself, so the outcome does not depend on which of two submissions arrives first. A yes is a wish
+    about two paths: one that a newer opt-out overtook leaves a no, as it would have if it had come first; one that a
+    newer no overtook still lifts an older opt-out, for the same reason.
     """
     accepted: list[Change] = []
     merged: list[Merged] = []
@@ -73,7 +75,7 @@ def merge(
             merged += undoing.kept(state, act.past[change.record], act)
         elif isinstance(change, Merge) and change.winner == state.id:
             merged += uniting.left_behind(state, act.others[change.loser], act)
-        verdict, instead = _conflict(state, change, base_version)
+        verdict, instead = _conflict(state, change, base_version, act.at)
         if verdict is not None:
             merged.append(verdict)
         if instead is not None:
@@ -85,7 +87,7 @@ def merge(
 _Verdict = tuple[Merged | None, Change | None]
 
 
-def _conflict(state: ContactState, change: Change, base: int) -> _Verdict:
+def _conflict(state: ContactState, change: Change, base: int, at: datetime) -> _Verdict:
     if isinstance(change, Confirm | SetChoice) and not (
         isinstance(change, SetChoice) and change.value == UNSUBSCRIBED
     ):
@@ -103,11 +105,11 @@ def _conflict(state: ContactState, change: Change, base: int) -> _Verdict:
         case Pause() | Resume():
             pause = state.pauses.get(change.key)
             until = change.until if isinstance(change, Pause) else None
-            if pause is not None and (until is None or pause.until > until):
+            if pause is not None and pause.until > (until or at):
                 return Merged(change.path, until and iso(until), iso(pause.until), "later"), None
         case SetAttribute() | ClearAttribute() | GiveReason() | AcknowledgeNotice():
             wanted, present = _unordered(state, change)
-            if present is not None and present != wanted:
+            if present != wanted:
                 return Merged(change.path, wanted, present, "newest"), change
     return None, change
 
@@ -117,8 +119,16 @@ def _yes(state: ContactState, change: SetChoice | Confirm, base: int) -> _Verdic
     if state.opted_out and _newer(state, OPTED_OUT, base):
         no = SetChoice(*change.key, UNSUBSCRIBED) if asked != PENDING else None
         return Merged(change.path, asked, OPTED_OUT, "opt_out"), no
-    if _newer(state, change.path, base) and state.choices.get(change.key) == UNSUBSCRIBED:
-        return Merged(change.path, asked, UNSUBSCRIBED, "stricter"), None
+    held = state.choices.get(change.key)
+    if not _newer(state, change.path, base) or held is None:
+        return None, change
+    if held == UNSUBSCRIBED:
+        lift = OptIn() if asked != PENDING and state.opted_out else None
+        return Merged(change.path, asked, UNSUBSCRIBED, "stricter"), lift
+    end = state.until.get(change.key)
+    until = change.until if isinstance(change, SetChoice) else end
+    if asked == SUBSCRIBED and end is not None and (until is None or until > end):
+        return Merged(change.path, asked, held, "stricter"), None
     return None, change
 
 
