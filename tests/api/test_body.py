@@ -31,6 +31,10 @@ BAD = [
     b'{"a":"\\ud800"}',
     b'{"\\udc00":1}',
     b'{"a":"\\u0000"}',
+    b'{"a":["\\ud83d"]}',
+    b'{"a":{"\\u0000":1}}',
+    b'{"a":"\\ude00\\ud83d"}',
+    b'{"a":"\xed\xa0\x80"}',  # a surrogate in what looks like UTF-8
     b'{"a":"\x00"}',
     b'{"a":"\xff"}',
     b'\xef\xbb\xbf{"a":1}',
@@ -51,6 +55,10 @@ def test_what_is_not_our_json_is_refused_with_400(raw: bytes) -> None:
 def test_depth_sixteen_is_the_deepest_and_brackets_in_strings_are_no_depth() -> None:
     assert parse(b'{"a":' * MAX_DEPTH + b"1" + b"}" * MAX_DEPTH)
     assert parse(json.dumps({"a": "[{" * 50 + '\\"[[[[' * 9}).encode())
+
+
+def test_what_escapes_spell_properly_gets_in() -> None:
+    assert parse(b'{"a":"\\ud83d\\ude00 \\\\u0000 \\u00e9"}') == {"a": "\U0001f600 \\u0000 \u00e9"}
 
 
 @given(st.binary(max_size=200))

@@ -41,7 +41,7 @@ def verify(prefix: str, token: str) -> Json:
         mac = unb64(form[4])
         if not keys.mac_is_valid(f"token:{prefix}", message.encode(), form[2], mac):
             raise BadToken
-        payload: Json = json.loads(unb64(form[3]))
+        payload: Json = json.loads(unb64(form[3]).decode())
     except ValueError as error:
         raise BadToken from error
     return payload

@@ -39,10 +39,8 @@ def parse(raw: bytes) -> Json:
         value = json.loads(
             text, object_pairs_hook=_Pairs(), parse_float=_refuse, parse_constant=_refuse, parse_int=_whole
         )
-        for string in _strings(value):
-            if "\0" in string:
-                raise ValueError("NUL")
-            string.encode()  # a lone surrogate has no UTF-8
+        if "\\u" in text:  # only an escape can spell what UTF-8 and the parser do not let through
+            _check_strings(value)
     except (ValueError, RecursionError) as error:
         raise BodyRefused(_("The body is not the JSON we take.")) from error
     if not isinstance(value, dict):
@@ -105,6 +103,13 @@ def _whole(text: str) -> int:
     if len(text) > 17 or abs(int(text)) > MAX_INT:
         raise ValueError("number too large")
     return int(text)
+
+
+def _check_strings(value: Any) -> None:
+    for string in _strings(value):
+        if "\0" in string:
+            raise ValueError("NUL")
+        string.encode()  # a lone surrogate has no UTF-8
 
 
 def _strings(value: Any) -> Iterator[str]:
