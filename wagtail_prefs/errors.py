@@ -59,3 +59,7 @@ class BodyRefused(PrefsError):
         super().__init__(detail)
         self.detail = detail
         self.status = status
+
+
+class AddressTaken(PrefsError):
+    """Another contact has that address already; perhaps the two are one person, and to be merged."""

@@ -29,7 +29,7 @@ from ..values import (
     Target,
     key_to_scope,
 )
-from .addresses import address_key
+from .addresses import address_key, address_keys
 from .models import Contact, State
 from .rules.paths import key_of
 
@@ -288,6 +288,10 @@ def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
         Contact.objects.filter(merged_into=state.id).update(merged_into=state.merged_into)
     if "address:email" in became:
         address = became["address:email"]
+        if address:  # one that she had before a merge comes back to her
+            Contact.objects.filter(
+                merged_into=state.id, address_key__in=address_keys(state.audience, address)
+            ).update(address_key=None)
         values |= {
             "email": address or "",
             "address_key": address_key(state.audience, address) if address else None,
