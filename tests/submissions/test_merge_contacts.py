@@ -91,8 +91,10 @@ def test_a_no_of_either_is_a_no_and_a_yes_needs_somebody_who_shows_that_both_are
     saved = unite(twin, scene.contact, shown=shown)
     assert saved.state.choices.get(NEWS) == becomes
     assert saved.state.opted_out is out
-    left = [(item.path, item.rule) for item in saved.yielded]
-    assert left == ([("choice:news:email", "evidence")] if twins == [YES] and not shown and not hers else [])
+    named = [(item.path, item.rule) for item in saved.yielded]
+    left_behind = twins == [YES] and becomes != SUBSCRIBED
+    rule = "opt_out" if out else "stricter" if hers else "evidence"
+    assert named == ([("choice:news:email", rule)] if left_behind else [])
     loser = contacts.load_state(twin.pk)
     assert (loser.merged_into, loser.opted_out) == (scene.contact.pk, True)
     assert SUBSCRIBED not in loser.choices.values()

@@ -324,18 +324,20 @@ class _Draft:
     def _unite(self, loser: ContactState) -> None:
         if loser.erased or loser.merged_into:
             raise UnknownContact
-        offered = uniting.offered(self.before, loser, self.act)
+        carried = uniting.carried(self.before, loser, self.act)
+        shorter = uniting.shorter(self.before, loser, self.act)
         if loser.opted_out:
             self._leave("merged")
         for key in uniting.refusals(self.before, loser, self.act):
             self._no(key, "merged")
-        if uniting.may_carry(self.before, self.act):
-            for key in offered:
-                self._wait_no_more(key, "merged")
-                self._set_choice(key, SUBSCRIBED, loser.until.get(key), "merged")
+        for key in carried:
+            self._wait_no_more(key, "merged")
+            self._set_choice(key, SUBSCRIBED, loser.until.get(key), "merged")
+        for key, end in shorter:
+            self._set_choice(key, SUBSCRIBED, end, "merged")
         for frequency, code in uniting.rarer(self.before, loser):
             self._set_frequency(frequency, code, "merged")
-        for scope, until in uniting.later(self.before, loser):
+        for scope, until in uniting.later(self.before, loser, self.act):
             self._set_pause(scope, until, "merged")
         for name in sorted(loser.attributes.keys() - self.attributes.keys()):
             self._set_attribute(name, loser.attributes[name], "merged")

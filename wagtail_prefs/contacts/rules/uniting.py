@@ -4,32 +4,62 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ...values import FREQUENCIES, SUBSCRIBED, UNSUBSCRIBED, ContactState, Key, Merged
+from ...values import FREQUENCIES, SUBSCRIBED, UNSUBSCRIBED, ContactState, Key, Merged, MergeRule
 from .acts import Act
 from .moments import effective
-from .paths import choice
+from .paths import OPTED_OUT, choice
 
 
-def may_carry(winner: ContactState, act: Act) -> bool:
-    """Whether a yes may go over: the person herself unites the two, or somebody with a name shows that they are one.
+def carried(winner: ContactState, loser: ContactState, act: Act) -> list[Key]:
+    """Every yes of the loser that goes over to the winner."""
+    return [key for key in _yeses(loser, act) if _stays(winner, key, act) is None]
 
-    To an address that was erased once nobody but herself brings a yes, not even one that would sleep there.
+
+def left_behind(winner: ContactState, loser: ContactState, act: Act) -> list[Merged]:
+    """Every yes that stays behind, and why."""
+    own = effective(winner, act.at).choices
+    found: list[Merged] = []
+    for key in _yeses(loser, act):
+        stays = _stays(winner, key, act)
+        if stays is not None and own.get(key) != SUBSCRIBED:
+            kept = OPTED_OUT if winner.opted_out else own.get(key)
+            found.append(Merged(choice(key), SUBSCRIBED, kept, stays))
+    return found
+
+
+def _yeses(loser: ContactState, act: Act) -> list[Key]:
+    return sorted(key for key, value in effective(loser, act.at).choices.items() if value == SUBSCRIBED)
+
+
+def _stays(winner: ContactState, key: Key, act: Act) -> MergeRule | None:
+    """Why a yes of the loser does not go over; None where it does.
+
+    It goes where the winner was never asked. An opt-out of the winner's, also one that she has lifted, or the erasure
+    of her address, was a no to all that anybody knew of her: what she wants since then she has said herself.
     """
-    if act.actor.is_subject:
-        return True
-    evidence = act.evidence
-    shown = evidence is not None and bool(act.actor.id) and evidence.at <= act.at
-    return shown and not winner.suppressed
+    if winner.opted_out:
+        return "opt_out"
+    if key in winner.choices:
+        return "stricter"
+    if OPTED_OUT in winner.versions or winner.suppressed:
+        return "refused"
+    return None if _one_person(act) else "evidence"
 
 
-def offered(winner: ContactState, loser: ContactState, act: Act) -> list[Key]:
-    """Where the loser has said yes and the winner was never asked."""
-    if winner.opted_out or loser.opted_out:
-        return []
+def _one_person(act: Act) -> bool:
+    """Whether the person herself unites the two, or somebody with a name shows that they are one."""
+    shown = act.evidence is not None and bool(act.actor.id) and act.evidence.at <= act.at
+    return act.actor.is_subject or shown
+
+
+def shorter(winner: ContactState, loser: ContactState, act: Act) -> list[tuple[Key, datetime]]:
+    """Where both have said yes, and the loser's ends before the winner's."""
+    theirs, own = effective(loser, act.at), effective(winner, act.at)
     return sorted(
-        key
-        for key, value in effective(loser, act.at).choices.items()
-        if value == SUBSCRIBED and key not in winner.choices
+        (key, end)
+        for key, end in theirs.until.items()
+        if theirs.choices.get(key) == own.choices.get(key) == SUBSCRIBED
+        and (key not in own.until or end < own.until[key])
     )
 
 
@@ -52,17 +82,10 @@ def rarer(winner: ContactState, loser: ContactState) -> list[tuple[Key, str]]:
     )
 
 
-def later(winner: ContactState, loser: ContactState) -> list[tuple[Key, datetime]]:
+def later(winner: ContactState, loser: ContactState, act: Act) -> list[tuple[Key, datetime]]:
     """The pauses of the loser that end after the winner's."""
     return sorted(
         (key, pause.until)
-        for key, pause in loser.pauses.items()
+        for key, pause in effective(loser, act.at).pauses.items()
         if key not in winner.pauses or pause.until > winner.pauses[key].until
     )
-
-
-def left_behind(winner: ContactState, loser: ContactState, act: Act) -> list[Merged]:
-    """Every yes that stays behind because nobody showed that the two are one person."""
-    if may_carry(winner, act):
-        return []
-    return [Merged(choice(key), SUBSCRIBED, None, "evidence") for key in offered(winner, loser, act)]
