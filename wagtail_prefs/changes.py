@@ -66,7 +66,28 @@ def _moment(value: Any) -> datetime:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise ValueError("a moment needs a time zone")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a moment out of all time") from error
+
+
+def _named(*texts: object) -> None:
+    """Raises ValueError where something has no name: it would stand at a path that is another's."""
+    if "" in texts:
+        raise ValueError("this needs a name")
+
+
+def _is_scope(topic: str, channel: str) -> None:
+    """Raises ValueError for what has no path of its own (`key_to_scope`)."""
+    if topic and channel:
+        raise ValueError("a scope is everything, a channel or a topic")
+
+
+def _is_choice(topic: str, channel: str) -> None:
+    """Raises ValueError for what would share its row with a scope, or be read as another key."""
+    if not topic or not channel or ":" in channel:
+        raise ValueError("a choice is about a topic on a channel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +104,7 @@ class SetChoice(Change):
     until: datetime | None = None
 
     def __post_init__(self) -> None:
+        _is_choice(self.topic, self.channel)
         if self.value not in (SUBSCRIBED, UNSUBSCRIBED, PENDING):
             raise ValueError("a choice is subscribed, unsubscribed or pending")
         if self.until is not None:
@@ -108,6 +130,7 @@ class SetFrequency(Change):
     value: str
 
     def __post_init__(self) -> None:
+        _is_scope(self.topic, self.channel)
         if self.value not in FREQUENCIES:
             raise ValueError("not a frequency")
 
@@ -129,6 +152,7 @@ class Pause(Change):
     until: datetime
 
     def __post_init__(self) -> None:
+        _is_scope(self.topic, self.channel)
         object.__setattr__(self, "until", _moment(self.until))
 
     @property
@@ -146,6 +170,9 @@ class Resume(Change):
 
     topic: str
     channel: str
+
+    def __post_init__(self) -> None:
+        _is_scope(self.topic, self.channel)
 
     @property
     def path(self) -> str:
@@ -191,6 +218,7 @@ class SetAttribute(Change):
     personal = ("value",)
 
     def __post_init__(self) -> None:
+        _named(self.name)
         if not plain(self.value):
             raise ValueError("an attribute is text, a whole number, a truth or a list of texts")
         if self.name in FACTS and not (
@@ -211,6 +239,9 @@ class ClearAttribute(Change):
     """Forget a profile field."""
 
     name: str
+
+    def __post_init__(self) -> None:
+        _named(self.name)
 
     @property
     def path(self) -> str:
@@ -238,6 +269,9 @@ class AcknowledgeNotice(Change):
     notice: str
     sha256: str
 
+    def __post_init__(self) -> None:
+        _named(self.notice)
+
     @property
     def path(self) -> str:
         return f"notice:{self.notice}"
@@ -251,6 +285,9 @@ class ChangeAddress(Change):
 
     personal = ("address",)
 
+    def __post_init__(self) -> None:
+        _named(self.address)
+
     @property
     def path(self) -> str:
         return "address:email"
@@ -262,6 +299,9 @@ class Confirm(Change):
 
     topic: str
     channel: str
+
+    def __post_init__(self) -> None:
+        _is_choice(self.topic, self.channel)
 
     @property
     def path(self) -> str:
@@ -278,6 +318,9 @@ class Expire(Change):
 
     topic: str
     channel: str
+
+    def __post_init__(self) -> None:
+        _is_choice(self.topic, self.channel)
 
     @property
     def path(self) -> str:
@@ -356,9 +399,14 @@ def change_from_json(data: Json) -> Change:
     """Read one change; raises ValueError for an unknown name or version, TypeError for wrong fields."""
     given: dict[str, Any] = dict(data)
     name, version = given.pop("change", None), given.pop("v", None)
-    cls = _TYPES.get((str(name), version if isinstance(version, int) else -1))
+    cls = _TYPES.get((str(name), version)) if type(version) is int else None
     if cls is None:
         raise ValueError(f"unknown change {name!r} v{version!r}")
+    for item in fields(cls):
+        value = given.get(item.name, "")
+        hidden = item.name in cls.personal and isinstance(value, dict) and value.keys() == {"committed"}
+        if item.type == "str" and not isinstance(value, str) and not hidden:
+            raise TypeError(f"{name}: {item.name} is a text")
     return cls(**given)
 
 
