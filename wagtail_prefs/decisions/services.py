@@ -43,6 +43,7 @@ __all__ = [
 #: Contacts in one statement, and under lock at once.
 CHUNK = 1000
 MAX_MESSAGE_ID = 200
+MAX_TOPIC = 64
 
 
 @overload
@@ -191,8 +192,9 @@ def _record(contacts: list[UUID], ids: str, question: Question, asked: Asked, me
 
 
 def _names(topic: str, channel: str) -> tuple[str, str]:
-    """Names that a row can have. What no row can have is unknown, and "" is: no database is asked for it."""
-    return (topic if len(topic) <= 64 and "\0" not in topic else ""), channel if channel in CHANNELS else ""
+    """Names that a row can have. What no row can have is unknown, as "" is, and the database need not see it."""
+    can_be = len(topic) <= MAX_TOPIC and topic.isascii() and topic.isprintable()
+    return (topic if can_be else ""), channel if channel in CHANNELS else ""
 
 
 def _checked(at: datetime) -> datetime:
@@ -204,5 +206,5 @@ def _checked(at: datetime) -> datetime:
 
 
 def _check_message(message_id: str) -> None:
-    if not message_id or len(message_id) > MAX_MESSAGE_ID or "\0" in message_id:
-        raise ValueError(f"a message's id is a text of 1 to {MAX_MESSAGE_ID} characters")
+    if not 0 < len(message_id) <= MAX_MESSAGE_ID or not message_id.isprintable():
+        raise ValueError(f"a message's id is a text of 1 to {MAX_MESSAGE_ID} printable characters")
