@@ -11,6 +11,7 @@ from .decisions.checks import check_decisions
 from .delivery.checks import check_deliveries
 from .law.checks import check_law
 from .ledger.checks import check_guard
+from .ledger.sinks import check_exported, check_sink
 
 
 def connect() -> None:
@@ -22,5 +23,7 @@ def connect() -> None:
     register(check_database, Tags.compatibility)
     register(check_law, Tags.compatibility)
     register(check_decisions, Tags.compatibility)
+    register(check_sink, Tags.compatibility)
+    register(check_exported, Tags.security, deploy=True)
     register(check_deliveries, Tags.database)
     register(check_guard, Tags.database)

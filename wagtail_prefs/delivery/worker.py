@@ -1,13 +1,16 @@
-"""The worker: a thread for each backend, so that one that hangs delays no other."""
+"""The worker: a thread for each backend, so that one that hangs delays no other, and one that seals the ledger."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
+from ..ledger.seals import Sealer
 from . import drain
 from .engine import Tally
 
@@ -33,29 +36,35 @@ class Worker:
         self._stopping.set()
 
     def once(self) -> None:
-        """Deliver what is due."""
-        self._side_by_side(self._once)
+        """Deliver what is due, and seal what is."""
+        self._side_by_side({alias: partial(self._once, alias) for alias in self.aliases})
+        if not self.stopped:
+            Sealer().round(timezone.now())
 
     def loop(self, interval: float) -> None:
         """Deliver whatever becomes due, looking every `interval` seconds, until `stop` is called."""
-        self._side_by_side(lambda alias: self._loop(alias, interval))
+        work: dict[str, Callable[[], None]] = {
+            alias: partial(self._loop, alias, interval) for alias in self.aliases
+        }
+        self._side_by_side({**work, "(seals)": partial(self._seal, interval)})
 
-    def _side_by_side(self, work: Callable[[str], None]) -> None:
-        if len(self.aliases) == 1:
-            work(self.aliases[0])
+    def _side_by_side(self, work: Mapping[str, Callable[[], None]]) -> None:
+        if len(work) == 1:
+            for only in work.values():
+                only()
             return
         threads = [
-            threading.Thread(target=self._in_thread, args=(work, alias), name=f"prefs-{alias}")
-            for alias in self.aliases
+            threading.Thread(target=self._in_thread, args=(task,), name=f"prefs-{name}")
+            for name, task in work.items()
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _in_thread(self, work: Callable[[str], None], alias: str) -> None:
+    def _in_thread(self, task: Callable[[], None]) -> None:
         try:
-            work(alias)
+            task()
         finally:
             connection.close()
 
@@ -73,4 +82,16 @@ class Worker:
                 continue
             if tally.claimed:
                 self.report(alias, tally)
+            self._stopping.wait(interval)
+
+    def _seal(self, interval: float) -> None:
+        sealer = Sealer()
+        while not self.stopped:
+            try:
+                sealer.round(timezone.now())
+            except DatabaseError as error:
+                logger.warning("sealing: no database (%s)", type(error).__name__)
+                connection.close()
+                self._stopping.wait(DATABASE_PAUSE)
+                continue
             self._stopping.wait(interval)

@@ -41,12 +41,11 @@ class Torn(ValueError):
 
 
 class Sealed(NamedTuple):
-    """One record as a seal takes it: the contact, the record's number, hash, and idempotency key."""
+    """One record as a seal holds it: the contact, the record's number, and `sealed_hash`."""
 
     contact: UUID
     seq: int
-    hash: str
-    idempotency_key: str | None
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +73,9 @@ class Line:
         return keys.mac_is_valid(PURPOSE, bytes.fromhex(self.hash), self.kid, bytes.fromhex(self.signature))
 
 
-def sealed_hash(record_hash: bytes, idempotency_key: bytes) -> bytes:
-    """What a seal holds of a record: its hash, and the one column that its body does not repeat."""
-    return hashlib.sha256(RECORD_DOMAIN + record_hash + idempotency_key).digest()
+def sealed_hash(record_hash: bytes, columns: str) -> bytes:
+    """What a seal holds of a record: its hash, and its other columns (as `reading.Columns.text` writes them)."""
+    return hashlib.sha256(RECORD_DOMAIN + record_hash + columns.encode(errors="surrogateescape")).digest()
 
 
 def seal_hash(prev: str, body_bytes: bytes) -> str:
@@ -96,11 +95,9 @@ def body(*, number: int, at: datetime, made: datetime, kid: str, records: Iterab
         enumerate(ordered), key=lambda item: (item[1].contact, item[1].seq - item[0])
     ):
         run = [record for _, record in group]
-        hashes = [
-            sealed_hash(bytes.fromhex(record.hash), (record.idempotency_key or "").encode()).hex()
-            for record in run
-        ]
-        contacts.append({"contact": str(contact), "from": run[0].seq, "hashes": hashes})
+        contacts.append(
+            {"contact": str(contact), "from": run[0].seq, "hashes": [record.hash.hex() for record in run]}
+        )
     return canonical(
         {
             "format": FORMAT,

@@ -11,19 +11,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, groupby, starmap
-from operator import attrgetter
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import NamedTuple
+from uuid import UUID
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from .. import keys
 from ..conf import conf
-from . import seal1, sinks
+from . import reading, seal1, sinks
 from .models import Record, Seal, SealExport
+from .reading import Columns, Said
 from .seal1 import Sealed
 from .sealed import Held, Runs
 from .services import batched
@@ -39,8 +40,8 @@ LOOK_BACK = timedelta(hours=2)
 LOOK_EVERY = timedelta(minutes=10)
 
 
-#: A record as `Sealed` takes it.
-_COLUMNS = ("contact_ref", "seq", "hash", "idempotency_key")
+#: What a record is sealed by.
+_COLUMNS = ("contact_ref", "seq", "hash", "body", "id", "audience", "at", "actor", "idempotency_key")
 
 
 class _Newest(NamedTuple):
@@ -58,16 +59,18 @@ class Sealer:
         self._looked: datetime | None = None
 
     def round(self, now: datetime) -> int:
-        """Returns how many seals were made. Raises DatabaseError only: the delivery goes on without seals."""
+        """Returns how many seals were made. Raises DatabaseError only: what else goes wrong stops no worker."""
         made = 0
         back = self._looked is None or not self._looked <= now < self._looked + LOOK_EVERY
         try:
             made = len(seal_if_due(now, look_back=back))
-        except ImproperlyConfigured:
-            logger.error("no seal was made: WAGTAIL_PREFS does not say how")  # noqa: TRY400 - may show a setting
-        if back:
-            self._looked = now
-        export(now)
+            self._looked = now if back else self._looked
+            export(now)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - settings that cannot sign, and what we did not think of
+            # The type and not the text, which may hold a secret of the settings.
+            logger.error("no seal was made: %s", type(error).__name__)  # noqa: TRY400
         return made
 
 
@@ -147,21 +150,21 @@ def _fresh(since: datetime | None, limit: datetime) -> QuerySet[Record]:
 def _new(now: datetime, limit: datetime) -> Iterator[Seal]:
     """Seals over what is newer than the newest seal, oldest first."""
     before, size = _newest(), conf.seal_records
-    fresh = _fresh(before.at, limit).order_by("at", "id").values_list(*_COLUMNS, "at", "id")
+    fresh = _fresh(before.at, limit).order_by("at", "id")
     position = Q()
-    while rows := list(fresh.filter(position)[: size + 1]):
+    while rows := list(fresh.filter(position).only(*_COLUMNS)[: size + 1]):
         more, rows = len(rows) > size, rows[:size]
-        *_, at, record_id = rows[-1]
+        at, last = rows[-1].at, rows[-1].pk
         # Others of the very same time may follow: until they are sealed too, the seal does not speak for that time.
         until = at - timedelta(microseconds=1) if more else limit
-        made = _make(before, until, now, [Sealed(*row[:4]) for row in rows])
+        made = _make(before, until, now, [_sealed(row) for row in rows])
         if made is None:
             return
         yield made
         if not more:
             return
         before = _Newest(made.number, made.at, made.hash)
-        position = Q(at__gte=at) & (Q(at__gt=at) | Q(id__gt=record_id))
+        position = Q(at__gte=at) & (Q(at__gt=at) | Q(id__gt=last))
 
 
 def _late(now: datetime) -> Iterator[Seal]:
@@ -181,10 +184,10 @@ def _unsealed(now: datetime, records: QuerySet[Record], seals: QuerySet[Seal]) -
     with Runs() as runs:
         for row in seals.order_by("number").iterator(chunk_size=20):
             runs.add(_runs_of(row))
-        rows = records.order_by("contact_ref", "seq").values_list(*_COLUMNS).iterator()
-        for some in batched(_free(starmap(Sealed, rows), Held(runs)), conf.seal_records):
+        rows = records.order_by("contact_ref", "seq").values_list("contact_ref", "seq", "id").iterator()
+        for some in batched(_free(rows, Held(runs)), conf.seal_records):
             before = _newest()
-            made = _make(before, before.at or now, now, some)
+            made = _make(before, before.at or now, now, _load(some))
             if made is None:
                 return
             yield made
@@ -199,13 +202,35 @@ def _runs_of(row: Seal) -> Sequence[bytes]:
         return ()
 
 
-def _free(records: Iterable[Sealed], held: Held) -> Iterator[Sealed]:
-    """The records that no run holds; they come by contact and number."""
-    for contact, of_contact in groupby(records, key=attrgetter("contact")):
+def _free(records: Iterable[tuple[UUID, int, UUID]], held: Held) -> Iterator[UUID]:
+    """The ids of the records that no run holds; (contact, number, id) come by contact and number."""
+    for contact, of_contact in groupby(records, key=itemgetter(0)):
         for _ in held.before(contact.bytes):
             pass
         known = held.of(contact.bytes)
-        yield from (record for record in of_contact if record.seq not in known)
+        yield from (record_id for _, seq, record_id in of_contact if seq not in known)
+
+
+def _load(ids: Iterable[UUID]) -> list[Sealed]:
+    return [
+        _sealed(record)
+        for some in batched(ids, 500)  # SQLite bounds the number of parameters
+        for record in Record.objects.filter(pk__in=some).only(*_COLUMNS)
+    ]
+
+
+def _sealed(record: Record) -> Sealed:
+    """A record as a seal holds it. One whose columns are not what its body says is sealed as what no record is."""
+    columns = Columns.of(record.pk, record.audience, record.at, record.actor, record.idempotency_key)
+    own = Said(str(record.contact_ref), record.seq, columns._replace(idempotency_key=""))
+    try:
+        digest = bytes.fromhex(record.hash)
+    except ValueError:
+        digest = b""
+    right = digest and reading.said(record.body) == own
+    return Sealed(
+        record.contact_ref, record.seq, seal1.sealed_hash(digest, columns.text) if right else bytes(32)
+    )
 
 
 def _make(before: _Newest, until: datetime, now: datetime, records: Sequence[Sealed]) -> Seal | None:

@@ -7,8 +7,8 @@ contact, and what `sealed.Runs` sorts in bounded memory.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,12 +21,14 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from ..changes import change_from_json
 from ..values import iso
 from . import format1, reading, seals as sealing
+from .format1 import GENESIS
+from .reading import Columns
 from .seal1 import RUN, sealed_hash
 from .sealed import Held, Runs, Seals
 
-GENESIS = format1.GENESIS.encode()
 #: Problems beyond these are counted and not kept.
 KEPT = 1000
 
@@ -38,7 +40,7 @@ WORDS: dict[str, str | Promise] = {
     ),
     "hash": _("Its body or its hash was changed."),
     "column": _("A column does not say what the body says."),
-    "sealed": _("It is not the record that was sealed: it was replaced, and the chain rewritten."),
+    "sealed": _("It is not the record that was sealed: it was replaced, or its idempotency key changed."),
     "unsealed": _("No seal holds it, although seals were made long after: it may have been added later."),
     "value": _("A personal value is not the one that the record commits to."),
     "malformed": _("What stands in the table is no record."),
@@ -69,6 +71,13 @@ class Problem:
     def words(self) -> str:
         return str(WORDS[self.code])
 
+    def __str__(self) -> str:
+        if self.contact:
+            where = f"contact {self.contact}, record {self.seq}"
+        else:
+            where = f"seal {self.seal}" if self.seal is not None else "a row or a line"
+        return f"{where}: {self.code}{f' ({self.detail})' if self.detail else ''}: {self.words}"
+
     def to_json(self) -> dict[str, Any]:
         return {
             "code": self.code,
@@ -92,23 +101,25 @@ class Report:
     unsealed: int = 0
     #: lines that a crash left unfinished
     torn: int = 0
+    #: in the order found: of seals, then of contacts, then the others; not more than KEPT of `total`
     problems: list[Problem] = field(default_factory=list)
     total: int = 0
+    #: how many of each code
+    codes: Counter[str] = field(default_factory=Counter)
+    #: the first bad record, in the order of contacts and numbers; without one the first other problem
+    first: Problem | None = None
 
     @property
     def ok(self) -> bool:
         return not self.total
 
-    @property
-    def first(self) -> Problem | None:
-        """The first bad record, in the order of contacts and numbers; else the first other problem."""
-        of_records = (problem for problem in self.problems if problem.seq is not None)
-        return next(of_records, self.problems[0] if self.problems else None)
-
     def add(self, problem: Problem) -> None:
         self.total += 1
+        self.codes[problem.code] += 1
         if len(self.problems) < KEPT:
             self.problems.append(problem)
+        if self.first is None or (self.first.seq is None and problem.seq is not None):
+            self.first = problem
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -195,18 +206,17 @@ class _Chains:
     def __init__(self, report: Report, held: Held, should_be_sealed: datetime | None) -> None:
         self.report = report
         self._held = held
-        self._limit = iso(should_be_sealed).encode() if should_be_sealed else b""
+        self._limit = iso(should_be_sealed) if should_be_sealed else ""
         # The chain of the contact that is being read
-        self._text = b""
+        self._text = ""
         self._contact = b""
-        self._subject = b""
         self._sealed: dict[int, bytes] = {}
-        self._before, self._raw, self._expected = GENESIS, bytes(32), 1
+        self._before, self._expected = GENESIS, 1
         self._bad = self._late = False
 
     def walk(self, page: list[reading.Row]) -> None:
         """Go on with these records, which come by contact and number."""
-        values = reading.values([row[2] for row in page])
+        values = reading.values(page)
         for text, rows in groupby(page, itemgetter(0)):
             if text != self._text:
                 self._leave()
@@ -222,17 +232,15 @@ class _Chains:
         for contact in self._held.rest():
             self._name("missing", 1, contact=contact)
 
-    def _enter(self, text: bytes) -> None:
-        self._text, self._before, self._raw, self._expected = text, GENESIS, bytes(32), 1
-        of = reading.contact_of(text)
-        self._bad, self._late = of is None, False
-        if of is None:
+    def _enter(self, text: str) -> None:
+        contact = reading.contact_of(text)
+        self._text, self._before, self._expected = text, GENESIS, 1
+        self._bad, self._late = contact is None, False
+        if contact is None:
             self.report.add(Problem("malformed", detail=_printable(text)))
             return
         self.report.contacts += 1
-        contact, written = of
         self._contact = contact
-        self._subject = b'"subject_ref":"%b","user_agent_family":' % written
         for lost in self._held.before(contact):
             self._name("missing", 1, contact=lost)
         self._sealed = self._held.of(contact)
@@ -243,48 +251,41 @@ class _Chains:
             self._name("missing", self._expected)
         self._sealed = {}
 
-    def _follow(self, rows: Iterable[reading.Row], values: dict[bytes, list[reading.Value]]) -> None:
+    def _follow(self, rows: Iterable[reading.Row], values: dict[str, list[reading.Value]]) -> None:
         # What is done here for each record is what a verification costs.
-        sha256, domain, subject, sealed = hashlib.sha256, format1.DOMAIN, self._subject, self._sealed
-        before, raw, expected = self._before, self._raw, self._expected
-        for row in rows:
-            _, number, record_id, audience, at, actor, key, prev, given, body = row
-            digest, seq = sha256(domain + raw + body), int(number)
-            held, code, detail = sealed.pop(seq, None), "", ""
+        sha256, domain, fromhex = hashlib.sha256, format1.DOMAIN, bytes.fromhex
+        before, expected, sealed = self._before, self._expected, self._sealed
+        for _text, seq, columns, prev, given, body in rows:
+            code = detail = ""
+            digest = sha256(domain + fromhex(before) + body.encode(errors="surrogateescape"))
+            held = sealed.pop(seq, None)
             if seq != expected:
                 code = "missing" if seq > expected else "double"
             elif prev != before:
                 code = "prev"
-            elif digest.hexdigest().encode() != given:
+            elif digest.hexdigest() != given:
                 code = "hash"
-            # Unescaped quotes stand around keys and values only, and these keys nowhere else: so these bytes do not
-            # either. A body that does not look like this may still be right, and is read as JSON.
-            elif not (
-                subject in body
-                and b'"record_id":"%b","request":' % record_id in body
-                and len(at) == 27
-                and b'"event_time_utc":"%b",' % at in body
-                and b'"seq":%b,"source_url":' % number in body
-                and b'"controller_id":"%b","effects":' % audience in body
-                and b'"type":"%b"},"address_as_entered":' % actor in body
-            ) and (wrong := _wrong_columns(row, self._contact)):
-                code, detail = "column", wrong
-            elif held is not None and held != sealed_hash(digest.digest(), key):
+            # What a seal holds was held against the body when it was sealed.
+            elif held != (item := sealed_hash(digest.digest(), columns)) and (
+                detail := _wrong_columns(columns, body, seq, self._contact)
+            ):
+                code = "column"
+            elif held is not None and held != item:
                 code = "sealed"
-            elif record_id in values and (wrong := _wrong_values(body, values[record_id])):
-                code, detail = "value", wrong
+            elif (own := values.get(columns[: reading.ID])) and (detail := _wrong_values(own, body)):
+                code = "value"
             if code:
                 self._name(code, min(seq, expected), detail)
                 self._bad = True
                 return
             if held is None:
-                self._unsealed(seq, at)
-            before, raw, expected = given, digest.digest(), seq + 1
-        self._before, self._raw, self._expected = before, raw, expected
+                self._unsealed(seq, columns)
+            before, expected = given, seq + 1
+        self._before, self._expected = before, expected
 
-    def _unsealed(self, seq: int, at: bytes) -> None:
+    def _unsealed(self, seq: int, columns: str) -> None:
         self.report.unsealed += 1
-        if at < self._limit and not self._late:
+        if not self._late and Columns.from_text(columns).at < self._limit:
             self._late = True
             self._name("unsealed", seq)
 
@@ -292,52 +293,61 @@ class _Chains:
         self.report.add(Problem(code, UUID(bytes=contact or self._contact), seq, detail=detail))
 
 
-#: The fields of a body that columns repeat, beside the actor's type.
-_REPEATED = ("controller_id", "event_time_utc", "record_id", "subject_ref", "seq")
-
-
-def _wrong_columns(row: reading.Row, contact: bytes) -> str:
-    """Names of the columns that say something else than the body, read as JSON."""
-    _, seq, record_id, audience, at, actor, _, _, _, body = row
-    try:
-        said = json.loads(body)
-        actual = [said["actor"]["type"], *map(said.__getitem__, _REPEATED)]
-    except (ValueError, TypeError, KeyError, RecursionError):
+def _wrong_columns(text: str, body: str, seq: int, contact: bytes) -> str:
+    """Names of the columns that say something else than the body."""
+    said = reading.said(body)
+    if said is None:
         return "body"
-    columns = (
-        *(item.decode(errors="replace") for item in (actor, audience, at, record_id)),
-        int(seq),
-        str(contact),
-    )
-    names = ("actor", "audience", "at", "id", "seq", "contact_ref")
-    return ", ".join(
-        name for name, column, inside in zip(names, columns, actual, strict=True) if column != inside
-    )
+    columns = Columns.from_text(text)._replace(idempotency_key="")
+    names = [
+        name for name, own, told in zip(Columns._fields, columns, said.columns, strict=True) if own != told
+    ]
+    names += ["seq"] if said.seq != seq else []
+    names += ["contact_ref"] if said.contact != str(UUID(bytes=contact)) else []
+    return ", ".join(names)
 
 
-def _wrong_values(body: bytes, values: list[reading.Value]) -> str:
+def _wrong_values(values: list[reading.Value], body: str) -> str:
     """Names of the personal values that are not what the body commits to."""
     wrong = []
-    for name, salt, value in values:
-        digest = hmac.digest(salt, value, hashlib.sha256).hex()
-        plainly = b'"%b":"%b"' % (name, digest.encode())
-        if plainly not in body and not _committed(body, _printable(name), {"committed": digest}):
-            wrong.append(_printable(name))
-    return ", ".join(sorted(wrong))
+    for value in values:
+        try:
+            name, salt, text = reading.value_of(value)
+        except ValueError:
+            wrong.append("?")
+            continue
+        commitment = _commitment(salt, text)
+        plainly = f'"{name}":"{commitment}"'
+        # The address stands at the beginning of a body, the network near its end.
+        if (body.find if name < "b" else body.rfind)(plainly) < 0 and not _committed(body, name, commitment):
+            wrong.append(name)
+    return _printable(", ".join(sorted(wrong))) if wrong else ""
 
 
-def _committed(body: bytes, path: str, commitment: dict[str, str]) -> bool:
-    """Whether an effect on this path holds the commitment."""
+def _commitment(salt: bytes, value: bytes) -> str:
+    """HMAC-SHA256 as hex. OpenSSL takes three times as long to set up one of its own; each value has its own key."""
+    key = salt.ljust(64, b"\0")
+    inner = hashlib.sha256(key.translate(_INNER) + value).digest()
+    return hashlib.sha256(key.translate(_OUTER) + inner).hexdigest()
+
+
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+
+def _committed(body: str, path: str, commitment: str) -> bool:
+    """Whether an effect, a wish that yielded or a change on this path holds this commitment."""
+    inside = {"committed": commitment}
     try:
-        return any(
-            effect["path"] == path and commitment in (effect["before"], effect["after"])
-            for effect in json.loads(body)["effects"]
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
+        data = json.loads(body)
+        holders = [item for item in (*data["effects"], *data["merged"]) if item["path"] == path]
+        holders += [item for item in data["changes"] if change_from_json(item).path == path]
+        return any(inside in item.values() for item in holders)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
 
 
-def _printable(text: bytes) -> str:
+def _printable(text: str) -> str:
     """For a terminal and for JSON, whatever somebody has written into the table; 200 characters of it."""
-    shown = text.decode(errors="replace")[:200]
+    shown = text[:200]
     return shown if shown.isprintable() else ascii(shown)

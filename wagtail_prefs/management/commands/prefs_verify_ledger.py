@@ -1,0 +1,166 @@
+"""Verify the ledger: every record against its chain, its columns, its personal values and the seals."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
+from django.utils import timezone
+
+from ...conf import conf
+from ...ledger import guard, seals
+from ...ledger.models import Record
+from ...ledger.verify import Report, Verifier
+
+WHOLE, BROKEN, WRONG_USE, UNGUARDED, INTERRUPTED = 0, 1, 2, 3, 130
+#: Seconds between two words about the progress.
+EVERY = 0.5
+
+
+class Command(BaseCommand):
+    """Reads only, unless `--seal` is given."""
+
+    help = (
+        "Verifies the ledger: that no record was changed, deleted, inserted or swapped. Names the first bad record of "
+        "each contact. Exit codes: 0 whole, 1 broken, 2 wrong arguments, 3 whole but the database does not guard it, "
+        "130 interrupted. Reads page by page, and locks nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--seals",
+            metavar="FILE",
+            type=Path,
+            help="The seals as they left the database. Without them its own table of seals is asked, and whoever cut "
+            "off the newest records may have cut off their seals too.",
+        )
+        parser.add_argument("--contact", type=UUID, metavar="UUID", help="Only the records of this contact.")
+        parser.add_argument(
+            "--seal",
+            action="store_true",
+            help="If the ledger is whole: seal what no seal holds, however old, and hand the seals out.",
+        )
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument("--no-progress", action="store_true", help="Say nothing until the end.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        contact: UUID | None = options["contact"]
+        if options["seal"] and contact:
+            raise CommandError("--seal is for the whole ledger, not for one --contact", returncode=WRONG_USE)
+        with _lines(options["seals"]) as lines:
+            verifier = Verifier(lines, contact=contact)
+            report, interrupted = verifier.report, False
+            progress = self._progress(contact) if self._shows(options) else None
+            try:
+                verifier.run(progress)
+            except KeyboardInterrupt:
+                interrupted = True
+            except OSError as error:
+                raise CommandError(f"{options['seals']}: {error.strerror}", returncode=WRONG_USE) from error
+        if progress:
+            self.stderr.write("\r\033[K", ending="")
+        sealed = None
+        if options["seal"] and not interrupted and report.codes.keys() <= {"unsealed"}:
+            sealed = seals.seal(timezone.now(), everything=True)
+            seals.export(timezone.now())
+        unguarded = guard.missing(DEFAULT_DB_ALIAS) if conf.ledger_guard else []
+        whole = not interrupted and (report.ok or sealed is not None)
+        if options["json"]:
+            self._say_json(report, whole, interrupted, unguarded, None if sealed is None else len(sealed))
+        else:
+            self._say(report, whole, interrupted, unguarded, None if sealed is None else len(sealed))
+            if options["seals"] is None:
+                self.stdout.write(
+                    "Verified by the seals in the database alone: give those that left it with --seals."
+                )
+        if interrupted:
+            raise SystemExit(INTERRUPTED)
+        if not whole:
+            raise SystemExit(BROKEN)
+        if unguarded:
+            raise SystemExit(UNGUARDED)
+
+    def _say_json(
+        self, report: Report, whole: bool, interrupted: bool, unguarded: list[str], sealed: int | None
+    ) -> None:
+        said = {**report.to_json(), "whole": whole, "interrupted": interrupted, "guard_missing": unguarded}
+        self.stdout.write(json.dumps({**said, "seals_made": sealed}, indent=2))
+
+    def _say(
+        self, report: Report, whole: bool, interrupted: bool, unguarded: list[str], sealed: int | None
+    ) -> None:
+        say = self.stdout.write
+        for problem in report.problems:
+            say(str(problem))
+        if report.total > len(report.problems):
+            say(f"... and {report.total - len(report.problems):,} more.")
+        say(
+            f"{report.records:,} records of {report.contacts:,} contacts, {report.values:,} personal values, "
+            f"{report.seals:,} seals; {report.unsealed:,} records are in no seal"
+        )
+        if report.torn:
+            say(f"{report.torn:,} lines of seals were left unfinished, by a crash presumably.")
+        if sealed is not None:
+            say(f"{sealed:,} seals made.")
+        for trigger in unguarded:
+            say(f"The database does not guard the ledger: {trigger} is missing. Run manage.py migrate.")
+        if interrupted:
+            say("Interrupted. What is above was found so far.")
+        elif whole:
+            say("The ledger is whole.")
+        else:
+            say(f"The ledger is broken: {report.total:,} problems. First: {report.first}")
+
+    def _shows(self, options: dict[str, Any]) -> bool:
+        return not options["no_progress"] and self.stderr.isatty()
+
+    def _progress(self, contact: UUID | None) -> Any:
+        of = Record.objects.filter(contact_ref=contact) if contact else Record.objects.all()
+        total, start, last = of.count(), time.monotonic(), 0.0
+
+        def show(report: Report) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < EVERY:
+                return
+            last = now
+            rate = report.records / max(now - start, 0.001)
+            left = (
+                f", {_clock((total - report.records) / rate)} left" if rate and total > report.records else ""
+            )
+            text = f"{report.records:,} of {total:,} records, {rate:,.0f}/s{left}, {report.total:,} problems"
+            if not report.records:
+                text = f"{report.seals:,} seals"
+            self.stderr.write(f"\r\033[K{text}", ending="")
+            self.stderr.flush()
+
+        return show
+
+
+@contextmanager
+def _lines(path: Path | None) -> Iterator[IO[bytes] | None]:
+    """The lines of the file, None without one."""
+    if path is None:
+        yield None
+    elif str(path) == "-":
+        yield sys.stdin.buffer
+    else:
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror}", returncode=WRONG_USE) from error
+        with file:
+            yield file
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
