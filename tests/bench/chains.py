@@ -13,7 +13,7 @@ import psycopg
 from django.db import connection, transaction
 from django.utils import timezone
 
-from tests.bench.site.kinds import SELF, SOURCE, five
+from tests.bench.site.kinds import SELF, SIGN_UP, five
 from wagtail_prefs.canonical import canonical, sha256_hex
 from wagtail_prefs.changes import Change
 from wagtail_prefs.ids import uuid7
@@ -52,7 +52,7 @@ def wait_for_no_disk() -> None:
 
 
 def append(_random: random.Random) -> Calls:
-    """Records as a save makes them: five choices, the address and the network. Chains of ten, of people of their own."""
+    """Records with all there may be: five choices, the address and the network. Chains of ten, of people of their own."""
     while True:
         contact, prev = uuid7(), format1.GENESIS
         for seq in range(1, LENGTH + 1):
@@ -98,7 +98,7 @@ def _submission(seq: int) -> dict[str, Any]:
         "audience": "default",
         "at": timezone.now(),
         "actor": SELF,
-        "source": SOURCE,
+        "source": SIGN_UP,
         "base_version": seq - 1,
         "changes": changes,
         "effects": [
@@ -120,7 +120,7 @@ def _body(seq: int) -> bytes:
     given = {**_submission(seq), "contact": uuid7(), "seq": seq, "record_id": uuid7()}
     del given["idempotency_key"]
     personal = [
-        format1.commit("address_as_entered", SOURCE.address_as_entered),
+        format1.commit("address_as_entered", SIGN_UP.address_as_entered),
         format1.commit("ip_truncated", "203.0.113.0/24"),
     ]
     return canonical(format1.body(**given, commitments=personal))

@@ -46,4 +46,5 @@ def of_call(calls: Calls) -> list[str]:
 
 
 def _without_borders(captured: CaptureQueriesContext) -> list[str]:
-    return [query["sql"] for query in captured if not query["sql"].startswith(BORDERS)]
+    found = [str(query["sql"]) for query in captured]
+    return [sql for sql in found if not sql.startswith(BORDERS)]

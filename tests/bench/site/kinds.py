@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.utils import timezone
@@ -20,16 +20,17 @@ CHANNELS = ("email", "sms")
 PAUSED_UNTIL = datetime(2090, 1, 1, tzinfo=UTC)
 
 SELF = Actor(ActorType.SUBJECT_SESSION)
-#: A save as it comes: the ledger holds commitments to the address and the network.
-SOURCE = Source(
+#: A save as the element makes it.
+ELEMENT = Source(
     method="element",
     form_id="1f0c8a52-6c5e-4d0e-9d0c-6a3f3a1b2c4d",
     form_version=hashlib.sha256(b"a snapshot").hexdigest(),
     language="en",
     source_url="https://shop.example.org/news/",
-    ip="203.0.113.77",
-    user_agent_family="Firefox",
-    address_as_entered="ada@mail.example.org",
+)
+#: A sign-up: the ledger holds commitments to the address and the network, and has their values beside it.
+SIGN_UP = replace(
+    ELEMENT, ip="203.0.113.77", user_agent_family="Firefox", address_as_entered="ada@mail.example.org"
 )
 
 
@@ -54,7 +55,11 @@ def _yes(contact: Contact, topics: Sequence[str]) -> None:
 
 def _some(contact: Contact, topics: Sequence[str]) -> None:
     """A yes, a no, and three topics she was never asked about."""
-    _save(contact, [SetChoice(topics[0], "email", SUBSCRIBED), SetChoice(topics[1], "email", UNSUBSCRIBED)])
+    _save(
+        contact,
+        [SetChoice(topics[0], "email", SUBSCRIBED), SetChoice(topics[1], "email", UNSUBSCRIBED)],
+        SIGN_UP,
+    )
 
 
 def _often(contact: Contact, topics: Sequence[str]) -> None:
@@ -92,7 +97,7 @@ def _three_caps(contact: Contact, topics: Sequence[str]) -> None:
 
 def _unconfirmed(contact: Contact, topics: Sequence[str]) -> None:
     until = timezone.now() + timedelta(days=7)
-    _save(contact, [SetChoice(topic, "email", PENDING, until) for topic in topics])
+    _save(contact, [SetChoice(topic, "email", PENDING, until) for topic in topics], SIGN_UP)
 
 
 def _told(contact: Contact, topics: Sequence[str]) -> None:
@@ -150,5 +155,5 @@ def make(topics: Sequence[str]) -> list[tuple[Contact, int, int]]:
     return made
 
 
-def _save(contact: Contact, changes: Sequence[Change]) -> None:
-    submissions.record(contact.pk, changes, actor=SELF, source=SOURCE)
+def _save(contact: Contact, changes: Sequence[Change], source: Source = ELEMENT) -> None:
+    submissions.record(contact.pk, changes, actor=SELF, source=source)
