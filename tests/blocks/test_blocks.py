@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.blocks.conftest import VALUES, compiled, context, state
 from wagtail_prefs.blocks.fields import ObjectField
 from wagtail_prefs.blocks.registry import block_classes
 from wagtail_prefs.canonical import canonical
-from wagtail_prefs.contacts.rules import apply
+from wagtail_prefs.contacts.rules import Act, apply
 from wagtail_prefs.values import (
     CHANNELS,
     FREQUENCIES,
@@ -42,6 +43,8 @@ SPECS = {name: compiled(name) for name in NAMES}
 keys = st.tuples(
     st.sampled_from(["news", "events", "offers", "orders", ""]), st.sampled_from([*CHANNELS, ""])
 )
+HER_ACT = Act(Actor(ActorType.SUBJECT_SESSION), datetime(2026, 3, 1, tzinfo=UTC))
+
 states = st.builds(
     state,
     opted_out=st.booleans(),
@@ -136,7 +139,7 @@ def test_sending_back_what_is_on_screen_changes_nothing(name: str, held: Contact
     if held.opted_out:  # then nothing is subscribed, as every real state has it
         held = replace(held, choices=dict.fromkeys(held.choices, UNSUBSCRIBED), pending=frozenset())
         answers = block.initial(spec, held)
-    after, effects = apply(held, block.changes(spec, answers), actor=Actor(ActorType.SUBJECT_SESSION))
+    after, effects = apply(held, block.changes(spec, answers), HER_ACT)
     assert effects == ()
     assert block.initial(spec, after) == answers
 
