@@ -13,11 +13,14 @@ from io import StringIO
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from pytest_django import Settings
 
 from tests.delivery.crm import CRMS, Crm
 from tests.delivery.people import JOIN, OUT, person, row, save
-from wagtail_prefs.values import Outcome
+from wagtail_prefs.changes import SetChoice
+from wagtail_prefs.contacts.services import load_state
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Outcome
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -37,6 +40,19 @@ def test_once() -> None:
     code, output = run("--once")
     assert code == 0
     assert output.splitlines() == ["crm: 1 delivered, 0 failed", "1 delivered, 0 failed, 0 waiting"]
+    assert run() == (0, "0 delivered, 0 failed, 0 waiting\n")
+
+
+@pytest.mark.django_db
+def test_what_has_ended_by_itself_is_written_down_and_delivered(
+    crm: Crm, clock: time_machine.Traveller
+) -> None:
+    until = timezone.now() + timedelta(days=1)
+    contact = person("anna", SetChoice("news", "email", SUBSCRIBED, until))
+    run()
+    clock.shift(timedelta(days=1))
+    assert run() == (0, "crm: 1 delivered, 0 failed\n1 delivered, 0 failed, 0 waiting\n")
+    assert load_state(contact).choices["news", "email"] == UNSUBSCRIBED
     assert run() == (0, "0 delivered, 0 failed, 0 waiting\n")
 
 

@@ -1,4 +1,4 @@
-"""The worker: a thread for each backend, so that one that hangs delays no other, and one that seals the ledger."""
+"""The worker: a thread for each backend, so that one that hangs delays no other, and one that keeps house."""
 
 from __future__ import annotations
 
@@ -21,11 +21,22 @@ DATABASE_PAUSE = 5.0
 
 
 class Worker:
-    """Delivers to some backends, once or until it is stopped. `stop` lets the call under way end first."""
+    """Delivers to some backends, once or until it is stopped. `stop` lets the call under way end first.
 
-    def __init__(self, aliases: Sequence[str], *, report: Callable[[str, Tally], None]) -> None:
+    It also seals the ledger, and does the `chores` it is given, each at every look: what packages above this one want
+    done from time to time. They must be cheap where there is nothing to do.
+    """
+
+    def __init__(
+        self,
+        aliases: Sequence[str],
+        *,
+        report: Callable[[str, Tally], None],
+        chores: Sequence[Callable[[], object]] = (),
+    ) -> None:
         self.aliases = list(aliases)
         self.report = report
+        self.chores = list(chores)
         self._stopping = threading.Event()
 
     @property
@@ -36,7 +47,9 @@ class Worker:
         self._stopping.set()
 
     def once(self) -> None:
-        """Deliver what is due, and seal what is."""
+        """Do the chores, deliver what is due, and seal what is."""
+        for chore in self.chores:
+            chore()
         self._side_by_side({alias: partial(self._once, alias) for alias in self.aliases})
         if not self.stopped:
             Sealer().round(timezone.now())
@@ -46,7 +59,7 @@ class Worker:
         work: dict[str, Callable[[], None]] = {
             alias: partial(self._loop, alias, interval) for alias in self.aliases
         }
-        self._side_by_side({**work, "(seals)": partial(self._seal, interval)})
+        self._side_by_side({**work, "(house)": partial(self._keep_house, interval)})
 
     def _side_by_side(self, work: Mapping[str, Callable[[], None]]) -> None:
         if len(work) == 1:
@@ -84,13 +97,15 @@ class Worker:
                 self.report(alias, tally)
             self._stopping.wait(interval)
 
-    def _seal(self, interval: float) -> None:
+    def _keep_house(self, interval: float) -> None:
         sealer = Sealer()
         while not self.stopped:
             try:
+                for chore in self.chores:
+                    chore()
                 sealer.round(timezone.now())
             except DatabaseError as error:
-                logger.warning("sealing: no database (%s)", type(error).__name__)
+                logger.warning("keeping house: no database (%s)", type(error).__name__)
                 connection.close()
                 self._stopping.wait(DATABASE_PAUSE)
                 continue
