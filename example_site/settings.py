@@ -157,6 +157,9 @@ WAGTAIL_PREFS = {
         "post": {"default": "decide"},
     },
     "CHANNELS": ["email", "sms", "post"],
+    # On another disk or another machine in real life: who can rewrite the database must not reach these.
+    "SEALS": {"SINK": "wagtail_prefs.ledger.sinks.FileSink", "OPTIONS": {"path": VAR / "seals.jsonl"}},
+    "SEAL_MINUTES": 1,
     "ALLOW_PRIVATE_HOSTS": True,  # demo only: the CRM stands on loopback
 }
 
