@@ -160,7 +160,7 @@ actors = subjects | others
 evidences = st.none() | st.builds(Evidence, st.just("form 7"), moments)
 
 YESES: list[Change] = [SetChoice(*key, SUBSCRIBED, end) for key in KEYS for end in (None, *MOMENTS)]
-NOES: list[Change] = [SetChoice(*key, UNSUBSCRIBED) for key in KEYS]
+REFUSALS: list[Change] = [SetChoice(*key, UNSUBSCRIBED) for key in KEYS]
 REQUESTS: list[Change] = [SetChoice(*key, PENDING, end) for key in KEYS for end in (None, *MOMENTS)]
 CONFIRMATIONS: list[Change] = [Confirm(*key) for key in KEYS]
 EXPIRIES: list[Change] = [Expire(*key) for key in KEYS]
@@ -185,8 +185,8 @@ REST: list[Change] = [
 
 #: What has an order: the stricter one wins, whoever comes first.
 ordered = st.one_of(
-    st.sampled_from([*YESES, *NOES, *NOES, *NOES, *CONFIRMATIONS, *CONFIRMATIONS]),
-    st.sampled_from([*REQUESTS, *CONFIRMATIONS, *NOES, *NOES]),
+    st.sampled_from([*YESES, *REFUSALS, *REFUSALS, *REFUSALS, *CONFIRMATIONS, *CONFIRMATIONS]),
+    st.sampled_from([*REQUESTS, *CONFIRMATIONS, *REFUSALS, *REFUSALS]),
     st.sampled_from([*CAPS, *PAUSES, *RESUMPTIONS]),
     st.sampled_from([OptOut(), OptIn()]),
 )
