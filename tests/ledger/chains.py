@@ -89,7 +89,10 @@ def _some(rng: random.Random) -> dict[str, object]:
     }
     match rng.randrange(4):
         case 0:
-            given["changes"] = [chosen("offers", "sms", "unsubscribed"), chosen("news", "email", "subscribed")]
+            given["changes"] = [
+                chosen("offers", "sms", "unsubscribed"),
+                chosen("news", "email", "subscribed"),
+            ]
         case 1:
             given["changes"] = [told("first_name", "Анна"), told("city", "Berlin")]
         case 2:

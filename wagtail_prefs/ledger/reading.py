@@ -141,8 +141,6 @@ def orphans() -> Iterator[str]:
 
 def values(page: Sequence[Row]) -> dict[str, list[Value]]:
     """The personal values of these records, by the id that their columns begin with."""
-    if not SideValue.objects.exists():
-        return {}
     say = _dialect()
     ids = [row[2][:ID] for row in page]
     if connection.vendor == "sqlite":

@@ -134,6 +134,8 @@ def read_line(text: bytes) -> Line:
     try:
         given = json.loads(text[max(text.find(b'{"at":'), 0) :].decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if "Extra data" in str(error):  # a whole one, and more: no crash leaves that
+            raise ValueError("more than a seal") from error
         raise Torn("no JSON") from error
     except RecursionError as error:
         raise ValueError("no seal") from error

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files import locks
 from django.utils.module_loading import import_string
 
 from ..conf import conf
@@ -41,11 +42,12 @@ class FileSink:
 
     def send(self, line: bytes, number: int) -> None:
         new = not self.path.exists()
-        # Writing is one call, so that the lines of two workers cannot mix.
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            size = os.fstat(descriptor).st_size
-            os.lseek(descriptor, max(size - 1, 0), os.SEEK_SET)
+            locks.lock(
+                descriptor, locks.LOCK_EX
+            )  # another worker may be in the midst of a line; ends with the file
+            os.lseek(descriptor, max(os.fstat(descriptor).st_size - 1, 0), os.SEEK_SET)
             text = (b"" if os.read(descriptor, 1) in (b"", b"\n") else b"\n") + line + b"\n"
             if os.write(descriptor, text) != len(text):
                 raise OSError("the line was written in part only")

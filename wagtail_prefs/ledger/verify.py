@@ -25,6 +25,7 @@ from ..changes import change_from_json
 from ..values import iso
 from . import format1, reading, seals as sealing
 from .format1 import GENESIS
+from .models import SideValue
 from .reading import Columns
 from .seal1 import RUN, sealed_hash
 from .sealed import Held, Runs, Seals
@@ -197,7 +198,9 @@ class Verifier:
 
     def _should_be_sealed(self, seals: Seals) -> datetime | None:
         """What is older than this stands in a seal, if everything is as it should be."""
-        return min(seals.newest, self._now) - sealing.LOOK_BACK if seals.newest else None
+        if seals.newest is None or seals.faults:  # a seal that is gone explains it
+            return None
+        return min(seals.newest, self._now) - sealing.LOOK_BACK
 
 
 class _Chains:
@@ -206,9 +209,10 @@ class _Chains:
     def __init__(self, report: Report, held: Held, should_be_sealed: datetime | None) -> None:
         self.report = report
         self._held = held
+        self._values = SideValue.objects.exists()
         self._limit = iso(should_be_sealed) if should_be_sealed else ""
         # The chain of the contact that is being read
-        self._text = ""
+        self._text: str | None = None
         self._contact = b""
         self._sealed: dict[int, bytes] = {}
         self._before, self._expected = GENESIS, 1
@@ -216,7 +220,7 @@ class _Chains:
 
     def walk(self, page: list[reading.Row]) -> None:
         """Go on with these records, which come by contact and number."""
-        values = reading.values(page)
+        values = reading.values(page) if self._values else {}
         for text, rows in groupby(page, itemgetter(0)):
             if text != self._text:
                 self._leave()
@@ -309,7 +313,7 @@ def _wrong_columns(text: str, body: str, seq: int, contact: bytes) -> str:
 
 def _wrong_values(values: list[reading.Value], body: str) -> str:
     """Names of the personal values that are not what the body commits to."""
-    wrong = []
+    wrong, others = [], []
     for value in values:
         try:
             name, salt, text = reading.value_of(value)
@@ -319,8 +323,11 @@ def _wrong_values(values: list[reading.Value], body: str) -> str:
         commitment = _commitment(salt, text)
         plainly = f'"{name}":"{commitment}"'
         # The address stands at the beginning of a body, the network near its end.
-        if (body.find if name < "b" else body.rfind)(plainly) < 0 and not _committed(body, name, commitment):
-            wrong.append(name)
+        if (body.find if name < "b" else body.rfind)(plainly) < 0:
+            others.append((name, commitment))
+    if others:
+        committed = _committed(body)
+        wrong += [name for name, commitment in others if (name, commitment) not in committed]
     return _printable(", ".join(sorted(wrong))) if wrong else ""
 
 
@@ -335,16 +342,20 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
-def _committed(body: str, path: str, commitment: str) -> bool:
-    """Whether an effect, a wish that yielded or a change on this path holds this commitment."""
-    inside = {"committed": commitment}
+def _committed(body: str) -> set[tuple[str, str]]:
+    """(path, commitment) of the effects, of the wishes that yielded and of the changes in a body."""
     try:
         data = json.loads(body)
-        holders = [item for item in (*data["effects"], *data["merged"]) if item["path"] == path]
-        holders += [item for item in data["changes"] if change_from_json(item).path == path]
-        return any(inside in item.values() for item in holders)
+        holders = [(item["path"], item) for item in (*data["effects"], *data["merged"])]
+        holders += [(change_from_json(item).path, item) for item in data["changes"]]
+        return {
+            (path, value["committed"])
+            for path, item in holders
+            for value in item.values()
+            if isinstance(value, dict) and "committed" in value
+        }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return False
+        return set()
 
 
 def _printable(text: str) -> str:

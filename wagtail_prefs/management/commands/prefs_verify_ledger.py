@@ -66,7 +66,7 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"{options['seals']}: {error.strerror}", returncode=WRONG_USE) from error
         if progress:
-            self.stderr.write("\r\033[K", ending="")
+            self._draw("")
         sealed = None
         if options["seal"] and not interrupted and report.codes.keys() <= {"unsealed"}:
             sealed = seals.seal(timezone.now(), everything=True)
@@ -139,10 +139,14 @@ class Command(BaseCommand):
             text = f"{report.records:,} of {total:,} records, {rate:,.0f}/s{left}, {report.total:,} problems"
             if not report.records:
                 text = f"{report.seals:,} seals"
-            self.stderr.write(f"\r\033[K{text}", ending="")
-            self.stderr.flush()
+            self._draw(text)
 
         return show
+
+    def _draw(self, text: str) -> None:
+        """In place of what stood on the line; not in the colour of errors."""
+        self.stderr.write(f"\r\033[K{text}", style_func=str, ending="")
+        self.stderr.flush()
 
 
 @contextmanager
