@@ -6,6 +6,7 @@ meet does meet.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -152,12 +153,14 @@ CODES = [FREQUENCIES[index] for index in (0, 2, 4)]
 
 keys = st.sampled_from(KEYS)
 moments = st.integers(-1, 10).map(after)
-subjects = st.sampled_from([PERSON, MAIL_LINK])
-others = st.sampled_from(
-    [Actor(kind, name) for kind in ActorType for name in ("somebody", "") if not Actor(kind).is_subject]
+_HER = [PERSON, MAIL_LINK]
+_THEIRS = [Actor(kind, name) for kind in ActorType for name in ("somebody", "") if not Actor(kind).is_subject]
+subjects = st.sampled_from(_HER)
+others = st.sampled_from(_THEIRS)
+actors = st.sampled_from([*_HER, *_HER, *_HER, *_THEIRS])
+evidences = st.sampled_from(
+    [None, None, None, *(Evidence("form 7", after(halves)) for halves in range(-1, 11))]
 )
-actors = subjects | others
-evidences = st.none() | st.builds(Evidence, st.just("form 7"), moments)
 
 YESES: list[Change] = [SetChoice(*key, SUBSCRIBED, end) for key in KEYS for end in (None, *MOMENTS)]
 REFUSALS: list[Change] = [SetChoice(*key, UNSUBSCRIBED) for key in KEYS]
@@ -183,14 +186,28 @@ REST: list[Change] = [
     ChangeAddress("anna@work.example.org"),
 ]
 
-#: What has an order: the stricter one wins, whoever comes first.
-ordered = st.one_of(
-    st.sampled_from([*YESES, *REFUSALS, *REFUSALS, *REFUSALS, *CONFIRMATIONS, *CONFIRMATIONS]),
-    st.sampled_from([*REQUESTS, *CONFIRMATIONS, *REFUSALS, *REFUSALS]),
-    st.sampled_from([*CAPS, *PAUSES, *RESUMPTIONS]),
-    st.sampled_from([OptOut(), OptIn()]),
+
+def _often(*groups: tuple[int, Sequence[Any]]) -> st.SearchStrategy[Any]:
+    """One of the members of a group, a group as often as its number says: one draw, where `one_of` takes two."""
+    whole = math.lcm(*(len(group) for _, group in groups))
+    return st.sampled_from(
+        [one for times, group in groups for one in group for _ in range(times * whole // len(group))]
+    )
+
+
+_ORDERED = (
+    (2, YESES),
+    (3, REFUSALS),
+    (2, REQUESTS),
+    (3, CONFIRMATIONS),
+    (1, CAPS),
+    (1, PAUSES),
+    (1, RESUMPTIONS),
+    (4, [OptOut(), OptIn()]),
 )
-wishes = st.one_of(ordered, ordered, st.sampled_from([*EXPIRIES, *REST]))
+#: What has an order: the stricter one wins, whoever comes first.
+ordered = _often(*_ORDERED)
+wishes = _often(*_ORDERED, (3, EXPIRIES), (3, REST))
 
 
 def consistent(found: Sequence[Change]) -> tuple[Change, ...]:
@@ -205,20 +222,27 @@ def consistent(found: Sequence[Change]) -> tuple[Change, ...]:
 submissions = st.lists(wishes, min_size=1, max_size=3).map(consistent)
 
 
+#: Who acts, how many half days pass then, and whether it is an undo. Mostly she: what others may do leads to few states.
+_turns = _often(
+    (3, [(actor, halves, undo) for actor in _HER for halves in range(4) for undo in [False] * 5 + [True]]),
+    (1, [(actor, halves, undo) for actor in _THEIRS for halves in range(4) for undo in [False] * 5 + [True]]),
+)
+
+
 @st.composite
-def stories(draw: st.DrawFn, *, most: int = 4, undoing: bool = True) -> Story:
+def stories(draw: st.DrawFn, *, most: int = 4) -> Story:
     """A contact with up to `most` submissions behind her, by anybody; what may not be is left out."""
+    turns = draw(st.lists(_turns, max_size=most))
     story = Story(replace(EMPTY, suppressed=draw(st.integers(0, 5)) == 0))
-    for _ in range(draw(st.integers(0, most))):
-        # Mostly her own: what others may do leads to few states.
-        actor = draw(st.one_of(subjects, subjects, subjects, others))
-        changes = draw(submissions)
-        if undoing and story.entries and draw(st.integers(0, 5)) == 0:
-            changes = (Undo(receipt(draw(st.integers(1, len(story.entries))))),)
+    for actor, halves, undo in turns:
+        if undo and story.entries:
+            changes: tuple[Change, ...] = (Undo(receipt(draw(st.integers(1, len(story.entries))))),)
+        else:
+            changes = draw(submissions)
         evidence = None if actor.is_subject else draw(evidences)
         with suppress(NotAllowed, ValueError):
             story = story.then(*changes, actor=actor, evidence=evidence)
-        story = story.wait(draw(st.integers(0, 3)))
+        story = story.wait(halves)
     return story
 
 
