@@ -24,6 +24,7 @@ APART = {
     ("unknown", "erased"),
     ("erased", "merged"),
     ("unknown_topic", "archived"),
+    ("expired", "unsubscribed"),
     ("no_consent", "paused"),
 }
 
@@ -145,7 +146,6 @@ def _rests_on_the_right_record(world: World, decision: Decision) -> bool:
         "opted_out": "opted_out",
         "unsubscribed": "choice",
         "expired": "choice",
-        "pending": "choice",
         "subscribed": "choice",
         "paused": "pause",
         "frequency": "frequency",

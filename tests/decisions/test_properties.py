@@ -13,6 +13,7 @@ from hypothesis import assume, event, given, strategies as st
 
 from tests.properties import examples
 from wagtail_prefs import decide
+from wagtail_prefs.contacts.rules import effective
 from wagtail_prefs.decisions.rules import LAST, RULES, Capped, Consent, Quiet, judge
 from wagtail_prefs.decisions.values import (
     CapFact,
@@ -26,7 +27,7 @@ from wagtail_prefs.decisions.values import (
     Verdict,
 )
 from wagtail_prefs.law import services as law
-from wagtail_prefs.values import CHANNELS, FREQUENCIES
+from wagtail_prefs.values import CHANNELS, FREQUENCIES, ContactState, Pause
 
 from .cases import World, cases
 
@@ -149,7 +150,8 @@ def restrictions(draw: st.DrawFn) -> tuple[str, Restriction]:
         return replace(facts, caps=(*facts.caps, CapFact(scope, frequency, question.at - minutes / 50)))
 
     def unconfirmed(facts: Facts, _question: Question) -> Facts:
-        return replace(facts, choice="", pending=True)
+        choice = "" if facts.choice == "subscribed" else facts.choice
+        return replace(facts, choice=choice, pending=True, choice_until=None)
 
     known: dict[str, Restriction] = {
         "opts out": lambda f, q, h: (replace(f, opted_out=True), h),
@@ -246,6 +248,35 @@ def test_nobody_is_sent_marketing_without_a_yes_or_a_law_that_needs_none(
         )
         assert not facts.opted_out
         assert not facts.suppressed
+
+
+@pytest.mark.property
+@examples(300)
+@given(willing() | situations())
+def test_it_does_not_matter_whether_somebody_wrote_down_what_ended_by_itself(situation: Situation) -> None:
+    """`effective` is what is written down, some time later, for systems that know no dates."""
+    facts, question, hours = situation
+    key = ("news", "email")
+    state = ContactState(
+        id=facts.contact,
+        audience="",
+        choices={key: facts.choice} if facts.choice else {},
+        pending=frozenset({key} if facts.pending else ()),
+        until={key: facts.choice_until} if facts.choice_until and facts.choice != "unsubscribed" else {},
+        pauses={(pause.scope, ""): Pause(pause.until) for pause in facts.pauses},
+    )
+    written = effective(state, question.at)
+    later = replace(
+        facts,
+        choice=written.choices.get(key, ""),
+        pending=key in written.pending,
+        choice_until=written.until.get(key),
+        pauses=tuple(PauseFact(scope, pause.until) for (scope, _), pause in written.pauses.items()),
+    )
+    assume(not (facts.pending and facts.choice == "subscribed"))  # no contact is both
+    one, other = ruling(facts, question, hours), ruling(later, question, hours)
+    assert (one.verdict, one.until) == (other.verdict, other.until)
+    assert one.reason == other.reason or (one.reason, other.reason) == ("expired", "unsubscribed")
 
 
 @pytest.mark.django_db

@@ -79,8 +79,16 @@ def _is_offered(facts: Facts, question: Question) -> bool:
 
 
 def _has_ended(facts: Facts, question: Question) -> bool:
-    asked_for = facts.choice == SUBSCRIBED or facts.pending
-    return asked_for and facts.choice_until is not None and facts.choice_until <= question.at
+    return facts.choice == SUBSCRIBED and not facts.pending and _is_over(facts, question)
+
+
+def _waits(facts: Facts, question: Question) -> bool:
+    return facts.pending and facts.choice != SUBSCRIBED and not _is_over(facts, question)
+
+
+def _is_over(facts: Facts, question: Question) -> bool:
+    """Whether the yes, or the wait for one, has ended by itself: the date of a wait is never that of a yes."""
+    return facts.choice_until is not None and facts.choice_until <= question.at
 
 
 UNKNOWN = Refusal(
@@ -148,19 +156,14 @@ OPTED_OUT = Refusal(
     lambda facts, _question: facts.opted_out,
     behind="opted_out",
 )
+EXPIRED = Refusal("expired", _("The contact's consent has ended."), _has_ended, behind="choice", static=False)
 UNSUBSCRIBED_ = Refusal(
     "unsubscribed",
     _("The contact has unsubscribed from this."),
     lambda facts, _question: facts.choice == UNSUBSCRIBED,
     behind="choice",
 )
-EXPIRED = Refusal("expired", _("The contact's consent has ended."), _has_ended, behind="choice", static=False)
-PENDING = Refusal(
-    "pending",
-    _("The contact has not confirmed her consent yet."),
-    lambda facts, _question: facts.pending and facts.choice != SUBSCRIBED,
-    behind="choice",
-)
+PENDING = Refusal("pending", _("The contact has not confirmed her consent yet."), _waits, static=False)
 
 
 class Consent(Rule):
@@ -267,8 +270,8 @@ RULES: tuple[Rule, ...] = (
     REUSED,
     SUPPRESSED,
     OPTED_OUT,
-    UNSUBSCRIBED_,
     EXPIRED,
+    UNSUBSCRIBED_,
     PENDING,
     Consent(),
     Paused(),
