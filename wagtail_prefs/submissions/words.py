@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -51,16 +51,21 @@ class Words:
                 if effect.path in self.where and effect.path not in told
             )
 
-    def past(self, effects: Iterable[Effect]) -> tuple[Line, ...]:
-        """One line for every effect, also for what the page has no place for; personal values stay out of it."""
+    def past(self, effects: Sequence[Effect]) -> tuple[Line, ...]:
+        """One line for every effect, also for what the page has no place for; personal values stay out of it.
+
+        A wait that was answered is left out: the answer says it.
+        """
+        answered = {effect.path for effect in effects}
         with override(self.locale):
             return tuple(
-                Line(*self._place(effect.path, effect))
+                Line(*self._place(effect))
                 for effect in effects
-                if not effect.path.startswith("pending:")
+                if effect.path == (path := _choice_path(effect.path)) or path not in answered
             )
 
-    def _place(self, path: str, effect: Effect) -> tuple[str, str]:
+    def _place(self, effect: Effect) -> tuple[str, str]:
+        path = _choice_path(effect.path)
         where, label = self.where.get(path, ("", ""))
         if path == OPTED_OUT or path.startswith("notice:"):
             return where, self._became(label or _("Notice"), effect)
@@ -70,7 +75,11 @@ class Words:
             return where, label
         if effect.action == "expired":
             return where, _("%(label)s: ended by itself") % {"label": label}
-        return where, _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+        if path == effect.path:
+            return where, _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+        if effect.after:
+            return where, _("%(label)s: asked for, and waiting to be confirmed") % {"label": label}
+        return where, _("%(label)s: no longer waiting to be confirmed") % {"label": label}
 
     def merged(self, merged: Iterable[Merged]) -> tuple[Line, ...]:
         """One line for every wish that yielded, saying what stands and why."""
@@ -123,6 +132,12 @@ def _choice(locale: str, label: str, value: str) -> str:
         return _("%(label)s: %(value)s") % {"label": label, "value": value_words(value)}
 
 
+def _choice_path(path: str) -> str:
+    """The path of the choice that a wait is about; any other path as it is."""
+    kind, _colon, rest = path.partition(":")
+    return f"choice:{rest}" if kind == "pending" else path
+
+
 #: Kinds of paths whose values are nobody's business on a page that a forwarded mail opens.
 _SILENT = {"attribute", "address", "suppressed", "merged_into", "erased"}
 
@@ -130,7 +145,7 @@ _SILENT = {"attribute", "address", "suppressed", "merged_into", "erased"}
 def _general(kind: str, rest: str) -> str:
     """What a path is about where no page has a label for it."""
     match kind:
-        case "choice" | "pending":
+        case "choice":
             topic, _colon, channel = rest.rpartition(":")
             return by_channel(topic, channel)
         case "frequency":
