@@ -324,11 +324,16 @@ def _settled(longest: Ruling, facts: Facts, question: Question, asked: Asked) ->
     return until
 
 
+#: What a `send` rests on that no rule has made one.
+YES = {
+    "recorded": _("This message has its place already."),
+    "subscribed": _("The contact has subscribed to this."),
+    "allowed": _("Nothing stands in the way, and no consent is needed."),
+}
+
+
 def _yes(facts: Facts) -> Ruling:
-    """Nothing stands in the way. A consent is what it rests on where there is one."""
-    behind = "choice" if facts.choice == SUBSCRIBED else ""
-    if facts.place is Place.SAME:
-        return Ruling(Verdict.SEND, "recorded", _("This message has its place already."), behind=behind)
-    if behind:
-        return Ruling(Verdict.SEND, "subscribed", _("The contact has subscribed to this."), behind=behind)
-    return Ruling(Verdict.SEND, "allowed", _("Nothing stands in the way, and no consent is needed."))
+    """Nothing stands in the way. Where there is a consent, it is what this rests on."""
+    consented = facts.choice == SUBSCRIBED
+    code = "recorded" if facts.place is Place.SAME else "subscribed" if consented else "allowed"
+    return Ruling(Verdict.SEND, code, YES[code], behind="choice" if consented else "")
