@@ -519,16 +519,26 @@ def test_whatever_sqlite_keeps_is_found(change: str) -> None:
 
 def test_the_statement_walks_along_the_index() -> None:
     """Else a table of millions is sorted for every page."""
-    people()
+    many = [
+        Record(
+            contact_ref=uuid.UUID(int=number),
+            audience="brand",
+            seq=1,
+            at=NOW,
+            actor="system",
+            body="{}",
+            prev="0" * 64,
+            hash="0" * 64,
+        )
+        for number in range(3000)
+    ]
+    Record.objects.bulk_create(many)
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")
-    (query,) = captured(lambda: list(reading.pages(size=100)))
-    with connection.cursor() as cursor:
-        kind = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
-        cursor.execute(f"{kind} {query}")
+        cursor.execute("ANALYZE")
+        query = captured(lambda: next(reading.pages(size=100)))[0]
+        cursor.execute(f"{'EXPLAIN QUERY PLAN' if connection.vendor == 'sqlite' else 'EXPLAIN'} {query}")
         plan = "\n".join(str(row) for row in cursor.fetchall())
-    assert "prefs_record_seq" in plan or "sqlite_autoindex_wagtail_prefs_record" in plan
+    assert "(contact_ref,seq)>" in plan.replace(" ", ""), plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
 
