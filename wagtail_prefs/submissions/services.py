@@ -238,7 +238,7 @@ def expire_due(at: datetime | None = None, limit: int = 500) -> int:
     """
     now = at or timezone.now()
     due = (
-        State.objects.filter(choice_until__lte=now)
+        State.objects.filter(choice_until__lte=now, contact__merged_into=None, contact__erased_at=None)
         .order_by("contact_id", "topic", "channel")
         .values_list("contact_id", "topic", "channel")[:limit]
     )
