@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from django.test import Client, override_settings
+from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 
 from tests import factories
+from wagtail_prefs.api.base import asked_locale
 from wagtail_prefs.centers import services as centers
 
 from .conftest import Visit
@@ -77,6 +78,31 @@ def test_the_locale_asked_for_is_served_or_a_fallback_that_says_so(visit: Visit)
         answer = visit.client.get(visit.url() + query, headers={"Accept-Language": accept})
         assert (answer.status_code, answer["Content-Language"]) == (200, expected), query
         assert answer.json()["locale"] == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", None),
+        ("locale=", None),
+        ("locale=de", "de"),
+        ("locale=en&locale=de", "de"),
+        ("loc%61le=de", "de"),
+        ("locale=" + "x" * 50, "x" * 35),
+        ("x=\u00fc&locale=de", "de"),
+        ("locale=\u00e9", "\u00e9"),
+        ("locale=%C3%A9", "\u00e9"),
+        ("locale=\u4e2d", "\u4e2d"),
+    ],
+)
+def test_the_locale_is_read_alike_from_wsgi_and_asgi(query: str, expected: str | None) -> None:
+    raw = query.encode()
+    wsgi = RequestFactory().get("/", QUERY_STRING=raw.decode("iso-8859-1"))
+    asgi = AsyncRequestFactory().get("/")
+    asgi.META["QUERY_STRING"] = query  # as ASGIRequest decodes it
+    for request in (wsgi, asgi):
+        assert asked_locale(request) == expected
+        assert (asked_locale(request) or "") == (request.GET.get("locale") or "")[:35]
 
 
 def test_unknown_and_unpublished_centers_are_404_problems(visit: Visit) -> None:

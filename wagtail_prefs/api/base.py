@@ -146,10 +146,16 @@ def _answer(body: Json) -> HttpResponse:
 
 def asked_locale(request: HttpRequest) -> str | None:
     """The locale that the address asks for, of a length that locales have."""
-    return _locale(request.META.get("QUERY_STRING", ""))
+    query = request.META.get("QUERY_STRING", "")
+    if not query.isascii():  # WSGI and ASGI spell it differently then
+        return _cut(request.GET.get("locale"))
+    return _locale(query)
 
 
 @lru_cache(maxsize=256)  # few differ, and Django takes longer to parse one than a session to open
 def _locale(query: str) -> str | None:
-    locale = QueryDict(query.encode("iso-8859-1")).get("locale")
+    return _cut(QueryDict(query).get("locale"))
+
+
+def _cut(locale: object) -> str | None:
     return str(locale)[:35] if locale else None
