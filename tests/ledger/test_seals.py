@@ -543,6 +543,9 @@ def test_the_log_gets_one_message_for_each_seal(caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.INFO, "wagtail_prefs.seals")
     sinks.LogSink().send(b'{"at":"100 %"}', 1)
     assert caplog.messages == ['{"at":"100 %"}']
+    caplog.set_level(logging.WARNING, "wagtail_prefs.seals")
+    with pytest.raises(sinks.LogIsOff):
+        sinks.LogSink().send(b"{}", 2)
 
 
 # Settings
@@ -577,6 +580,12 @@ def test_a_sink_that_cannot_be_used_is_an_error(configure: Callable[..., None], 
     assert found() == ["wagtail_prefs.E021"]
     text = str([message for message in run_checks() if message.id == "wagtail_prefs.E021"])
     assert "the secret is" not in text
+
+
+@pytest.mark.parametrize("broken", [{"SEAL_RECORDS": 0}, {"SEAL_RECORDS": "x"}, {"SEAL_MINUTES": -1}])
+def test_seals_that_would_never_be_made_are_an_error(configure: Callable[..., None], broken: Any) -> None:
+    configure(**broken)
+    assert found() == ["wagtail_prefs.E021"]
 
 
 def test_seals_that_stay_in_the_database_are_a_warning_in_a_deployment(

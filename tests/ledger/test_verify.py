@@ -252,6 +252,12 @@ def test_seals_are_read_as_a_file_holds_them(five: list[bytes]) -> None:
     assert verify(five).seals == 5
     assert verify(iter(five)).ok
     assert verify([b"\n", *five, b"  \n"]).ok
+    log = [
+        b"09:00 web1 somebody else's {\n",
+        *(b"09:01 web1 seals: " + line for line in five),
+        b"09:02 \xff\n",
+    ]
+    assert verify(log).to_json() == {**verify(five).to_json(), "torn": 0}
     assert verify([line.rstrip() for line in five]).ok
     assert verify([b"Nov 22 08:00:00 web1 " + line for line in five]).ok
 

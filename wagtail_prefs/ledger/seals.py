@@ -29,7 +29,7 @@ from .seal1 import Sealed
 from .sealed import Held, Runs
 from .services import batched
 
-logger = logging.getLogger("wagtail_prefs.seals")
+logger = logging.getLogger("wagtail_prefs.ledger")
 
 #: Younger records may have older ones beside them that are not committed yet.
 SETTLE = timedelta(seconds=5)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,7 +73,13 @@ class LogSink:
     """Writes each seal as one message to the logger `wagtail_prefs.seals`, for sites whose logs are kept elsewhere."""
 
     def send(self, line: bytes, number: int) -> None:
+        if not (logger.isEnabledFor(logging.INFO) and logger.hasHandlers()):
+            raise LogIsOff("LOGGING drops messages of wagtail_prefs.seals at level INFO")
         logger.info("%s", line.decode())
+
+
+class LogIsOff(Exception):
+    """Nothing would arrive."""
 
 
 def configured() -> Sink:
@@ -100,14 +107,23 @@ def configured() -> Sink:
 
 
 def check_sink(**_kwargs: Any) -> list[CheckMessage]:
-    """E021: a sink that cannot be used."""
+    """E021: a sink that cannot be used, or seals that would never be made."""
     try:
-        if conf.seals != {}:
+        given, problems = conf.seals, []
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    try:
+        if given != {}:
             configured()
     except ImproperlyConfigured as problem:
-        if "SEALS" in str(problem):  # others are E001's
-            return [Error(str(problem), id="wagtail_prefs.E021")]
-    return []
+        problems.append(str(problem))
+    try:
+        sane = conf.seal_records >= 1 and conf.seal_age >= timedelta(0)
+    except (ValueError, TypeError, OverflowError):
+        sane = False
+    if not sane:
+        problems.append('WAGTAIL_PREFS["SEAL_RECORDS"] is a number from 1 on, "SEAL_MINUTES" one from 0 on.')
+    return [Error(problem, id="wagtail_prefs.E021") for problem in problems]
 
 
 def check_exported(**_kwargs: Any) -> list[CheckMessage]:
