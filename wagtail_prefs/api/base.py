@@ -1,7 +1,7 @@
 """The base of what a center answers in person: plain views, JSON in, JSON out, for the origins of the center alone.
 
-DRF describes these routes and runs in none of them: what it does to a request costs as much as everything else here,
-and so nothing of the host project's DRF settings can reach them (security.md EB-02).
+DRF describes these routes and runs in none of them: what it adds to an empty request is half of what a read costs here.
+So nothing of the host project's DRF settings can reach them, either (security.md EB-02).
 """
 
 from __future__ import annotations
