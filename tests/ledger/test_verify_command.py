@@ -17,10 +17,15 @@ import time_machine
 from django.core.management import CommandError, ManagementUtility, call_command
 from django.db import DEFAULT_DB_ALIAS
 
+from tests import factories
 from tests.ledger import chains
+from wagtail_prefs.changes import SetChoice
+from wagtail_prefs.contacts.models import State
 from wagtail_prefs.ledger import guard, seals
 from wagtail_prefs.ledger.models import Record, Seal, SealExport
 from wagtail_prefs.ledger.verify import Verifier
+from wagtail_prefs.submissions.services import record
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, Source
 
 pytestmark = pytest.mark.django_db
 
@@ -207,3 +212,27 @@ def test_wrong_use_ends_the_process_with_two(tmp_path: Path, capsys: pytest.Capt
             ManagementUtility(["manage.py", "prefs_verify_ledger", *arguments]).execute()
         assert end.value.code == 2
         assert capsys.readouterr().err
+
+
+def test_a_hand_in_the_state_is_found(tmp_path: Path) -> None:
+    factories.make_topics()
+    people = [factories.make_contact(f"{name}@mail.example.org") for name in ("anna", "ben")]
+    for person in people:
+        wish = [SetChoice("news", "email", UNSUBSCRIBED)]
+        record(person.pk, wish, actor=Actor(ActorType.SUBJECT_LINK), source=Source(method="page"))
+    assert run("--state")[0] == 0
+    State.objects.filter(contact=people[1].pk).update(choice=SUBSCRIBED)
+    code, output = run("--state")
+    assert code == 1
+    lines = output.splitlines()
+    assert f"contact {people[1].pk}: the state is not what the records say: choice:news:email" in lines
+    assert (
+        lines[-1] == "The ledger is whole, and today's state is not what it says." or "--seals" in lines[-1]
+    )
+    assert str(people[0].pk) not in output
+    code, output = run("--state", "--json", "--contact", str(people[1].pk))
+    found = json.loads(output)
+    assert (code, found["whole"], found["problems_total"]) == (1, False, 0)
+    assert found["states_differing"] == {str(people[1].pk): ["choice:news:email"]}
+    assert run("--state", "--contact", str(people[0].pk))[0] == 0
+    assert run()[0] == 0  # the records themselves are whole

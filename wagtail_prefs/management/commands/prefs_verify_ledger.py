@@ -16,13 +16,18 @@ from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
 from ...conf import conf
+from ...contacts.models import Contact
+from ...errors import UnknownContact
 from ...ledger import guard, seals
 from ...ledger.models import Record
 from ...ledger.verify import Report, Verifier
+from ...submissions.audit import differences
 
 WHOLE, BROKEN, WRONG_USE, UNGUARDED, INTERRUPTED = 0, 1, 2, 3, 130
 #: Seconds between two words about the progress.
 EVERY = 0.5
+#: So many states that differ are enough to know.
+MOST = 100
 
 
 class Command(BaseCommand):
@@ -48,6 +53,12 @@ class Command(BaseCommand):
             action="store_true",
             help="If the ledger is whole: seal what no seal holds, however old, and hand the seals out.",
         )
+        parser.add_argument(
+            "--state",
+            action="store_true",
+            help="Also compute every contact's state from her records alone, and name the paths where it differs from "
+            "what stands in the tables. Takes a few statements a contact.",
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
         parser.add_argument("--no-progress", action="store_true", help="Say nothing until the end.")
 
@@ -59,8 +70,11 @@ class Command(BaseCommand):
             verifier = Verifier(lines, contact=contact)
             report, interrupted = verifier.report, False
             progress = self._progress(contact) if self._shows(options) else None
+            differing: dict[str, list[str]] | None = None
             try:
                 verifier.run(progress)
+                if options["state"]:
+                    differing = self._states(contact, shown=progress is not None)
             except KeyboardInterrupt:
                 interrupted = True
             except OSError as error:
@@ -72,27 +86,67 @@ class Command(BaseCommand):
             sealed = seals.seal(timezone.now(), everything=True)
             seals.export(timezone.now())
         unguarded = guard.missing(DEFAULT_DB_ALIAS) if conf.ledger_guard else []
-        whole = not interrupted and (report.ok or sealed is not None)
+        whole = not interrupted and (report.ok or sealed is not None) and not differing
         if options["json"]:
-            self._say_json(report, whole, interrupted, unguarded, None if sealed is None else len(sealed))
+            made = None if sealed is None else len(sealed)
+            self._say_json(report, whole, interrupted, unguarded, made, differing)
         else:
+            self._say_states(differing or {})
             self._say(report, whole, interrupted, unguarded, None if sealed is None else len(sealed))
             if options["seals"] is None:
                 self.stdout.write(
                     "Verified by the seals in the database alone: give those that left it with --seals."
                 )
+        self._end(interrupted=interrupted, whole=whole, guarded=not unguarded)
+
+    def _end(self, *, interrupted: bool, whole: bool, guarded: bool) -> None:
         if interrupted:
             raise SystemExit(INTERRUPTED)
         if not whole:
             raise SystemExit(BROKEN)
-        if unguarded:
+        if not guarded:
             raise SystemExit(UNGUARDED)
 
+    def _states(self, contact: UUID | None, *, shown: bool) -> dict[str, list[str]]:
+        """Where states differ from their records: {contact: paths}. Many of them would all have one cause."""
+        people = Contact.objects.order_by("pk")
+        if contact:
+            people = people.filter(pk=contact)
+        found: dict[str, list[str]] = {}
+        total = people.count() if shown else 0
+        for number, one in enumerate(people.values_list("pk", flat=True).iterator(), 1):
+            try:
+                paths = differences(one)
+            except UnknownContact:
+                continue  # gone since we looked
+            except ValueError:
+                paths = ["(the chain has a hole)"]
+            if paths:
+                found[str(one)] = paths
+                if len(found) == MOST:
+                    break
+            if shown and number % 100 == 0:
+                self.stderr.write(f"\r\033[K{number:,} of {total:,} states, {len(found):,} differ", ending="")
+                self.stderr.flush()
+        return found
+
+    def _say_states(self, differing: dict[str, list[str]]) -> None:
+        for reference, paths in differing.items():
+            self.stdout.write(
+                f"contact {reference}: the state is not what the records say: {', '.join(paths)}"
+            )
+
     def _say_json(
-        self, report: Report, whole: bool, interrupted: bool, unguarded: list[str], sealed: int | None
+        self,
+        report: Report,
+        whole: bool,
+        interrupted: bool,
+        unguarded: list[str],
+        sealed: int | None,
+        differing: dict[str, list[str]] | None,
     ) -> None:
         said = {**report.to_json(), "whole": whole, "interrupted": interrupted, "guard_missing": unguarded}
-        self.stdout.write(json.dumps({**said, "seals_made": sealed}, indent=2))
+        self.stdout.write(json.dumps({**said, "seals_made": sealed, "states_differing": differing}, indent=2))
 
     def _say(
         self, report: Report, whole: bool, interrupted: bool, unguarded: list[str], sealed: int | None
@@ -116,8 +170,10 @@ class Command(BaseCommand):
             say("Interrupted. What is above was found so far.")
         elif whole:
             say("The ledger is whole.")
-        else:
+        elif not report.ok:
             say(f"The ledger is broken: {report.total:,} problems. First: {report.first}")
+        else:
+            say("The ledger is whole, and today's state is not what it says.")
 
     def _shows(self, options: dict[str, Any]) -> bool:
         return not options["no_progress"] and self.stderr.isatty()
