@@ -117,9 +117,10 @@ def test_erased_values_leave_the_chain_whole() -> None:
     assert 0 < report.values < before
 
 
-@given(st.binary(max_size=64), st.binary())
-def test_a_commitment_is_an_hmac(salt: bytes, value: bytes) -> None:
-    assert _commitment(salt, value) == hmac.digest(salt, value, "sha256").hex()
+@given(st.binary(max_size=64), st.text())
+def test_a_commitment_is_an_hmac(salt: bytes, value: str) -> None:
+    expected = hmac.digest(salt, value.encode(), "sha256").hex()
+    assert _commitment(f"a name\n{salt.hex()}\n{value}") == ("a name", expected)
 
 
 def test_every_problem_has_words() -> None:

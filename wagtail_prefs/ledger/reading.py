@@ -156,12 +156,6 @@ def values(page: Sequence[Row]) -> dict[str, list[Value]]:
     return found
 
 
-def value_of(value: Value) -> tuple[str, bytes, bytes]:
-    """Name, salt and value. Raises ValueError where somebody has put what cannot be."""
-    name, salt, text = value.split("\n", 2)
-    return name, bytes.fromhex(salt), text.encode(errors="surrogateescape")
-
-
 def contact_of(text: str) -> bytes | None:
     """The 16 bytes of the contact whose column holds this, or None for what is no contact's."""
     try:

@@ -316,14 +316,13 @@ def _wrong_values(values: list[reading.Value], body: str) -> str:
     wrong, others = [], []
     for value in values:
         try:
-            name, salt, text = reading.value_of(value)
+            name, commitment = _commitment(value)
         except ValueError:
             wrong.append("?")
             continue
-        commitment = _commitment(salt, text)
-        plainly = f'"{name}":"{commitment}"'
         # The address stands at the beginning of a body, the network near its end.
-        if (body.find if name < "b" else body.rfind)(plainly) < 0:
+        find = body.find if name < "b" else body.rfind
+        if find(f'"{name}":"{commitment}"') < 0:
             others.append((name, commitment))
     if others:
         committed = _committed(body)
@@ -331,11 +330,15 @@ def _wrong_values(values: list[reading.Value], body: str) -> str:
     return _printable(", ".join(sorted(wrong))) if wrong else ""
 
 
-def _commitment(salt: bytes, value: bytes) -> str:
-    """HMAC-SHA256 as hex. OpenSSL takes three times as long to set up one of its own; each value has its own key."""
-    key = salt.ljust(64, b"\0")
-    inner = hashlib.sha256(key.translate(_INNER) + value).digest()
-    return hashlib.sha256(key.translate(_OUTER) + inner).hexdigest()
+def _commitment(value: reading.Value, sha256: Callable[[bytes], Any] = hashlib.sha256) -> tuple[str, str]:
+    """Name and HMAC-SHA256, as hex. OpenSSL takes three times as long to set up one of its own for each salt.
+
+    Raises ValueError where somebody has put what cannot be.
+    """
+    name, salt, text = value.split("\n", 2)
+    key = bytes.fromhex(salt).ljust(64, b"\0")
+    inner = sha256(key.translate(_INNER) + text.encode(errors="surrogateescape")).digest()
+    return name, sha256(key.translate(_OUTER) + inner).hexdigest()
 
 
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
