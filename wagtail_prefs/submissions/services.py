@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from .. import keys
@@ -304,8 +304,7 @@ def _try(wish: _Wish) -> Saved:
             if not effects:
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
             moved = next((effect.after for effect in effects if effect.path == "address:email"), None)
-            _check_free(found.loaded, moved)
-            store.write(after, effects)
+            _write(found.loaded, after, effects, moved)
             _lift_suppression(found.loaded, after, effects, moved)
             entry = ledger.append(
                 contact=state.id,
@@ -414,11 +413,18 @@ def _base(wish: _Wish, found: _Found) -> int:
     return min(wish.base_version, version)
 
 
-def _check_free(found: store.Loaded, address: str | None) -> None:
-    """Raise AddressTaken where a contact is to get the address of another, in whatever spelling."""
-    holder = contacts.find(found.audience_id, address) if address else None
-    if holder is not None and holder.pk != found.state.id:
+def _write(found: store.Loaded, after: ContactState, effects: Sequence[Effect], moved: str | None) -> None:
+    """Write the state. Raises AddressTaken where `moved`, the new address, is another contact's in whatever spelling."""
+    if moved is None:
+        store.write(after, effects)
+        return
+    holder = contacts.find(found.audience_id, moved)
+    if holder is not None and holder.pk != after.id:
         raise AddressTaken
+    try:
+        store.write(after, effects)
+    except IntegrityError as taken:  # in just this moment
+        raise AddressTaken from taken
 
 
 def _lift_suppression(
