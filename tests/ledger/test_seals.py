@@ -352,6 +352,17 @@ def test_a_worker_looks_back_every_ten_minutes(django_assert_num_queries: Any) -
 
 
 @pytest.mark.django_db
+def test_a_worker_that_is_stopped_leaves_the_rest_for_the_next(moody: type[Moody]) -> None:
+    chains.ledger([5], random.Random(1))
+    assert seals.Sealer().round(NOW, lambda: True) == 1
+    assert not moody.received
+    assert seals.Sealer().round(NOW, lambda: False) == 4
+    assert held() == all_records()
+    SealExport.objects.all().delete()
+    assert seals.export(NOW, lambda: True) == 1
+
+
+@pytest.mark.django_db
 def test_a_key_that_is_missing_stops_no_worker(
     configure: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:

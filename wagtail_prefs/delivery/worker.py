@@ -52,7 +52,7 @@ class Worker:
             chore()
         self._side_by_side({alias: partial(self._once, alias) for alias in self.aliases})
         if not self.stopped:
-            Sealer().round(timezone.now())
+            Sealer().round(timezone.now(), self._stopping.is_set)
 
     def loop(self, interval: float) -> None:
         """Deliver whatever becomes due, looking every `interval` seconds, until `stop` is called."""
@@ -103,7 +103,7 @@ class Worker:
             try:
                 for chore in self.chores:
                     chore()
-                sealer.round(timezone.now())
+                sealer.round(timezone.now(), self._stopping.is_set)
             except DatabaseError as error:
                 logger.warning("keeping house: no database (%s)", type(error).__name__)
                 connection.close()

@@ -9,7 +9,7 @@ holds; and `seal(everything=True)` looks at all of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, groupby
 from operator import itemgetter
@@ -44,12 +44,13 @@ LOOK_EVERY = timedelta(minutes=10)
 _COLUMNS = ("contact_ref", "seq", "hash", "body", "id", "audience", "at", "actor", "idempotency_key")
 
 
-class _Newest(NamedTuple):
-    """What the next seal follows."""
+class Made(NamedTuple):
+    """A seal without its body: what the next one follows."""
 
     number: int
     at: datetime | None
     hash: str
+    records: int = 0
 
 
 class Sealer:
@@ -58,14 +59,18 @@ class Sealer:
     def __init__(self) -> None:
         self._looked: datetime | None = None
 
-    def round(self, now: datetime) -> int:
-        """Returns how many seals were made. Raises DatabaseError only: what else goes wrong stops no worker."""
+    def round(self, now: datetime, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Returns how many seals were made. `stopping` is asked after each. Raises DatabaseError only: what else goes
+        wrong stops no worker."""
         made = 0
         back = self._looked is None or not self._looked <= now < self._looked + LOOK_EVERY
         try:
-            made = len(seal_if_due(now, look_back=back))
+            for _ in _due(now, back):
+                made += 1
+                if stopping():
+                    return made
             self._looked = now if back else self._looked
-            export(now)
+            export(now, stopping)
         except DatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 - settings that cannot sign, and what we did not think of
@@ -74,19 +79,23 @@ class Sealer:
         return made
 
 
-def seal_if_due(now: datetime, *, look_back: bool = True) -> list[Seal]:
+def seal_if_due(now: datetime, *, look_back: bool = True) -> list[Made]:
     """Make the seals that are due: `SEAL_RECORDS` new records, or `SEAL_MINUTES` since the first of them.
 
     With nothing new and no look back these are two statements that read one row each.
     """
+    return list(_due(now, look_back))
+
+
+def _due(now: datetime, look_back: bool) -> Iterator[Made]:
     # Before the newest seal moves on, and the time that is looked back on with it.
-    made = list(_late(now)) if look_back else []
+    if look_back:
+        yield from _late(now)
     if _is_due(now):
-        made += _new(now, now - SETTLE)
-    return made
+        yield from _new(now, now - SETTLE)
 
 
-def seal(now: datetime | None = None, *, everything: bool = False) -> list[Seal]:
+def seal(now: datetime | None = None, *, everything: bool = False) -> list[Made]:
     """Seal now, due or not, also what is only seconds old.
 
     `everything` looks at the whole ledger for records that no seal holds, which reads it once.
@@ -127,9 +136,9 @@ def line(row: Seal) -> bytes:
 # Making
 
 
-def _newest() -> _Newest:
+def _newest() -> Made:
     found = Seal.objects.order_by("-number").values_list("number", "at", "hash").first()
-    return _Newest(*found) if found else _Newest(0, None, seal1.GENESIS)
+    return Made(*found) if found else Made(0, None, seal1.GENESIS)
 
 
 def _is_due(now: datetime) -> bool:
@@ -147,27 +156,28 @@ def _fresh(since: datetime | None, limit: datetime) -> QuerySet[Record]:
     return fresh if since is None else fresh.filter(at__gt=since)
 
 
-def _new(now: datetime, limit: datetime) -> Iterator[Seal]:
+def _new(now: datetime, limit: datetime) -> Iterator[Made]:
     """Seals over what is newer than the newest seal, oldest first."""
     before, size = _newest(), conf.seal_records
     fresh = _fresh(before.at, limit).order_by("at", "id")
     position = Q()
     while rows := list(fresh.filter(position).only(*_COLUMNS)[: size + 1]):
-        more, rows = len(rows) > size, rows[:size]
-        at, last = rows[-1].at, rows[-1].pk
-        # Others of the very same time may follow: until they are sealed too, the seal does not speak for that time.
-        until = at - timedelta(microseconds=1) if more else limit
+        rows, more = rows[:size], rows[size:]
+        at, last, until = rows[-1].at, rows[-1].pk, limit
+        if more:
+            # While others of the very same time follow, the seal does not speak for that time.
+            until = at if more[0].at > at else at - timedelta(microseconds=1)
         made = _make(before, until, now, [_sealed(row) for row in rows])
         if made is None:
             return
         yield made
         if not more:
             return
-        before = _Newest(made.number, made.at, made.hash)
+        before = made
         position = Q(at__gte=at) & (Q(at__gt=at) | Q(id__gt=last))
 
 
-def _late(now: datetime) -> Iterator[Seal]:
+def _late(now: datetime) -> Iterator[Made]:
     """Seals over what came after the newest seal, with a time before it."""
     newest = _newest()
     if newest.at is None:
@@ -179,7 +189,7 @@ def _late(now: datetime) -> Iterator[Seal]:
     )
 
 
-def _unsealed(now: datetime, records: QuerySet[Record], seals: QuerySet[Seal]) -> Iterator[Seal]:
+def _unsealed(now: datetime, records: QuerySet[Record], seals: QuerySet[Seal]) -> Iterator[Made]:
     """Seals over those of the records that none of the seals holds."""
     with Runs() as runs:
         for row in seals.order_by("number").iterator(chunk_size=20):
@@ -233,14 +243,14 @@ def _sealed(record: Record) -> Sealed:
     )
 
 
-def _make(before: _Newest, until: datetime, now: datetime, records: Sequence[Sealed]) -> Seal | None:
+def _make(before: Made, until: datetime, now: datetime, records: Sequence[Sealed]) -> Made | None:
     """The next seal, or None where somebody else made it first: theirs holds what it could see."""
     kid = conf.signing_keys[0].kid
     number, at = before.number + 1, max(until, before.at or until)
     body = seal1.body(number=number, at=at, made=now, kid=kid, records=records)
     digest = seal1.seal_hash(before.hash, body)
     _, signature = keys.mac(seal1.PURPOSE, bytes.fromhex(digest))
-    made = Seal(
+    row = Seal(
         number=number,
         at=at,
         records=len(records),
@@ -252,16 +262,16 @@ def _make(before: _Newest, until: datetime, now: datetime, records: Sequence[Sea
     )
     try:
         with transaction.atomic():
-            made.save(force_insert=True)
+            row.save(force_insert=True)
     except IntegrityError:
         return None
-    return made
+    return Made(number, at, digest, len(records))
 
 
 # Handing out
 
 
-def export(now: datetime) -> int:
+def export(now: datetime, stopping: Callable[[], bool] = lambda: False) -> int:
     """Hand out what has not left the database yet, in order; returns how many. What fails is tried again next time."""
     if not conf.seals:
         return 0
@@ -277,6 +287,8 @@ def export(now: datetime) -> int:
             sink.send(text, number)
             SealExport.objects.bulk_create([SealExport(seal=number, at=now)], ignore_conflicts=True)
             sent += 1
+            if stopping():
+                break
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001 - a sink is anybody's code; sealing and delivery go on without it
