@@ -287,6 +287,9 @@ def test_a_place_can_be_given_back(weekly: UUID, readers: Readers) -> None:
     assert services.give_back("m1") == 1
     assert services.give_back("m1", []) == 0
     assert services.give_back("nothing of that name") == 0
+    for no_id in ("", "\0"):
+        with pytest.raises(ValueError, match="printable"):
+            services.give_back(no_id)
     assert list(Send.objects.values_list("message_id", "contact")) == [("m2", weekly)]
 
 
@@ -309,11 +312,14 @@ def test_nothing_was_sent_tomorrow(weekly: UUID) -> None:
 
 
 def test_what_is_noted_must_make_sense(weekly: UUID) -> None:
-    with pytest.raises(UnknownContact):
-        services.sent("m", uuid.uuid4(), "news", "email")
+    erased = Contact.objects.create(audience=Contact.objects.get(pk=weekly).audience, erased_at=NOW).pk
+    for nobody in (uuid.uuid4(), erased):
+        with pytest.raises(UnknownContact):
+            services.sent("m", nobody, "news", "email")
     for wrong in (
         ("", weekly, "news", "email"),
         ("m", weekly, "weather", "email"),
+        ("m", weekly, "\0", "email"),
         ("m", weekly, "news", "fax"),
         ("m", weekly, "news", "email", datetime(2026, 1, 1)),  # noqa: DTZ001
     ):

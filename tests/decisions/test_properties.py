@@ -171,7 +171,7 @@ def restrictions(draw: st.DrawFn) -> tuple[str, Restriction]:
 
 
 @pytest.mark.property
-@examples(500)
+@examples(250)
 @given(situations(), restrictions())
 def test_a_restriction_never_lets_more_through(
     situation: Situation, restriction: tuple[str, Restriction]
@@ -190,7 +190,7 @@ def test_a_restriction_never_lets_more_through(
 
 
 @pytest.mark.property
-@examples(500)
+@examples(250)
 @given(willing() | situations())
 def test_a_wait_ends_when_it_says_and_not_before(situation: Situation) -> None:
     facts, question, hours = situation
@@ -209,7 +209,7 @@ def test_a_wait_ends_when_it_says_and_not_before(situation: Situation) -> None:
 
 
 @pytest.mark.property
-@examples(500)
+@examples(250)
 @given(willing() | situations())
 def test_who_waits_for_as_long_as_she_is_told_gets_there_in_one_step(
     situation: Situation,
@@ -224,7 +224,7 @@ def test_who_waits_for_as_long_as_she_is_told_gets_there_in_one_step(
 
 
 @pytest.mark.property
-@examples(300)
+@examples(150)
 @given(situations(), st.sampled_from(CHANNELS))
 def test_what_is_always_sent_asks_only_whether_she_is_there(situation: Situation, channel: str) -> None:
     facts, question, hours = situation
@@ -235,7 +235,7 @@ def test_what_is_always_sent_asks_only_whether_she_is_there(situation: Situation
 
 
 @pytest.mark.property
-@examples(300)
+@examples(150)
 @given(situations())
 def test_nobody_is_sent_marketing_without_a_yes_or_a_law_that_needs_none(
     situation: Situation,
@@ -251,7 +251,7 @@ def test_nobody_is_sent_marketing_without_a_yes_or_a_law_that_needs_none(
 
 
 @pytest.mark.property
-@examples(300)
+@examples(150)
 @given(willing() | situations())
 def test_it_does_not_matter_whether_somebody_wrote_down_what_ended_by_itself(situation: Situation) -> None:
     """`effective` is what is written down, some time later, for systems that know no dates."""

@@ -5,7 +5,7 @@ Rules of a site derive from `Rule`, or are functions, and answer with `refuse`, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -90,35 +90,39 @@ def decide(
         unique.sort(key=attrgetter("int"))  # PostgreSQL's order, in which they are locked
     asked = prepared([*RULES, *custom.rules()], unique)
     question = Question(*_names(topic, channel), _checked(at) if at is not None else timezone.now())
-    found: dict[UUID, Decision] = {}
+    decisions: list[Decision] = []
     for start in range(0, len(unique), CHUNK):
-        some = unique[start : start + CHUNK]
-        found.update(zip(some, _decisions(some, question, asked, record), strict=True))
-    answers = [found[contact] for contact in given]
-    return answers[0] if isinstance(contacts, UUID) else answers
+        decisions += _decisions(unique[start : start + CHUNK], question, asked, record)
+    if record is not None or len(unique) != len(given):
+        found = dict(zip(unique, decisions, strict=True))
+        decisions = [found[contact] for contact in given]
+    return decisions[0] if isinstance(contacts, UUID) else decisions
 
 
 def give_back(message_id: str, contact: UUID | Collection[UUID] | None = None) -> int:
     """Free the places that a message took, with one contact, some, or all; returns how many there were.
 
-    For a message that was not sent after all: the next one may have its place.
+    For a message that was not sent after all: the next one may have its place. Raises ValueError for what is no id.
     """
+    _check_message(message_id)
     return sends.free(message_id, [contact] if isinstance(contact, UUID) else contact)
 
 
 def sent(message_id: str, contact: UUID, topic: str, channel: str, at: datetime | None = None) -> bool:
     """Note a message that was sent without asking, so that frequencies count it; whether it was new.
 
-    A moment that has not come yet is taken as now. Raises UnknownContact, and ValueError for a topic that her audience
-    does not have, a channel that does not exist, a moment without a time zone, or an empty or too long id.
+    A moment that has not come yet is taken as now. Raises UnknownContact, also for who was erased, and ValueError for a
+    topic that her audience does not have, a channel that does not exist, a moment without a time zone, or an empty or
+    too long id.
     """
     _check_message(message_id)
     now = timezone.now()
     moment = min(_checked(at), now) if at is not None else now
-    who = Contact.objects.only("merged_into", "audience").filter(pk=contact).first()
+    live = Contact.objects.filter(pk=contact, erased_at=None)
+    who = live.only("merged_into", "audience").first()
     if who is None:
         raise UnknownContact
-    topics = Topic.objects.filter(audience_id=who.audience_id, key=topic)
+    topics = Topic.objects.filter(audience_id=who.audience_id, key=_names(topic, channel)[0])
     transactional = topics.values_list("transactional", flat=True).first()
     if transactional is None:
         raise ValueError("the contact's audience has no such topic")
@@ -143,25 +147,24 @@ def forget(contact: UUID) -> int:
 _Answer = tuple[Ruling, int | None]
 
 
-def _decisions(
-    contacts: list[UUID], question: Question, asked: Asked, record: str | None
-) -> Iterator[Decision]:
+def _decisions(contacts: list[UUID], question: Question, asked: Asked, record: str | None) -> list[Decision]:
     ids = facts.array(contacts)
     if record is None:
         answers = _answers(contacts, ids, question, asked)
     else:
         answers = _record(contacts, ids, question, asked, record)
     records = facts.records(ids, [version for _ruling, version in answers])
-    for contact, (ruling, _version), behind in zip(contacts, answers, records, strict=True):
-        yield Decision(
-            contact, ruling.verdict, ruling.reason, ruling.rule, ruling.until, behind, ruling.static
-        )
+    return [
+        Decision(contact, ruling.verdict, ruling.reason, ruling.rule, ruling.until, behind, ruling.static)
+        for contact, (ruling, _version), behind in zip(contacts, answers, records, strict=True)
+    ]
 
 
 def _answers(
     contacts: list[UUID], ids: str, question: Question, asked: Asked, message: str = ""
 ) -> list[_Answer]:
-    apart = len(asked) > len(RULES)  # a site's rule may look at who it is
+    # Ours look at circumstances only; a site's rule may look at who it is.
+    apart = len(asked) > len(RULES)
     known: dict[Any, tuple[Ruling, facts.Spot | None]] = {}
     answers: list[_Answer] = []
     found = facts.fetch(ids, len(contacts), question, message)
