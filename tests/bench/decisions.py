@@ -61,7 +61,7 @@ def decide_json(random: random.Random) -> Calls:
             asked = json.loads(body)
             contacts = [UUID(contact) for contact in asked["contacts"]]
             found = decisions.decide(contacts, asked["topic"], asked["channel"])
-            return _done(json.loads(json.dumps({"decisions": [_as_json(one) for one in found]}))["decisions"])
+            return _written(json.dumps({"decisions": _as_json(found)}).encode())
 
         yield call
 
@@ -70,25 +70,26 @@ def drf_decide(random: random.Random) -> Calls:
     _agree(_some(random))
     while True:
         request = _request(_body(random))
-        yield lambda request=request: _done(_drf_answers(request))  # type: ignore[misc]
+        yield lambda request=request: _written(_drf_content(request))  # type: ignore[misc]
 
 
 def _request(body: bytes) -> HttpRequest:
     return RequestFactory().post("/", body, content_type="application/json")
 
 
-def _drf_answers(request: HttpRequest) -> list[dict[str, str]]:
+def _drf_content(request: HttpRequest) -> bytes:
     response = DrfDecisions.as_view()(request)
     response.render()
-    answers: list[dict[str, str]] = json.loads(response.content)["decisions"]
-    return answers
+    content: bytes = response.content
+    return content
 
 
 def _agree(ids: list[UUID]) -> None:
     """The two peers say the same of everybody, and whom we would send to, so would they."""
     for topic in TOPICS:
         body = json.dumps({"topic": topic, "channel": CHANNEL, "contacts": list(map(str, ids))}).encode()
-        drf = {one["contact"] for one in _drf_answers(_request(body)) if one["decision"] == "send"}
+        answers = json.loads(_drf_content(_request(body)))["decisions"]
+        drf = {one["contact"] for one in answers if one["decision"] == "send"}
         bare = {str(contact) for contact, reason in bare_rows(ids, topic) if reason == SUBSCRIBED}
         ours = decisions.decide(ids, topic, CHANNEL)
         sent = {str(one.contact) for one in ours if one.verdict is decisions.Verdict.SEND}
@@ -126,15 +127,25 @@ def _done(answers: list[Any]) -> int:
     return 1
 
 
-def _as_json(decision: Decision) -> dict[str, str | None]:
-    return {
-        "contact": str(decision.contact),
-        "decision": decision.verdict.value,
-        "until": decision.until.isoformat() if decision.until else None,
-        "reason": decision.reason,
-        "rule": str(decision.rule),
-        "record": str(decision.record) if decision.record else None,
-    }
+def _written(content: bytes) -> int:
+    assert content.count(b'"contact"') == MANY, content[:200]
+    return 1
+
+
+def _as_json(found: list[Decision]) -> list[dict[str, str | None]]:
+    words = {one.reason: one.rule for one in found}
+    words = {reason: str(rule) for reason, rule in words.items()}  # translated once
+    return [
+        {
+            "contact": str(one.contact),
+            "decision": one.verdict.value,
+            "until": one.until.isoformat() if one.until else None,
+            "reason": one.reason,
+            "rule": words[one.reason],
+            "record": str(one.record) if one.record else None,
+        }
+        for one in found
+    ]
 
 
 def _body(random: random.Random) -> bytes:
