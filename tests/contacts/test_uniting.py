@@ -160,6 +160,8 @@ def test_the_loser_ends_opted_out_and_says_whom_she_became(loser: Story, actor: 
     assert then.state.opted_out
     assert set(then.state.choices.values()) <= {UNSUBSCRIBED}
     assert not then.state.pending
+    # Her own chain speaks of what became of her; what went over stands in the winner's.
+    assert merge(loser.state, [Merge(SHE, ANOTHER)], 0, loser.act(actor)) == ((Merge(SHE, ANOTHER),), ())
     effects = {effect.path: effect.after for effect in then.entries[-1].effects}
     assert effects["merged_into"] == str(ANOTHER)
     with pytest.raises(UnknownContact):

@@ -59,8 +59,9 @@ def apply(
 
     No effects means nothing changed, and then the state is returned as it was. Raises NotAllowed when anybody but
     the contact herself would turn a no, or silence, into a yes. Evidence of her own act counts as that act where
-    somebody with a name gives it and she acted after the no it is to lift; a suppressed address needs its own link.
-    Raises UnknownContact for one who was erased or merged, ValueError for a pause that ends in the past.
+    somebody with a name gives it and she acted after whatever was said there last, and after her last word on the
+    opt-out; a suppressed address needs its own link. Raises UnknownContact for one who was erased or merged,
+    ValueError for what would have ended before it begins.
     """
     if state.erased or state.merged_into:
         raise UnknownContact
