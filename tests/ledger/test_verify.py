@@ -85,6 +85,7 @@ def test_a_whole_ledger_is_counted(page: int) -> None:
         assert report.ok, report.first
         assert (report.records, report.contacts, report.seals, report.values) == (28, 5, 1, values)
         assert report.unsealed == 1
+        assert report.sealed_until == NOW
 
 
 def test_a_ledger_without_seals_is_held_against_itself() -> None:

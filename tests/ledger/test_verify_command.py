@@ -62,6 +62,7 @@ def test_whole(file: Path) -> None:
     code, output = run("--seals", str(file))
     assert code == 0
     assert "9 records of 3 contacts" in output
+    assert "The newest seal is of 2026-11-23 08:00:00 UTC." in output
     assert output.splitlines()[-1] == "The ledger is whole."
     assert "with --seals" not in output
     code, output = run()

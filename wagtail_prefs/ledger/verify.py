@@ -97,6 +97,8 @@ class Report:
     records: int = 0
     contacts: int = 0
     seals: int = 0
+    #: the moment up to which they were to hold everything
+    sealed_until: datetime | None = None
     values: int = 0
     #: records that no seal holds; those of the last hours are still to be sealed
     unsealed: int = 0
@@ -128,6 +130,7 @@ class Report:
             "records": self.records,
             "contacts": self.contacts,
             "seals": self.seals,
+            "sealed_until": iso(self.sealed_until) if self.sealed_until else None,
             "values": self.values,
             "unsealed": self.unsealed,
             "torn": self.torn,
@@ -192,6 +195,7 @@ class Verifier:
             if on_progress:
                 on_progress(self.report)
         self.report.torn = seals.torn
+        self.report.sealed_until = seals.newest
         for fault in seals.faults:
             self.report.add(Problem(fault.code, seal=fault.number))
         return seals

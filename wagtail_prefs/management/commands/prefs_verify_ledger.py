@@ -78,7 +78,9 @@ class Command(BaseCommand):
             except KeyboardInterrupt:
                 interrupted = True
             except OSError as error:
-                raise CommandError(f"{options['seals']}: {error.strerror}", returncode=WRONG_USE) from error
+                raise CommandError(
+                    f"{options['seals'] or 'a temporary file'}: {error.strerror}", returncode=WRONG_USE
+                ) from error
         if progress:
             self._draw("")
         sealed = None
@@ -160,6 +162,9 @@ class Command(BaseCommand):
             f"{report.records:,} records of {report.contacts:,} contacts, {report.values:,} personal values, "
             f"{report.seals:,} seals; {report.unsealed:,} records are in no seal"
         )
+        if report.sealed_until:
+            # Who keeps seals from leaving, and cuts later, is found out by this alone.
+            say(f"The newest seal is of {report.sealed_until:%Y-%m-%d %H:%M:%S} UTC.")
         if report.torn:
             say(f"{report.torn:,} lines of seals were left unfinished, by a crash presumably.")
         if sealed is not None:
