@@ -286,6 +286,8 @@ class ChangeAddress(Change):
     personal = ("address",)
 
     def __post_init__(self) -> None:
+        if isinstance(self.address, str):  # and not the commitment to one
+            object.__setattr__(self, "address", self.address.strip())
         _named(self.address)
 
     @property
