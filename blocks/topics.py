@@ -89,12 +89,13 @@ class TopicsBlock(PreferenceBlock):
     @classmethod
     def fields(cls, spec: Spec) -> dict[str, AnyField]:
         yes_or_no = StrictBooleanField()  # one for all: making a field takes longer than using it
+        rows = {
+            channels: ObjectField(dict.fromkeys(channels, yes_or_no))
+            for channels in set(map(tuple, spec.rules["choices"].values()))
+        }
         return {
             "choices": ObjectField(
-                {
-                    topic: ObjectField(dict.fromkeys(channels, yes_or_no))
-                    for topic, channels in spec.rules["choices"].items()
-                }
+                {topic: rows[tuple(channels)] for topic, channels in spec.rules["choices"].items()}
             )
         }
 
