@@ -133,7 +133,8 @@ def _commitments(
             data = change.to_json()
             values[change.path] = {"wanted": {name: data[name] for name in change.personal if name in data}}
     for item in merged:
-        if is_personal(item.path):
+        # Where neither is known any more the body says nothing, and there is nothing to commit to.
+        if is_personal(item.path) and (item.wanted is not None or item.kept is not None):
             values[item.path] = {"wanted": item.wanted, "kept": item.kept}
     for effect in effects:
         if is_personal(effect.path):
