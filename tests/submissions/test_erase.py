@@ -24,8 +24,9 @@ from wagtail_prefs.contacts.models import Contact, Suppression
 from wagtail_prefs.delivery import services as delivery
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.errors import BadToken, NotAllowed, UnknownContact
-from wagtail_prefs.ledger import services as ledger
+from wagtail_prefs.ledger import seals, services as ledger
 from wagtail_prefs.ledger.models import Record, SideValue
+from wagtail_prefs.ledger.verify import verify
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
 from wagtail_prefs.values import SUBSCRIBED, Actor, ActorType, Evidence, Source
@@ -99,6 +100,8 @@ def test_a_million_known_addresses_find_nobody_who_was_erased(
         OTHER,
     }
     assert len(before.salts) > 6
+    seals.seal(timezone.now(), everything=True)
+    assert verify().ok
 
     submissions.erase(contact.pk, actor=PERSON, source=PYTHON)
     deliver()
@@ -121,6 +124,10 @@ def test_a_million_known_addresses_find_nobody_who_was_erased(
     for known in Contact.objects.all():
         assert ledger.first_broken(known.pk) is None
         assert differences(known.pk) == []
+    assert verify().ok
+    seals.seal(timezone.now(), everything=True)
+    report = verify()
+    assert (report.ok, report.unsealed) == (True, 0)
     assert contacts.load_state(other.pk).attributes == {"city": "Bonn"}
 
 
@@ -287,6 +294,15 @@ def test_erasing_by_the_loser_of_a_merge_erases_the_person(scene: Scene) -> None
     assert not Contact.objects.filter(erased_at=None).exists()
     with pytest.raises(UnknownContact):
         submissions.erase(twin.pk, actor=PERSON, source=PYTHON)
+
+
+def test_a_platform_that_forgets_a_loser_does_not_forget_the_winner(scene: Scene) -> None:
+    """We told it to forget the old address; its echo must not erase the person."""
+    twin = factories.make_contact("twin@mail.example.org")
+    submissions.merge_contacts(twin.pk, scene.contact.pk, actor=STAFF, source=PYTHON)
+    with pytest.raises(UnknownContact):
+        submissions.erase(twin.pk, actor=Actor(ActorType.BACKEND, "crm"), source=PYTHON)
+    assert not Contact.objects.exclude(erased_at=None).exists()
 
 
 def test_the_addresses_she_had_before_are_not_mailed_again_either(scene: Scene) -> None:

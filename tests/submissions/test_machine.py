@@ -40,8 +40,9 @@ from wagtail_prefs.contacts import services as contacts, store
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.errors import AddressTaken, BadToken, KeyReused, NotAllowed, UnknownContact, UnknownReceipt
-from wagtail_prefs.ledger import services as ledger
+from wagtail_prefs.ledger import seals, services as ledger
 from wagtail_prefs.ledger.models import Record
+from wagtail_prefs.ledger.verify import verify
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
 from wagtail_prefs.submissions.services import Saved
@@ -177,7 +178,7 @@ class People(RuleBasedStateMachine):
             self.arrive(address)
 
     @rule(
-        what=st.sampled_from(["come", "come", "wait", "wait", "expire", "expire", "rotate", "ghost"]),
+        what=st.sampled_from(["come", "come", "wait", "wait", "expire", "expire", "rotate", "ghost", "seal"]),
         who=whom,
         by=st.sampled_from([dt.timedelta(minutes=5), dt.timedelta(days=1), dt.timedelta(days=9)]),
     )
@@ -194,6 +195,9 @@ class People(RuleBasedStateMachine):
                 self.expire()
             case "rotate" if len(self.rings) < 3:
                 self.rotate()
+            case "seal":
+                self.count("seal")
+                seals.seal(self.now)
             case "ghost":
                 self.speak_of_one_who_is_gone(who)
 
@@ -742,6 +746,9 @@ class People(RuleBasedStateMachine):
             if state.erased:
                 with pytest.raises((BadToken, UnknownContact)):
                     self.saves_by(self.memory[contact].link_id)
+        seals.seal(self.now, everything=True)
+        report = verify()
+        assert (report.problems, report.unsealed, report.records) == ([], 0, self.effective)
         for address in ADDRESSES:
             assert contacts.is_suppressed(audience, address) is (address in self.suppressed), address
 

@@ -196,12 +196,14 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
 def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
     """Forget a person: her addresses, her profile, and every personal value of her records. The chains stay whole.
 
-    Whoever was merged into her is forgotten with her; by the id of one of those she is meant as well. Her addresses
-    are remembered as keyed hashes, so that nobody mails them again by importing them (security.md LW-12). Raises
-    UnknownContact for one who is erased already.
+    Whoever was merged into her is forgotten with her; by the id of one of those she is meant as well, unless it is a
+    platform that speaks: it may only tell us that it forgot the old address. Her addresses are remembered as keyed
+    hashes, so that nobody mails them again by importing them (security.md LW-12). Raises UnknownContact for one who is
+    erased already.
     """
     with transaction.atomic():
-        saved = _save(_Wish({"id": contact_id}, [Erase()], actor, source, follow=True))
+        follow = actor.type is not ActorType.BACKEND
+        saved = _save(_Wish({"id": contact_id}, [Erase()], actor, source, follow=follow))
         merged = (
             Contact.objects.filter(merged_into=saved.state.id).order_by("pk").values_list("pk", flat=True)
         )
