@@ -525,6 +525,37 @@ def test_whatever_sqlite_keeps_is_found(change: str) -> None:
             cursor.execute("PRAGMA ignore_check_constraints = OFF")
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "change",
+    [
+        "at = 'infinity'",
+        "at = '-infinity'",
+        "at = at - interval '4051 years'",
+        "at = at + interval '10000 years'",
+        "at = (to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00 BC')::timestamptz",
+        "seq = 9223372036854775807",
+        "contact_ref = '00000000-0000-0000-0000-000000000000'",
+        "body = ''",
+        "body = body || ' '",
+        "audience = E'brand\\n2026'",
+        "idempotency_key = E'\\n'",
+        "actor = 'gpc'",
+    ],
+)
+def test_whatever_postgresql_keeps_is_found(change: str) -> None:
+    for contact in (CONTACT, OTHER):
+        for _ in range(3):
+            chains.append(contact)
+    seals.seal(NOW)
+    lines = chains.exported()
+    sql(f"UPDATE wagtail_prefs_record SET {change} WHERE contact_ref = %s AND seq = 2", CONTACT)
+    for page in (1, 2, 100):
+        report = Verifier(lines, page=page).run()
+        assert {problem.seq for problem in report.problems if problem.contact == CONTACT} == {2}
+        assert OTHER not in {problem.contact for problem in report.problems}
+
+
 def test_the_statement_walks_along_the_index() -> None:
     """Else a table of millions is sorted for every page."""
     many = [

@@ -93,7 +93,9 @@ _SQLITE = {
 _POSTGRESQL = {
     "text": "{0}::text",
     "uuid": "{0}::text",
-    "time": "to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    # Infinity would be null, and 2026 before Christ look like 2026.
+    "time": "CASE WHEN isfinite({0}) AND {0} >= '0001-01-01 00:00:00+00' "
+    "THEN to_char({0} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') ELSE 'out of time' END",
     "hex": "encode({0}, 'hex')",
     "end": "chr(10)",
     "among": "= ANY(string_to_array(%s, ',')::uuid[])",
