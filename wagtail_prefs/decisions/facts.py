@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -166,12 +166,20 @@ def spot_behind(rows: Rows, behind: str) -> Spot | None:
     )
 
 
-def records(contacts: str, versions: Sequence[int | None]) -> list[UUID | None]:
-    """The ledger records of these contacts, an `array`, at versions of the same order: one statement, or none."""
+def records(
+    contacts: str, versions: Sequence[int | None], first: str = "", values: Mapping[str, Any] | None = None
+) -> list[UUID | None]:
+    """The ledger records of these contacts, an `array`, at versions of the same order: one statement, or none.
+
+    On PostgreSQL the statement can begin with what else there is to do: `first`, a WITH clause, and its values.
+    """
     found: list[UUID | None] = [None] * len(versions)
-    if any(versions):
+    if first or any(versions):
         with connection.cursor() as cursor:
-            cursor.execute(_records_statement(), {"contacts": contacts, "versions": _numbers(versions)})
+            cursor.execute(
+                first + _records_statement(),
+                {"contacts": contacts, "versions": _numbers(versions), **(values or {})},
+            )
             for place, record in cursor.fetchall():
                 found[place] = store.as_uuid(record)
     return found

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
 from ..contacts import store
 from ..contacts.models import Contact
-from .facts import array, from_array
+from . import facts
 from .models import Send
+from .values import Question
+
+#: A contact, and whether the message counts for her frequencies.
+Place = tuple[UUID, bool]
 
 
 def lock(contacts: str) -> None:
@@ -22,41 +27,35 @@ def lock(contacts: str) -> None:
     wait for each other for ever, so what is locked by several calls comes sorted too.
     """
     table = connection.ops.quote_name(Contact._meta.db_table)
+    if connection.vendor == "postgresql":
+        sql = f"SELECT id FROM {table} WHERE id = ANY(%(contacts)s::uuid[]) ORDER BY id FOR NO KEY UPDATE"  # noqa: S608
+    elif getattr(connection, "transaction_mode", None) in {"IMMEDIATE", "EXCLUSIVE"}:
+        return  # SQLite has one writer at a time, and with BEGIN this became the one
+    else:
+        sql = f"UPDATE {table} SET version = version WHERE id IS NULL"  # noqa: S608 - a name
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                f"SELECT id FROM {table} WHERE id = ANY(%(contacts)s::uuid[]) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608
-                {"contacts": contacts},
-            )
-        else:
-            # One writer at a time: BEGIN IMMEDIATE has the lock already, a deferred transaction takes it here.
-            cursor.execute(f"UPDATE {table} SET version = version WHERE id IS NULL")  # noqa: S608 - a name
+        cursor.execute(sql, {"contacts": contacts})
 
 
-def write(message: str, contacts: Iterable[tuple[UUID, bool]], topic: str, channel: str, at: datetime) -> int:
-    """A place for the message with each of these contacts, `(contact, whether it counts)`; what is there stays.
-
-    Returns how many are new.
-    """
-    of = list(contacts)
+def write(message: str, places: Iterable[Place], topic: str, channel: str, at: datetime) -> int:
+    """A place for the message with each of these contacts; what is there stays. Returns how many are new."""
+    of = list(places)
     if not of:
         return 0
-    table = connection.ops.quote_name(Send._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (message_id, contact, topic, channel, at, counts) "  # noqa: S608 - names, no values
-            f"SELECT %(message)s, given.id, %(topic)s, %(channel)s, %(at)s, given.counts FROM {_given()} "
-            "ON CONFLICT (message_id, contact) DO NOTHING",
-            {
-                "message": message,
-                "contacts": array(contact for contact, _ in of),
-                "counts": _truths(counts for _, counts in of),
-                "topic": topic,
-                "channel": channel,
-                "at": connection.ops.adapt_datetimefield_value(at),
-            },
-        )
+        cursor.execute(_insert(), _values(message, of, topic, channel, at))
         return int(cursor.rowcount)
+
+
+def take(
+    message: str, places: list[Place], question: Question, contacts: str, versions: Sequence[int | None]
+) -> list[UUID | None]:
+    """`write` the places and read the `facts.records` behind the answers: on PostgreSQL one statement does both."""
+    if connection.vendor == "postgresql" and places and any(versions):
+        values = _values(message, places, question.topic, question.channel, question.at)
+        return facts.records(contacts, versions, f"WITH placed AS ({_insert()}) ", values)
+    write(message, places, question.topic, question.channel, question.at)
+    return facts.records(contacts, versions)
 
 
 def free(message: str, contacts: Collection[UUID] | None) -> int:
@@ -64,8 +63,8 @@ def free(message: str, contacts: Collection[UUID] | None) -> int:
     table = connection.ops.quote_name(Send._meta.db_table)
     sql, values = f"DELETE FROM {table} WHERE message_id = %(message)s", {"message": message}  # noqa: S608 - a name
     if contacts is not None:
-        sql += f" AND contact IN (SELECT id FROM {from_array('contacts')} AS given)"  # noqa: S608 - names
-        values["contacts"] = array(contacts)
+        sql += f" AND contact IN (SELECT id FROM {facts.from_array('contacts')} AS given)"  # noqa: S608 - names
+        values["contacts"] = facts.array(contacts)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return int(cursor.rowcount)
@@ -88,13 +87,31 @@ def forget(contact: UUID) -> int:
     return Send.objects.filter(contact=contact).delete()[0]
 
 
-def _given() -> str:
+def _insert() -> str:
+    table = connection.ops.quote_name(Send._meta.db_table)
     if connection.vendor == "postgresql":
-        return "unnest(%(contacts)s::uuid[], %(counts)s::boolean[]) AS given(id, counts)"
+        given = "unnest(%(placed)s::uuid[], %(counts)s::boolean[]) AS given(id, counts)"
+    else:
+        given = (
+            "(SELECT contacts.value AS id, counts.value AS counts FROM json_each(%(placed)s) AS contacts"
+            " JOIN json_each(%(counts)s) AS counts ON counts.key = contacts.key) AS given WHERE true"
+        )
     return (
-        "(SELECT contacts.value AS id, counts.value AS counts FROM json_each(%(contacts)s) AS contacts"
-        " JOIN json_each(%(counts)s) AS counts ON counts.key = contacts.key) AS given WHERE true"
+        f"INSERT INTO {table} (message_id, contact, topic, channel, at, counts) "  # noqa: S608 - names, no values
+        f"SELECT %(message)s, given.id, %(topic)s, %(channel)s, %(at)s, given.counts FROM {given} "
+        "ON CONFLICT (message_id, contact) DO NOTHING"
     )
+
+
+def _values(message: str, places: list[Place], topic: str, channel: str, at: datetime) -> dict[str, Any]:
+    return {
+        "message": message,
+        "placed": facts.array(contact for contact, _ in places),
+        "counts": _truths(counts for _, counts in places),
+        "topic": topic,
+        "channel": channel,
+        "at": connection.ops.adapt_datetimefield_value(at),
+    }
 
 
 def _truths(truths: Iterable[bool]) -> str:

@@ -75,7 +75,7 @@ def decide(
     it has and no second one; still, what the contact has chosen since then holds. Do not call it in a transaction that
     may yet roll back.
 
-    At most two statements for every 1,000 contacts, with `record` four. Raises ValueError for a moment without a time
+    At most two statements for every 1,000 contacts, with `record` three. Raises ValueError for a moment without a time
     zone or out of reach, for `at` together with `record`, and for an empty or too long id.
     """
     given = (contacts,) if isinstance(contacts, UUID) else tuple(contacts)
@@ -151,9 +151,9 @@ def _decisions(contacts: list[UUID], question: Question, asked: Asked, record: s
     ids = facts.array(contacts)
     if record is None:
         answers = _answers(contacts, ids, question, asked)
+        records = facts.records(ids, [version for _ruling, version in answers])
     else:
-        answers = _record(contacts, ids, question, asked, record)
-    records = facts.records(ids, [version for _ruling, version in answers])
+        answers, records = _record(contacts, ids, question, asked, record)
     return [
         Decision(contact, ruling.verdict, ruling.reason, ruling.rule, ruling.until, behind, ruling.static)
         for contact, (ruling, _version), behind in zip(contacts, answers, records, strict=True)
@@ -179,7 +179,9 @@ def _answers(
     return answers
 
 
-def _record(contacts: list[UUID], ids: str, question: Question, asked: Asked, message: str) -> list[_Answer]:
+def _record(
+    contacts: list[UUID], ids: str, question: Question, asked: Asked, message: str
+) -> tuple[list[_Answer], list[UUID | None]]:
     """Lock, then read, then write: whoever asks at the same moment waits, and then sees what was sent here."""
     with transaction.atomic():
         sends.lock(ids)
@@ -190,8 +192,7 @@ def _record(contacts: list[UUID], ids: str, question: Question, asked: Asked, me
             for contact, (ruling, _version) in zip(contacts, answers, strict=True)
             if ruling.verdict is Verdict.SEND and ruling.reason != "recorded"
         ]
-        sends.write(message, places, now.topic, now.channel, now.at)
-    return answers
+        return answers, sends.take(message, places, now, ids, [version for _ruling, version in answers])
 
 
 def _names(topic: str, channel: str) -> tuple[str, str]:
