@@ -32,6 +32,7 @@ from wagtail_prefs.changes import (
     AcknowledgeNotice,
     Change,
     ChangeAddress,
+    ClearAttribute,
     Confirm,
     Erase,
     Expire,
@@ -40,6 +41,7 @@ from wagtail_prefs.changes import (
     OptIn,
     OptOut,
     Pause,
+    Resume,
     SetAttribute,
     SetChoice,
     SetFrequency,
@@ -239,6 +241,29 @@ def test_undo_is_exact(before: list[Change], wished: list[Change]) -> None:
     assert {effect.action for effect in back.entries[-1].effects} == {"restored"}
 
 
+@pytest.mark.parametrize(
+    "wished",
+    [
+        [Resume("", "")],
+        [ClearAttribute("size"), ClearAttribute("reason")],
+        [SetFrequency("", "", "daily"), Pause("", "", after(2))],
+        [AcknowledgeNotice("privacy", "b" * 64)],
+    ],
+    ids=repr,
+)
+def test_what_was_there_before_is_there_again(wished: list[Change]) -> None:
+    story = Story().then(
+        SetFrequency("", "", "weekly"),
+        Pause("", "", after(6)),
+        SetAttribute("size", "L"),
+        GiveReason("other", "so many mails"),
+        AcknowledgeNotice("privacy", "a" * 64),
+    )
+    back, kept = undone(story.then(*wished).wait(1))
+    assert kept == ()
+    assert recorded(back.state) == recorded(story.state)
+
+
 def test_what_changed_since_is_kept_and_named() -> None:
     story = Story().then(YES, SetFrequency("", "", "daily")).then(SetFrequency("", "", "weekly"))
     back, kept = undone(story, 1)
@@ -297,7 +322,10 @@ def test_a_no_that_was_said_twice_is_taken_back_once() -> None:
     story = Story().then(NO).then(ASK).then(NO)
     assert undone(story)[0].state.choices == {KEY: UNSUBSCRIBED}
     left = Story().then(YES).then(OptOut()).then(ASK).then(OptOut())
-    assert undone(left)[0].state.opted_out
+    for actor in (PERSON, Actor(ActorType.ADMIN, "desk")):
+        back, kept = undone(left, actor=actor)
+        assert back.entries == left.entries
+        assert kept == ()
 
 
 def test_a_yes_that_would_have_ended_meanwhile_stays_ended() -> None:
