@@ -111,7 +111,7 @@ def test_of_eight_senders_at_once_one_may_send_a_thousand_times(tell: Callable[[
 
 
 def test_a_database_that_locks_late_lets_no_second_one_through() -> None:
-    race(10, mode=None)
+    race(50, mode=None)
 
 
 def lists(rounds: int, seed: int) -> None:
