@@ -198,6 +198,22 @@ def test_a_tab_from_before_the_merge_has_not_seen_what_the_winner_said(scene: Sc
     assert fresh.yielded == ()
 
 
+def test_nor_has_a_tab_from_between_two_merges(scene: Scene, twin: Contact) -> None:
+    """It shows the second of the three, in her numbers."""
+    third = factories.make_contact("third@mail.example.org")
+    old = replace(scene, contact=twin)
+    tell(scene.contact, NO, SetFrequency("", "", "weekly"))
+    unite(twin, third)
+    tell(third, *(SetChoice(*OFFERS, value) for value in (SUBSCRIBED, UNSUBSCRIBED, SUBSCRIBED)))
+    between = contacts.load_state(third.pk).version
+    tell(scene.contact, SetChoice("events", "email", UNSUBSCRIBED), SetFrequency("", "", "monthly"))
+    unite(third, scene.contact)
+    saved = old.save(old.choose(news=True, events=True), base=between)
+    assert saved.state.choices[NEWS] == saved.state.choices["events", "email"] == UNSUBSCRIBED
+    fresh = old.save(old.choose(news=True), base=contacts.load_state(scene.contact.pk).version)
+    assert fresh.state.choices[NEWS] == SUBSCRIBED
+
+
 @pytest.mark.parametrize("kind", [ActorType.ONE_CLICK, ActorType.GPC, ActorType.SUBJECT_LINK])
 def test_what_she_does_while_she_is_merged_reaches_whom_she_becomes(
     scene: Scene, twin: Contact, kind: ActorType

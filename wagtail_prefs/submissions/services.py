@@ -499,7 +499,7 @@ class _Found:
     head: str
     repeat: UUID | None
     bases: dict[str, str]
-    since: int  # the version with which the contact that led here was merged into this one
+    since: int  # where another led here: the version that this one had after the last merge
 
 
 def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
@@ -525,9 +525,11 @@ def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
     else:
         parts.append("NULL")
     if via is not None:
-        merged = f"(SELECT at {record} = %s ORDER BY seq DESC LIMIT 1)"
+        # The last merge, whoever it brought: what led here may have led to one of those before.
+        former = f"SELECT id FROM {quote(Contact._meta.db_table)} WHERE merged_into_id = %s"  # noqa: S608
+        merged = f"(SELECT MAX(at) {record} IN ({former}))"
         parts.append(f"(SELECT seq {record} = %s AND at <= {merged} ORDER BY seq DESC LIMIT 1)")
-        values += [contact_id, via]
+        values += [contact_id, contact_id]
     else:
         parts.append("NULL")
     if with_bases:
