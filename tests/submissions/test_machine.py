@@ -149,6 +149,7 @@ class People(RuleBasedStateMachine):
         self.receipts: list[Receipt] = []
         self.acknowledged: list[tuple[Callable[[bool], Saved], Saved]] = []
         self.suppressed: set[str] = set()
+        self.known: set[str] = set()
         self.effective = 0
         self.key = 0
         self.rings: list[Any] = []
@@ -661,7 +662,8 @@ class People(RuleBasedStateMachine):
                     memory.noes[key] = (state.version, self.now)
             if state.opted_out and not was.opted_out:
                 memory.out = (state.version, self.now)
-        if isinstance(saved, Saved) and saved.receipt and saved.version > before[saved.state.id].version:
+        if isinstance(saved, Saved) and saved.receipt and saved.receipt not in self.known:
+            self.known.add(saved.receipt)
             self.effective += 1
             person = saved.state.id
             if not final:
