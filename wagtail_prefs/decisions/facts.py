@@ -8,12 +8,11 @@ a thousand datetimes with a time zone would cost a fifth of the call.
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -30,52 +29,28 @@ from .values import CapFact, Facts, PauseFact, Place, Question, Standing, TopicF
 LOOK_BACK = timedelta(days=100)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-
-class Mark(enum.IntFlag):
-    """What is true or not of a contact, its topic and the message: as one number, because columns cost."""
-
-    KNOWN = enum.auto()
-    ERASED = enum.auto()
-    MERGED = enum.auto()
-    SUPPRESSED = enum.auto()
-    EMAIL_DEAD = enum.auto()
-    TRANSACTIONAL = enum.auto()
-    ARCHIVED = enum.auto()
-    HAS_PLACE = enum.auto()
-    HAS_THIS_PLACE = enum.auto()
+#: What is true or not of a contact, its topic and the message: bits of one number, because columns cost.
+(
+    _KNOWN, _ERASED, _MERGED, _SUPPRESSED, _EMAIL_DEAD, _TRANSACTIONAL, _ARCHIVED, _HAS_PLACE, _HAS_THIS_PLACE,
+) = (1 << bit for bit in range(9))  # fmt: skip
 
 
-class Row(NamedTuple):
-    """The columns of the statement, in order. The state's are None where the contact has no such row."""
-
-    place: int  # in the list that was asked about
-    country: str | None
-    timezone: str | None
-    marks: int
-    basis: str | None
-    channels: str | None  # JSON
-    scope: int  # of the state's row: see _SCOPES
-    choice: str | None
-    pending: Any
-    choice_until: Any
-    paused_until: Any
-    frequency: str | None
-    last: Any
-    contact_version: int | None
-    choice_version: int | None
-    pause_version: int | None
-    frequency_version: int | None
-
-
+#: The columns of a row. Those of the state are None where the contact has no such row; moments are as `_number` gives
+#: them, `channels` is JSON, `place` that in the list that was asked about, `scope` of the state a place in _SCOPES.
+_ROW = (
+    "place", "country", "timezone", "marks", "basis", "channels",
+    "scope", "choice", "pending", "choice_until", "paused_until", "frequency", "last",
+    "contact_version", "choice_version", "pause_version", "frequency_version",
+)  # fmt: skip
 #: How a row's state is called: index = 2 where it names a topic + 1 where it names a channel.
 _SCOPES = ("all", "channel", "topic", "choice")
-_CHOICE = 3
-#: Where the versions begin: what stands before is the same for contacts in the same circumstances.
-_VERSIONS = Row._fields.index("contact_version")
-_COLUMNS = {name: place for place, name in enumerate(Row._fields)}
+_EVERYTHING, _CHOICE = 0, 3
+_COLUMNS = {name: place for place, name in enumerate(_ROW)}
+#: Where the state begins, and where the versions: what stands before those are the circumstances.
+_STATE, _VERSIONS = _COLUMNS["scope"], _COLUMNS["contact_version"]
 _BEHIND = {"pause": _COLUMNS["pause_version"], "frequency": _COLUMNS["frequency_version"]}
 
-#: A contact's rows, as tuples: a thousand named ones cost more than the look-up.
+#: A contact's rows: one for each row of state, at least one.
 Rows = list[tuple[Any, ...]]
 #: Where in a contact's rows a version stands.
 Spot = tuple[int, int]
@@ -110,40 +85,38 @@ def circumstances(rows: Rows) -> tuple[tuple[Any, ...], ...]:
 
 def facts_of(contact: UUID, rows: Rows) -> Facts:
     """What rules see of a contact's rows."""
-    states = [row for row in map(Row._make, rows) if row.choice is not None]
-    one = Row._make(rows[0])
-    marks = Mark(one.marks)
-    chosen = next((state for state in states if state.scope == _CHOICE), None)
-    scopes = [state for state in states if state.scope != _CHOICE]
+    _place, country, timezone, marks, basis, channels, *_ = rows[0]
+    opted_out, chosen, waits, ends = False, "", False, None
+    pauses: list[PauseFact] = []
+    caps: list[CapFact] = []
+    for row in rows:
+        scope, choice, pending, until, paused, frequency, last = row[_STATE:_VERSIONS]
+        if choice is None:  # the outer join gives one empty row to a contact without state
+            continue
+        if scope == _CHOICE:
+            chosen, waits, ends = choice, bool(pending), _moment(until)
+            continue
+        if choice == UNSUBSCRIBED and scope == _EVERYTHING:
+            opted_out = True
+        if paused is not None:
+            pauses.append(PauseFact(_SCOPES[scope], _known_moment(paused)))
+        if frequency:
+            caps.append(CapFact(_SCOPES[scope], frequency, _moment(last)))
     return Facts(
-        contact=contact,
-        standing=_standing(marks),
-        country=one.country or "",
-        timezone=one.timezone or "",
-        suppressed=Mark.SUPPRESSED in marks,
-        email_dead=Mark.EMAIL_DEAD in marks,
-        topic=(
-            None
-            if one.basis is None or one.channels is None
-            else TopicFacts(
-                _channels(one.channels), one.basis, Mark.TRANSACTIONAL in marks, Mark.ARCHIVED in marks
-            )
-        ),
-        opted_out=any(_SCOPES[state.scope] == "all" and state.choice == UNSUBSCRIBED for state in scopes),
-        choice=(chosen.choice if chosen else "") or "",
-        pending=bool(chosen and chosen.pending),
-        choice_until=_moment(chosen.choice_until) if chosen else None,
-        pauses=tuple(
-            PauseFact(_SCOPES[state.scope], until)
-            for state in scopes
-            if (until := _moment(state.paused_until)) is not None
-        ),
-        caps=tuple(
-            CapFact(_SCOPES[state.scope], state.frequency, _moment(state.last))
-            for state in scopes
-            if state.frequency
-        ),
-        place=_place(marks),
+        contact,
+        _standing(marks),
+        country or "",
+        timezone or "",
+        bool(marks & _SUPPRESSED),
+        bool(marks & _EMAIL_DEAD),
+        _topic(channels, basis, marks & (_TRANSACTIONAL | _ARCHIVED)),
+        opted_out,
+        chosen,
+        waits,
+        ends,
+        tuple(pauses),
+        tuple(caps),
+        _place_of(marks),
     )
 
 
@@ -199,18 +172,27 @@ def from_array(name: str) -> str:
     return f"(SELECT key AS place, value AS id FROM json_each(%({name})s))"  # noqa: S608 - names, no values
 
 
-def _standing(marks: Mark) -> Standing:
-    if Mark.KNOWN not in marks:
+def _standing(marks: int) -> Standing:
+    if not marks & _KNOWN:
         return Standing.UNKNOWN
-    if Mark.ERASED in marks:
+    if marks & _ERASED:
         return Standing.ERASED
-    return Standing.MERGED if Mark.MERGED in marks else Standing.KNOWN
+    return Standing.MERGED if marks & _MERGED else Standing.KNOWN
 
 
-def _place(marks: Mark) -> Place:
-    if Mark.HAS_PLACE not in marks:
+def _place_of(marks: int) -> Place:
+    if not marks & _HAS_PLACE:
         return Place.NONE
-    return Place.SAME if Mark.HAS_THIS_PLACE in marks else Place.OTHER
+    return Place.SAME if marks & _HAS_THIS_PLACE else Place.OTHER
+
+
+@lru_cache(maxsize=64)
+def _topic(channels: str | None, basis: str | None, marks: int) -> TopicFacts | None:
+    if channels is None or basis is None:
+        return None
+    return TopicFacts(
+        frozenset(json.loads(channels)), basis, bool(marks & _TRANSACTIONAL), bool(marks & _ARCHIVED)
+    )
 
 
 @cache
@@ -219,17 +201,17 @@ def _statement(*, recording: bool) -> str:
         connection.ops.quote_name(model._meta.db_table) for model in (Contact, State, Topic, Send)
     )
     marks = {
-        Mark.KNOWN: "contact.id IS NOT NULL",
-        Mark.ERASED: "contact.erased_at IS NOT NULL",
-        Mark.MERGED: "contact.merged_into_id IS NOT NULL",
-        Mark.SUPPRESSED: "contact.suppressed",
-        Mark.EMAIL_DEAD: "contact.email_dead_at IS NOT NULL",
-        Mark.TRANSACTIONAL: "topic.transactional",
-        Mark.ARCHIVED: "topic.archived",
+        _KNOWN: "contact.id IS NOT NULL",
+        _ERASED: "contact.erased_at IS NOT NULL",
+        _MERGED: "contact.merged_into_id IS NOT NULL",
+        _SUPPRESSED: "contact.suppressed",
+        _EMAIL_DEAD: "contact.email_dead_at IS NOT NULL",
+        _TRANSACTIONAL: "topic.transactional",
+        _ARCHIVED: "topic.archived",
     }
     if recording:
-        marks[Mark.HAS_PLACE] = "own.id IS NOT NULL"
-        marks[Mark.HAS_THIS_PLACE] = "own.topic = %(topic)s AND own.channel = %(channel)s"
+        marks[_HAS_PLACE] = "own.id IS NOT NULL"
+        marks[_HAS_THIS_PLACE] = "own.topic = %(topic)s AND own.channel = %(channel)s"
     # Asked only where there is a cap, and answered by the index of sends.
     last = (
         f"(SELECT sent.at FROM {send} AS sent WHERE sent.contact = asked.id AND sent.at >= %(since)s"  # noqa: S608
@@ -241,7 +223,7 @@ def _statement(*, recording: bool) -> str:
         "place": "asked.place",
         "country": "contact.country",
         "timezone": "contact.timezone",
-        "marks": " + ".join(f"CASE WHEN {true} THEN {mark.value} ELSE 0 END" for mark, true in marks.items()),
+        "marks": " + ".join(f"CASE WHEN {true} THEN {mark} ELSE 0 END" for mark, true in marks.items()),
         "basis": "topic.basis",
         "channels": "CAST(topic.channels AS text)",
         "scope": "CASE WHEN state.topic = '' THEN 0 ELSE 2 END + CASE WHEN state.channel = '' THEN 0 ELSE 1 END",
@@ -271,7 +253,7 @@ def _statement(*, recording: bool) -> str:
     ]
     if recording:
         joins.append(_join(send, "own", "one.message_id = %(message)s AND one.contact = asked.id"))
-    wanted = ", ".join(columns[name] for name in Row._fields)
+    wanted = ", ".join(columns[name] for name in _ROW)
     return f"SELECT {wanted} FROM {from_array('contacts')} AS asked {' '.join(joins)}"  # noqa: S608 - names
 
 
@@ -318,11 +300,12 @@ def _number(moment: str) -> str:
 
 
 def _moment(value: Any) -> datetime | None:
+    return None if value is None else _known_moment(value)
+
+
+def _known_moment(value: Any) -> datetime:
     if isinstance(value, int):
         return _EPOCH + timedelta(microseconds=value)
-    return store.as_datetime(value)
-
-
-@lru_cache(maxsize=64)
-def _channels(text: str) -> frozenset[str]:
-    return frozenset(json.loads(text))
+    moment = store.as_datetime(value)
+    assert moment is not None  # noqa: S101 - only None is none
+    return moment

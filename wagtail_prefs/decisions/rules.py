@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -42,6 +42,8 @@ class Rule:
     code: str
     words: str | _StrPromise
     static: bool = False
+    #: Whether it can ask to wait; who always refuses or sends is not asked about later moments.
+    waits: ClassVar[bool] = True
 
     def prepare(self, contacts: Sequence[UUID]) -> Any:
         """What the rule needs for all contacts of a call, fetched once before any of them is asked about."""
@@ -67,6 +69,7 @@ class Refusal(Rule):
     when: Callable[[Facts, Question], bool]
     behind: str = ""
     static: bool = True
+    waits: ClassVar[bool] = False
 
     def __call__(self, facts: Facts, question: Question, prepared: Any) -> Ruling | None:
         return self.refuse(self.behind) if self.when(facts, question) else None
@@ -132,6 +135,7 @@ class Transactional(Rule):
     code = "transactional"
     words = _("The topic is always sent.")
     static = True
+    waits = False
 
     def __call__(self, facts: Facts, question: Question, prepared: Any) -> Ruling | None:
         if facts.topic is not None and facts.topic.transactional:
@@ -172,6 +176,7 @@ class Consent(Rule):
     code = "no_consent"
     words = _("The contact has not consented, and the law asks for it.")
     static = True
+    waits = False
 
     def prepare(self, contacts: Sequence[UUID]) -> law.Law:
         return law.current()
@@ -301,7 +306,8 @@ def judge(facts: Facts, question: Question, asked: Asked) -> Ruling:
     if not waits:
         return _yes(facts)
     longest = _longest(waits)
-    return replace(longest, until=_settled(longest, facts, question, asked))
+    waiting = [(rule, ready) for rule, ready in asked if getattr(rule, "waits", True)]
+    return replace(longest, until=_settled(longest, facts, question, waiting))
 
 
 def _longest(waits: Sequence[Ruling]) -> Ruling:
