@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,11 +13,12 @@ from hypothesis import given, strategies as st
 
 from tests.contacts.worlds import (
     BACKEND,
+    BEGINNINGS,
     PERSON,
     Story,
     after,
     consistent,
-    ordered,
+    screens,
     stories,
     submissions,
     tried,
@@ -47,7 +48,6 @@ from wagtail_prefs.values import (
     UNSUBSCRIBED,
     Actor,
     ActorType,
-    ContactState,
     Merged,
 )
 
@@ -83,32 +83,24 @@ def real(story: Story, changes: Sequence[Change]) -> tuple[Change, ...]:
 @st.composite
 def settled(draw: st.DrawFn) -> Story:
     """A contact with a past in which all that has ended is written down: what a screen was drawn from."""
-    story = draw(stories(most=3))
-    return replace(
-        story,
-        state=replace(
-            effective(story.state, story.at),
-            pending=story.state.pending,
-            until=_standing(story.state, story.at),
-        ),
-    )
+    return written_down(draw(stories(most=2)))
 
 
-def _standing(state: ContactState, at: datetime) -> Mapping[tuple[str, str], datetime]:
-    """A wait that is over stays in the state until somebody asks again; a yes that is over is a no."""
-    return {key: end for key, end in state.until.items() if key in state.pending or end > at}
-
-
-tabs = st.lists(ordered, min_size=1, max_size=3).map(consistent)
+def written_down(story: Story) -> Story:
+    """With all that has ended: a wait that is over stays in the state until somebody asks again, a yes is a no."""
+    state = story.state
+    until = {key: end for key, end in state.until.items() if key in state.pending or end > story.at}
+    held = effective(state, story.at)
+    return replace(story, state=replace(held, pending=state.pending, until=until))
 
 
 @pytest.mark.property
-@examples(600)
-@given(settled(), tabs, tabs)
+@examples(1000)
+@given(settled(), screens(2))
 def test_two_submissions_come_to_the_same_whichever_arrives_first(
-    story: Story, one: tuple[Change, ...], other: tuple[Change, ...]
+    story: Story, screens: list[tuple[Change, ...]]
 ) -> None:
-    one, other = real(story, one), real(story, other)
+    one, other = (real(story, changes) for changes in screens)
     base = story.state.version
     first = arrive(arrive(story, one, base)[0], other, base)[0]
     second = arrive(arrive(story, other, base)[0], one, base)[0]
@@ -116,12 +108,12 @@ def test_two_submissions_come_to_the_same_whichever_arrives_first(
 
 
 @pytest.mark.property
-@examples(300)
-@given(settled(), tabs, tabs, tabs)
+@examples(600)
+@given(settled(), screens(3))
 def test_three_submissions_come_to_the_same_in_every_order(
-    story: Story, one: tuple[Change, ...], two: tuple[Change, ...], three: tuple[Change, ...]
+    story: Story, screens: list[tuple[Change, ...]]
 ) -> None:
-    made = [real(story, changes) for changes in (one, two, three)]
+    made = [real(story, changes) for changes in screens]
     base = story.state.version
     outcomes = []
     for order in itertools.permutations(made):
@@ -130,6 +122,62 @@ def test_three_submissions_come_to_the_same_in_every_order(
             then = arrive(then, changes, base)[0]
         outcomes.append(outcome(then))
     assert all(found == outcomes[0] for found in outcomes)
+
+
+CHOICES: list[Change] = [
+    *(SetChoice(*KEY, SUBSCRIBED, end) for end in (None, after(3), after(8))),
+    *(SetChoice(*KEY, PENDING, end) for end in (None, after(5))),
+    SetChoice(*KEY, UNSUBSCRIBED),
+    Confirm(*KEY),
+    OptOut(),
+    OptIn(),
+]
+LIMITS: list[Change] = [
+    *(SetFrequency("", "", code) for code in ("as_it_happens", "weekly", "monthly")),
+    *(Pause("", "", end) for end in (after(3), after(8))),
+    Resume("", ""),
+]
+
+
+def places(wishes: Sequence[Change]) -> list[Story]:
+    """Every state that up to two wishes lead to, from every beginning, at once and when things have ended."""
+    found: dict[Any, Story] = {}
+    for beginning in BEGINNINGS:
+        for wished in itertools.product([None, *wishes], repeat=2):
+            story = beginning
+            for change in filter(None, wished):
+                story = tried(story, [change]) or story
+            for halves in (0, 4):
+                place = written_down(story.wait(halves))
+                said = frozenset((path, *value) for path, value in outcome(place).items())
+                found.setdefault((said, place.at), place)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("wishes", [CHOICES, LIMITS], ids=["choices", "limits"])
+def test_every_pair_and_every_three_in_every_order(wishes: list[Change], tell: Callable[[str], None]) -> None:
+    """All there are about one topic, or one cap and one pause: pairs of up to two wishes each, threes of one each."""
+    ones = [(wish,) for wish in wishes]
+    twos = [pair for pair in itertools.permutations(wishes, 2) if consistent(pair) == pair]
+    found = places(wishes)
+    tried_here = 0
+    for story in found:
+        base = story.state.version
+        made = [real(story, changes) for changes in (*ones, *twos)]
+        single = [changes for changes in made[: len(ones)] if changes]
+        for group in (
+            *itertools.combinations(dict.fromkeys(filter(None, made)), 2),
+            *itertools.combinations(single, 3),
+        ):
+            outcomes = []
+            for order in itertools.permutations(group):
+                then = story
+                for changes in order:
+                    then = arrive(then, changes, base)[0]
+                outcomes.append(outcome(then))
+            assert all(each == outcomes[0] for each in outcomes), (recorded(story.state), group)
+            tried_here += 1
+    tell(f"orders of arrival: {tried_here} groups of wishes on {len(found)} states")
 
 
 @pytest.mark.property
@@ -191,7 +239,13 @@ def test_a_stale_tab_never_loosens_what_became_stricter(
 @examples(200)
 @given(stories(), submissions)
 def test_a_fresh_screen_conflicts_with_nothing(story: Story, wished: tuple[Change, ...]) -> None:
-    assert merge(story.state, wished, story.state.version, story.act()) == (tuple(wished), ())
+    accepted, merged = merge(story.state, wished, story.state.version, story.act())
+    assert merged == ()
+    # All but an opt-out of one who is out already.
+    assert accepted == tuple(change for change in wished if change != OptOut() or change in accepted)
+    assert (
+        OptOut() in accepted or OptOut() not in wished or (story.state.opted_out and not story.state.pending)
+    )
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------

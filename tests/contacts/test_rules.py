@@ -49,7 +49,7 @@ from wagtail_prefs.changes import (
     SetFrequency,
     Undo,
 )
-from wagtail_prefs.contacts.rules import contradictions, effective, recorded
+from wagtail_prefs.contacts.rules import apply, contradictions, effective, recorded
 from wagtail_prefs.errors import NotAllowed, UnknownContact
 from wagtail_prefs.values import (
     ACTIONS,
@@ -401,9 +401,10 @@ def test_a_no_to_what_was_asked_for_is_recorded_even_where_a_no_stood_already() 
     ]
 
 
-def test_leaving_again_is_recorded_where_something_waited() -> None:
+@pytest.mark.parametrize("wished", [[OptOut()], [OptOut(), NO], [NO, OptOut()]])
+def test_leaving_again_is_recorded_where_something_waited(wished: list[Change]) -> None:
     story = Story().then(OptOut()).then(ASK, actor=Actor(ActorType.SYSTEM, "signup"))
-    again = story.then(OptOut(), actor=Actor(ActorType.ONE_CLICK))
+    again = story.then(*wished, actor=Actor(ActorType.ONE_CLICK))
     assert again.state.pending == frozenset()
     assert again.state.versions["opted_out"] == again.state.version
     assert again.then(OptOut()).entries == again.entries
@@ -527,7 +528,7 @@ def test_after_an_erasure_or_a_merge_nothing_comes_back(
         assert state.merged_into == ANOTHER
     for changes in (wished, (end,), (OptIn(),), (Undo(gone.last),), (Merge(ANOTHER, SHE),)):
         with pytest.raises(UnknownContact):
-            gone.then(*changes, actor=actor, others={ANOTHER: replace(EMPTY, id=ANOTHER)})
+            apply(state, changes, gone.act(actor, others={ANOTHER: replace(EMPTY, id=ANOTHER)}))
 
 
 def test_erasing_forgets_also_what_was_known_of_her_from_the_start() -> None:

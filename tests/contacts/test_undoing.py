@@ -123,16 +123,17 @@ def test_what_is_not_as_the_record_left_it_stays_and_is_named(story: Story, seq:
     back, kept = undone(story, seq, actor=undoer)
     entry = story.entries[seq - 1]
     left = {effect.path: (effect.after, effect.until) for effect in entry.effects}
+    asked = {effect.path: effect.before for effect in entry.effects}
     named = {item.path for item in kept}
     assert named <= left.keys()
     leaves = back.state.opted_out and not story.state.opted_out
     for path, (value, _) in left.items():
         changed_since = any(effect.path == path for later in story.entries[seq:] for effect in later.effects)
-        answered = path.startswith("pending:") and value is None
-        if changed_since and not answered:
-            now = recorded(story.state).get(path, (False if path == "opted_out" else None, None))
-            if not (path.startswith("pending:") and now == left[path]):
-                assert path in named
+        # A request is taken back with all that prolonged it; where it was prolonged or answered, nothing is taken back.
+        request = path.startswith("pending:")
+        waits = recorded(story.state).get(path, (None, None))[0]
+        if changed_since and not (request and (waits == value or asked[path])):
+            assert path in named
     for path in recorded(story.state).keys() | recorded(back.state).keys():
         if path not in left or path in named:
             same = recorded(story.state).get(path) == recorded(back.state).get(path)

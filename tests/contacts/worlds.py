@@ -33,7 +33,7 @@ from wagtail_prefs.changes import (
     SetFrequency,
     Undo,
 )
-from wagtail_prefs.contacts.rules import Act, Past, Step, apply, contradictions, recorded
+from wagtail_prefs.contacts.rules import Act, Past, Step, apply, contradictions, merge, recorded
 from wagtail_prefs.errors import NotAllowed
 from wagtail_prefs.values import (
     FREQUENCIES,
@@ -114,8 +114,10 @@ class Story:
     def then(
         self, *changes: Change, actor: Actor = PERSON, evidence: Evidence | None = None, **more: Any
     ) -> Story:
-        """The story after a submission; raises what `apply` raises."""
-        return self.take(*apply(self.state, changes, self.act(actor, evidence, **more)))
+        """The story after a submission that was made on today's state; raises what the rules raise."""
+        act = self.act(actor, evidence, **more)
+        accepted, _ = merge(self.state, changes, self.state.version, act)
+        return self.take(*apply(self.state, accepted, act))
 
     def take(self, state: ContactState, effects: tuple[Effect, ...]) -> Story:
         """The story after what `apply` has returned."""
@@ -145,8 +147,8 @@ def receipt(seq: int) -> uuid.UUID:
 
 # --- what can be drawn ---------------------------------------------------------------------------------------------
 
-KEYS = [(topic, channel) for topic in ("news", "offers") for channel in ("email", "sms")]
-SCOPES = [("", ""), ("", "email"), ("news", "")]
+KEYS = [("news", "email"), ("offers", "sms")]
+SCOPES = [("", ""), ("", "email")]
 #: Few, so that two wishes often name the same one; and some of them have passed when they are named.
 MOMENTS = [after(halves) for halves in (1, 3, 5, 8)]
 CODES = [FREQUENCIES[index] for index in (0, 2, 4)]
@@ -187,6 +189,15 @@ REST: list[Change] = [
 ]
 
 
+def consistent(found: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes without those that contradict one before them."""
+    kept: list[Change] = []
+    for change in found:
+        if not contradictions([*kept, change]):
+            kept.append(change)
+    return tuple(kept)
+
+
 def _often(*groups: tuple[int, Sequence[Any]]) -> st.SearchStrategy[Any]:
     """One of the members of a group, a group as often as its number says: one draw, where `one_of` takes two."""
     whole = math.lcm(*(len(group) for _, group in groups))
@@ -200,23 +211,37 @@ _ORDERED = (
     (3, REFUSALS),
     (2, REQUESTS),
     (3, CONFIRMATIONS),
-    (1, CAPS),
-    (1, PAUSES),
+    (2, CAPS),
+    (2, PAUSES),
     (1, RESUMPTIONS),
     (4, [OptOut(), OptIn()]),
 )
-#: What has an order: the stricter one wins, whoever comes first.
-ordered = _often(*_ORDERED)
 wishes = _often(*_ORDERED, (3, EXPIRIES), (3, REST))
 
+#: What has an order - the stricter one wins, whoever comes first - by what it is about: wishes of a few are in each
+#: other's way.
+THEMES: list[list[Change]] = [
+    [change for change in (*YESES, *REFUSALS, *REQUESTS, *CONFIRMATIONS) if change.key == KEYS[0]]
+    + [OptOut(), OptIn()],
+    [
+        *(change for change in (*YESES, *REFUSALS, *CONFIRMATIONS) if change.to_json().get("until") is None),
+        OptOut(),
+        OptIn(),
+    ],
+    [change for change in (*CAPS, *PAUSES, *RESUMPTIONS) if change.key == SCOPES[0]],
+    [*YESES, *REFUSALS, *REQUESTS, *CONFIRMATIONS, *CAPS, *PAUSES, *RESUMPTIONS, OptOut(), OptIn()],
+]
 
-def consistent(found: Sequence[Change]) -> tuple[Change, ...]:
-    """The changes without those that contradict one before them."""
-    kept: list[Change] = []
-    for change in found:
-        if not contradictions([*kept, change]):
-            kept.append(change)
-    return tuple(kept)
+
+def screens(count: int) -> st.SearchStrategy[list[tuple[Change, ...]]]:
+    """What is wished for on several screens, of one theme."""
+    return st.sampled_from(THEMES).flatmap(
+        lambda theme: st.lists(
+            st.lists(st.sampled_from(theme), min_size=1, max_size=3).map(consistent),
+            min_size=count,
+            max_size=count,
+        )
+    )
 
 
 submissions = st.lists(wishes, min_size=1, max_size=3).map(consistent)
@@ -229,11 +254,42 @@ _turns = _often(
 )
 
 
+def _lived(*submissions: Sequence[Change], state: ContactState = EMPTY) -> Story:
+    story = Story(state)
+    for changes in submissions:
+        story = story.then(*changes)
+    return story
+
+
+_NEWS, _OFFERS = KEYS
+_ASKED = [SetChoice(*_NEWS, PENDING, after(5))]
+_RICH = [
+    SetChoice(*_NEWS, SUBSCRIBED),
+    SetChoice(*_OFFERS, SUBSCRIBED, after(3)),
+    SetFrequency("", "", CODES[1]),
+    Pause("", "email", after(5)),
+    SetAttribute("size", "L"),
+    SetAttribute("language", "de"),
+]
+#: Where a story begins: mostly somewhere from which it can go on in many ways.
+BEGINNINGS = [
+    _lived(),
+    _lived(_ASKED),
+    _lived(_RICH),
+    _lived(_RICH, [SetChoice(*_NEWS, UNSUBSCRIBED)]),
+    _lived([SetChoice(*_NEWS, UNSUBSCRIBED)], _ASKED),
+    _lived([OptOut()], _ASKED),
+    _lived(_RICH, [OptOut()]),
+    _lived(_RICH, [OptOut()], [OptIn()]),
+    _lived(_ASKED, state=replace(EMPTY, suppressed=True)),
+]
+
+
 @st.composite
 def stories(draw: st.DrawFn, *, most: int = 4) -> Story:
-    """A contact with up to `most` submissions behind her, by anybody; what may not be is left out."""
+    """A contact with up to `most` submissions more than at the beginning, by anybody; what may not be is left out."""
+    story = draw(st.sampled_from(BEGINNINGS))
     turns = draw(st.lists(_turns, max_size=most))
-    story = Story(replace(EMPTY, suppressed=draw(st.integers(0, 5)) == 0))
     for actor, halves, undo in turns:
         if undo and story.entries:
             changes: tuple[Change, ...] = (Undo(receipt(draw(st.integers(1, len(story.entries))))),)

@@ -92,6 +92,8 @@ def _conflict(state: ContactState, change: Change, base: int, at: datetime) -> _
         isinstance(change, SetChoice) and change.value == UNSUBSCRIBED
     ):
         return _yes(state, change, base)
+    if isinstance(change, OptOut):
+        return None, None if _known(state, base) else change
     if isinstance(change, OptIn):
         overtaken = state.opted_out and _newer(state, OPTED_OUT, base)
         return (Merged(change.path, False, True, "opt_out"), None) if overtaken else (None, change)
@@ -130,6 +132,16 @@ def _yes(state: ContactState, change: SetChoice | Confirm, base: int) -> _Verdic
     if asked == SUBSCRIBED and end is not None and (until is None or until > end):
         return Merged(change.path, asked, held, "stricter"), None
     return None, change
+
+
+def _known(state: ContactState, base: int) -> bool:
+    """Whether an opt-out says nothing new.
+
+    One from a screen that is older than something else does, where no other has overtaken that screen: a yes from
+    the same screen may be on its way.
+    """
+    fresh = base >= state.version
+    return state.opted_out and not state.pending and (fresh or _newer(state, OPTED_OUT, base))
 
 
 def _newer(state: ContactState, path: str, base: int) -> bool:

@@ -88,7 +88,7 @@ class _Draft:
         self.pauses = dict(state.pauses)
         self.attributes = dict(state.attributes)
         self.notices = dict(state.notices)
-        #: paths of a no that was said once more, to a request for a yes: nothing changes there, and it is news
+        #: paths of a no that was said once more: nothing changes there, and it is news
         self.again: set[str] = set()
         self.effects: list[tuple[Effect, datetime | None]] = []
 
@@ -153,7 +153,7 @@ class _Draft:
 
     @carry_out.register
     def _(self, _change: OptOut) -> None:
-        self._leave("withdrawn")
+        self._leave("withdrawn", again=True)
 
     @carry_out.register
     def _(self, _change: OptIn) -> None:
@@ -270,9 +270,9 @@ class _Draft:
             kind = "withdrawn" if before == SUBSCRIBED else "refused"
             self._set_choice(key, UNSUBSCRIBED, None, action or kind)
 
-    def _leave(self, action: str) -> None:
+    def _leave(self, action: str, *, again: bool = False) -> None:
         standing = self.pending | {key for key, value in self.choices.items() if value != UNSUBSCRIBED}
-        if self.opted_out and not standing:
+        if self.opted_out and not standing and not again:
             return
         if self.opted_out:
             self.again.add(OPTED_OUT)
