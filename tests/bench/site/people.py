@@ -17,6 +17,7 @@ from wagtail_prefs.decisions.models import Send
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.ledger.format1 import DOMAIN, GENESIS
 from wagtail_prefs.ledger.models import Record, SideValue
+from wagtail_prefs.values import iso
 
 from .kinds import PAUSED_UNTIL
 
@@ -42,6 +43,7 @@ SELECT n, models.contact AS model, models.sends,
        time || '7' AS record_time, md5(b) AS seed,
        rtrim(translate(encode(uuid_send(gen_random_uuid()), 'base64'), '+/', '-_'), '=') AS link,
        (%(countries)s::text[])[lives] AS country, (%(zones)s::text[])[lives] AS timezone,
+       make_interval(secs => (%(count)s - n) * 30) AS earlier,
        %(paused)s::timestamptz + make_interval(mins => (random() * 100000)::int) AS paused_until
 FROM (SELECT n, md5(random()::text) AS a, random()::text AS b, random() * 1000 AS kind,
              1 + floor(random() * %(places)s)::int AS lives, lpad(to_hex(%(milliseconds)s + n), 12, '0') AS time
@@ -49,7 +51,6 @@ FROM (SELECT n, md5(random()::text) AS a, random()::text AS b, random() * 1000 A
 JOIN models ON drawn.kind >= models.first AND drawn.kind < models.after
 """
 
-_ISO = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 #: The id of a copy's record, from the number of the record.
 _RECORD = (
     "(record_time || substr(md5(seed || {seq}), 1, 3) || '8' || substr(md5(seed || {seq}), 4, 15))::uuid"
@@ -70,8 +71,8 @@ FROM copies CROSS JOIN LATERAL generate_series(1, copies.sends) AS number
 
 
 def copy_contacts(models: Sequence[tuple[Contact, int, int]], count: int, topics: Sequence[str]) -> None:
-    """Make `count` contacts that differ from a model in who they are, where they live, until when they pause, and when
-    they were written to - and in nothing else. `models` are contacts with their shares, of 1000, and numbers of sends.
+    """Make `count` contacts that differ from a model in who they are, where they live, when they came, until when they
+    pause, and when they were written to - and in nothing else. `models` are contacts with their shares, of 1000, and numbers of sends.
     """
     with connection.cursor() as cursor:
         contacts, shares, sends = map(list, zip(*((model.pk, *of) for model, *of in models), strict=True))
@@ -123,14 +124,15 @@ def copy_contacts(models: Sequence[tuple[Contact, int, int]], count: int, topics
 
 def _copy_chains() -> None:
     """Records one number after the other, as each holds the hash of the one before; then the personal values."""
-    with connection.cursor() as cursor:
-        table = _table(Record)
-        cursor.execute(f"SELECT max(seq) FROM {table}")
-        (longest,) = cursor.fetchone()
-        renamed = (
-            f"replace(replace(replace(original.body, contact_ref::text, copies.contact::text), id::text, {_RECORD.format(seq='seq')}::text),"
-            " %(paused)s, to_char(copies.paused_until AT TIME ZONE 'UTC', %(iso)s))"
-        )
+    table = _table(Record)
+    renamed = "original.body"
+    for old, new in (
+        ("contact_ref::text", "copies.contact::text"),
+        ("id::text", f"{_RECORD.format(seq='seq')}::text"),
+        (_iso("original.at"), _iso("original.at - copies.earlier")),
+        ("%(paused)s", _iso("copies.paused_until")),
+    ):
+        renamed = f"replace({renamed}, {old}, {new})"
     # The columns of the original, the names of the copy, and what the hash is over.
     source = (
         f"(SELECT original.*, copies.*, {_RECORD.format(seq='seq')} AS new_id, {renamed} AS new_body,"
@@ -141,6 +143,7 @@ def _copy_chains() -> None:
     changed = {
         "id": "new_id",
         "contact_ref": "contact",
+        "at": "copy.at - copy.earlier",
         "body": "new_body",
         "prev": "new_prev",
         "hash": "encode(sha256(%(domain)s || decode(new_prev, 'hex') || convert_to(new_body, 'UTF8')), 'hex')",
@@ -149,6 +152,8 @@ def _copy_chains() -> None:
     quote = connection.ops.quote_name
     values = [changed.get(column, f"copy.{quote(column)}") for column in columns]
     with connection.cursor() as cursor:
+        cursor.execute(f"SELECT max(seq) FROM {table}")
+        (longest,) = cursor.fetchone()
         for seq in range(1, (longest or 0) + 1):
             cursor.execute(
                 f"INSERT INTO {table} ({', '.join(map(quote, columns))}) SELECT {', '.join(values)} FROM {source}",
@@ -156,8 +161,7 @@ def _copy_chains() -> None:
                     "seq": seq,
                     "genesis": GENESIS,
                     "domain": DOMAIN,
-                    "paused": PAUSED_UNTIL.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-                    "iso": _ISO,
+                    "paused": iso(PAUSED_UNTIL),
                 },
             )
         cursor.execute(
@@ -193,6 +197,11 @@ def _copy(
             f"FROM {table} AS original JOIN copies ON original.{quote(belongs_to)} = copies.model",
             values,
         )
+
+
+def _iso(moment: str) -> str:
+    """A moment as `values.iso` writes it."""
+    return f"""to_char(({moment}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
 def _table(model: type[Model]) -> str:
