@@ -26,6 +26,15 @@ from tests.settings import SCRATCH
 TESTS = Path(__file__).resolve().parent
 # Real servers, builds and kills; `make check` leaves them out. A slow test elsewhere says so by itself.
 SLOW_FOLDERS = ("bench", "browser", "docs", "example_site", "faults", "package")
+# Of the other folders: what races, tampers or tries by the thousand.
+SLOW_FILES = (
+    "centers/test_own_page_model.py",
+    "decisions/test_together.py",
+    "ledger/test_tampering.py",
+    "submissions/test_erase.py",
+    "submissions/test_machine.py",
+    "submissions/test_together.py",
+)
 ON_REQUEST = ("soak", "screenshots")  # run only when `-m` names them
 
 # A deadline for one example would measure the machine.
@@ -54,8 +63,8 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
-        if folder in SLOW_FOLDERS:
+        path = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else item.path
+        if path.parts[0] in SLOW_FOLDERS or path.as_posix() in SLOW_FILES:
             item.add_marker("slow")
     asked = config.option.markexpr
     if "soak" in asked:

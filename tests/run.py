@@ -26,6 +26,19 @@ PYTHON_313 = ROOT / ".venv-313" / "bin" / "python"
 ONCE = ("bench", "docs", "package")
 REST = [f"--ignore=tests/{folder}" for folder in ONCE]
 LIGHT = [*REST, *(f"--ignore=tests/{folder}" for folder in ("browser", "example_site", "faults"))]
+# What knows no database, and tries much: once on each Python is enough.
+PURE = (
+    "contacts/test_merging.py",
+    "contacts/test_moments.py",
+    "contacts/test_rules.py",
+    "contacts/test_undoing.py",
+    "contacts/test_uniting.py",
+    "decisions/test_periods.py",
+    "law",
+    "test_canonical.py",
+    "test_changes.py",
+)
+STORED = [*REST, *(f"--ignore=tests/{place}" for place in PURE)]
 
 
 def pytest(name: str, *arguments: str, python: Path = PYTHON) -> list[str]:
@@ -35,8 +48,8 @@ def pytest(name: str, *arguments: str, python: Path = PYTHON) -> list[str]:
 
 SUITES: dict[str, Sequence[Sequence[str]]] = {
     "sqlite": [pytest("sqlite", *REST)],
-    "postgres": [[str(PYTHON), "-m", "tests.postgres", "--", *pytest("postgres", *REST)]],
-    "py313": [pytest("py313", *LIGHT, python=PYTHON_313)],
+    "postgres": [[str(PYTHON), "-m", "tests.postgres", "--", *pytest("postgres", *STORED)]],
+    "py313": [pytest("py313", *LIGHT, "-m", "not slow", python=PYTHON_313)],
     "frontend": [
         [
             *("npm", "--prefix", "frontend", "run", "--silent", "test", "--"),

@@ -54,6 +54,7 @@ def accessible(page: Page) -> None:
     sideways (WCAG 1.4.10).
     """
     problems: list[str] = []
+    page.wait_for_load_state()  # a form of the own page leads to another page
     # Else a colour is measured half-way between light and dark.
     page.emulate_media(reduced_motion="reduce")
     for look, scheme, size in LOOKS:
