@@ -153,8 +153,10 @@ def records(
                 first + _records_statement(),
                 {"contacts": contacts, "versions": _numbers(versions), **(values or {})},
             )
-            for place, record in cursor.fetchall():
-                found[place] = store.as_uuid(record)
+            rows = cursor.fetchall()
+        native = connection.features.has_native_uuid_field
+        for place, record in rows:
+            found[place] = record if native else UUID(record)
     return found
 
 

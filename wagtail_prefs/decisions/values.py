@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ class Verdict(enum.StrEnum):
 Behind = str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """May this be sent to her? `rule` says why, in the active language; `reason` is its short code.
 
     `until` (UTC) stands with `defer` and `digest`: from then on time alone no longer stands in the way. `record` is the
     ledger record of the choice, pause or frequency that decided. `static`: neither time nor what was sent decided.
     """
 
+    # A thousand frozen dataclasses would take three times as long to make.
     contact: UUID
     verdict: Verdict
     reason: str
