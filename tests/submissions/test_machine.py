@@ -173,7 +173,7 @@ class People(RuleBasedStateMachine):
 
     # --- the world ---------------------------------------------------------------------------------------------------
 
-    @initialize(names=st.lists(st.sampled_from(ADDRESSES), min_size=2, max_size=3, unique=True))
+    @initialize(names=st.lists(st.sampled_from(ADDRESSES), min_size=3, max_size=5, unique=True))
     def people_come(self, names: list[str]) -> None:
         for address in names:
             self.arrive(address)
@@ -443,10 +443,12 @@ class People(RuleBasedStateMachine):
     she_takes_something_back = precondition(lambda self: self.receipts)(_undoing(_undoes))
     she_takes_something_else_back = precondition(lambda self: self.receipts)(_undoing(_undoes))
 
-    @rule(pick=whom, other=st.booleans())
+    @rule(pick=whom, other=st.booleans(), meanwhile=st.booleans())
     @precondition(lambda self: self.acknowledged)
-    def her_browser_sends_again(self, pick: int, other: bool) -> None:
+    def her_browser_sends_again(self, pick: int, other: bool, meanwhile: bool) -> None:
         """What was acknowledged is answered the same, however late; with another body it is refused."""
+        if meanwhile and len(self.rings) < 3:
+            self.rotate()
         send, first = self.acknowledged[-1 - pick % len(self.acknowledged)]
         if not self.live(self.now_called(first.state.id)):
             return
@@ -564,9 +566,9 @@ class People(RuleBasedStateMachine):
         assert noes(states[loser]) <= noes(after[winner])
         assert after[winner].opted_out is (states[winner].opted_out or states[loser].opted_out)
 
-    @rule(who=whom, by=st.sampled_from([LINK, STAFF]), former=st.booleans())
-    @precondition(lambda self: self.one(0) != self.one(2))  # somebody must be left
-    def she_is_forgotten(self, who: int, by: Actor, former: bool) -> None:
+    @rule(who=whom, by=st.sampled_from([LINK, STAFF]), former=st.booleans(), returns=st.booleans())
+    @precondition(lambda self: self.one(0) != self.one(1))  # somebody must be left
+    def she_is_forgotten(self, who: int, by: Actor, former: bool, returns: bool) -> None:
         contact = self.one(who)
         if contact is None:
             return
@@ -583,6 +585,8 @@ class People(RuleBasedStateMachine):
         theirs = {address for one in same for address in self.memory[one].addresses}
         held = {self.memory[one].addresses[-1] for one in self.memory if self.live(self.now_called(one))}
         self.suppressed |= theirs - held
+        if returns:  # by an import, of the next morning
+            self.arrive(sorted(theirs)[who % len(theirs)].upper())
 
     def speak_of_one_who_is_gone(self, who: int) -> None:
         """Nothing that is said of somebody erased or merged, by others, reaches anybody."""
