@@ -183,6 +183,14 @@ def test_a_save_that_was_acknowledged_before_the_merge_is_not_made_twice(scene: 
         old.save(old.choose(news=False), key="once", base=0)
 
 
+def test_a_key_that_both_have_used_is_answered_all_the_same(scene: Scene, twin: Contact) -> None:
+    """A job names its requests by a form, and both had filled it in."""
+    old, job = replace(scene, contact=twin), "form-7"
+    receipts = {one.save(one.choose(news=False), key=job, base=0).receipt for one in (old, scene)}
+    unite(twin, scene.contact)
+    assert old.save(old.choose(news=False), key=job, base=0).receipt in receipts
+
+
 def test_a_tab_from_before_the_merge_has_not_seen_what_the_winner_said(scene: Scene, twin: Contact) -> None:
     """Its base is a version of another chain: it must not pass for having seen the winner's no."""
     old = replace(scene, contact=twin)

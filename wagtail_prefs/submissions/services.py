@@ -519,7 +519,7 @@ def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
     if once.keys:
         chains = [contact_id] if via is None else [contact_id, via]
         parts.append(
-            f"(SELECT id {record} IN ({_places(chains)}) AND idempotency_key IN ({_places(once.keys)}))"
+            f"(SELECT id {record} IN ({_places(chains)}) AND idempotency_key IN ({_places(once.keys)}) LIMIT 1)"
         )
         values += [*chains, *once.keys]
     else:
