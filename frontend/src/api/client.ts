@@ -64,8 +64,8 @@ export class Client {
   }
 
   /** `undo`, `step-up`, `export` or `erasure`. */
-  act(session: string, name: string, data: object): Promise<Partial<SaveResult> & { text?: string }> {
-    return this.#send(`preferences/${name}/`, { method: 'POST', body: JSON.stringify(data) }, session);
+  act(session: string, name: string, data: object, key: string): Promise<Partial<SaveResult> & { text?: string }> {
+    return this.#send(`preferences/${name}/`, { method: 'POST', body: JSON.stringify(data) }, session, key);
   }
 
   async #send<T>(path: string, init: RequestInit, session?: string, key?: string): Promise<T> {

@@ -126,9 +126,12 @@ export class Store {
   /** Runs an action. Answers go at once and alone; what the person was editing stays. */
   act(action: Do, block: string, receipt = this.receipt): Promise<boolean> {
     if (typeof action === 'object') return this.#ask(() => this.#patch({ [block]: action.answers }, new Map()));
+    // An undo that is tried again is the same undo.
+    const key = randomKey();
     return this.#ask(() =>
       this.#send(async (session) => {
-        const answer = await this.#client.act(session, ROUTES[action], action === 'undo' ? { receipt } : {});
+        const data = action === 'undo' ? { receipt } : {};
+        const answer = await this.#client.act(session, ROUTES[action], data, key);
         this.outcome = { text: answer.text };
         if (answer.preferences) await this.#take(answer as SaveResult, new Map());
         if (action === 'export') this.#listener('exported', answer);

@@ -66,7 +66,7 @@ describe('an answer', () => {
 
   test('may be empty', async () => {
     fetched.mockImplementation(async () => new Response(null, { status: 202 }));
-    expect(await new Client(BASE, '').act('s', 'step-up', {})).toEqual({});
+    expect(await new Client(BASE, '').act('s', 'step-up', {}, 'key-1')).toEqual({});
   });
 
   test('that never comes throws Offline, an abort throws itself', async () => {

@@ -433,6 +433,20 @@ describe('an action', () => {
     expect(store.outcome?.applied?.[0]?.text).toBe('Taken back');
   });
 
+  test('an undo that is tried again has the key of the first try, another has another', async () => {
+    const { store, server } = await open();
+    server.override = ({ path }) => (path.includes('undo') ? new TypeError('no network') : null);
+    await store.act('undo', 'history', '019a-1');
+    server.override = null;
+    await store.retry();
+    await store.act('undo', 'history', '019a-1');
+    const keys = server.sent('POST', 'preferences/undo/').map(({ headers }) => headers.get('Idempotency-Key'));
+    expect(keys).toHaveLength(3);
+    expect(keys[0]).toMatch(/^[!-~]{8,255}$/);
+    expect(keys[1]).toBe(keys[0]);
+    expect(keys[2]).not.toBe(keys[0]);
+  });
+
   test('undo says what was kept', async () => {
     const { store, server } = await open();
     const kept = [{ path: 'x', text: 'Stays off.' }];
