@@ -128,21 +128,24 @@ export class Store {
     if (typeof action === 'object') return this.#ask(() => this.#patch({ [block]: action.answers }, new Map()));
     // An undo that is tried again is the same undo.
     const key = randomKey();
-    return this.#ask(() =>
-      this.#send(async (session) => {
-        const data = action === 'undo' ? { receipt } : {};
-        const answer = await this.#client.act(session, ROUTES[action], data, key);
-        this.outcome = { text: answer.text };
-        if (answer.preferences) await this.#take(answer as SaveResult, new Map());
-        if (action === 'export') this.#listener('exported', answer);
-        if (action === 'erase') {
-          this.#keeper.set(null);
-          this.#edit([]);
-          this.preferences = null;
-          this.phase = 'closed';
-        }
-      }),
-    );
+    const work: Work = () =>
+      this.#send(
+        async (session) => {
+          const data = action === 'undo' ? { receipt } : {};
+          const answer = await this.#client.act(session, ROUTES[action], data, key);
+          this.outcome = { text: answer.text };
+          if (answer.preferences) await this.#take(answer as SaveResult, new Map());
+          if (action === 'export') this.#listener('exported', answer);
+          if (action === 'erase') {
+            this.#keeper.set(null);
+            this.#edit([]);
+            this.preferences = null;
+            this.phase = 'closed';
+          }
+        },
+        action === 'undo' ? work : null,
+      );
+    return this.#ask(work);
   }
 
   /** The network is back, or the person asks again. */
