@@ -15,7 +15,7 @@ from tests.blocks.conftest import VALUES, compiled, context, state
 from wagtail_prefs.blocks.fields import ObjectField
 from wagtail_prefs.blocks.registry import block_classes
 from wagtail_prefs.canonical import canonical
-from wagtail_prefs.contacts.rules import Act, apply
+from wagtail_prefs.contacts.rules import Act, apply, merge
 from wagtail_prefs.values import (
     CHANNELS,
     FREQUENCIES,
@@ -139,7 +139,8 @@ def test_sending_back_what_is_on_screen_changes_nothing(name: str, held: Contact
     if held.opted_out:  # then nothing is subscribed, as every real state has it
         held = replace(held, choices=dict.fromkeys(held.choices, UNSUBSCRIBED), pending=frozenset())
         answers = block.initial(spec, held)
-    after, effects = apply(held, block.changes(spec, answers), HER_ACT)
+    accepted, _ = merge(held, block.changes(spec, answers), held.version, HER_ACT)
+    after, effects = apply(held, accepted, HER_ACT)
     assert effects == ()
     assert block.initial(spec, after) == answers
 

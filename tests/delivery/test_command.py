@@ -20,6 +20,7 @@ from tests.delivery.crm import CRMS, Crm
 from tests.delivery.people import JOIN, OUT, person, row, save
 from wagtail_prefs.changes import SetChoice
 from wagtail_prefs.contacts.services import load_state
+from wagtail_prefs.delivery.worker import Worker
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Outcome
 
 
@@ -125,12 +126,21 @@ def test_a_backend_that_hangs_does_not_delay_another(configure: Callable[..., No
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_loop_after_the_call_under_way(
-    configure: Callable[..., None], number: signal.Signals
+    configure: Callable[..., None], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(crm={"BATCH": 1})
     crm = CRMS.setdefault("crm", Crm())
     people = [person(name, JOIN) for name in ("anna", "ben", "carla")]
-    crm.during = lambda _: os.kill(os.getpid(), number)
+    # The main thread hears of a signal when it gets its turn; the call under way lasts at least until then.
+    heard = threading.Event()
+    stop = Worker.stop
+    monkeypatch.setattr(Worker, "stop", lambda worker: (stop(worker), heard.set()))
+
+    def during(_: object) -> None:
+        os.kill(os.getpid(), number)
+        assert heard.wait(20)
+
+    crm.during = during
     before = signal.getsignal(number)
     code, output = run("--loop", "--json")
     assert code == 0
