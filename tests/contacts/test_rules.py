@@ -468,6 +468,30 @@ def test_asking_again_lets_it_wait_longer_and_never_shorter() -> None:
     assert story.then(ASK).then(SetChoice(*KEY, PENDING, after(6))).state.until == {}
 
 
+@pytest.mark.parametrize(("late", "asks"), [(-1, False), (0, True), (1, True)])
+def test_what_has_ended_can_be_asked_for_again(late: int, asks: bool) -> None:
+    end = after(4)
+    story = replace(Story().then(SetChoice(*KEY, SUBSCRIBED, end)), at=end + timedelta(microseconds=late))
+    asked = story.then(SetChoice(*KEY, PENDING, after(8)), actor=Actor(ActorType.SYSTEM, "signup"))
+    if not asks:
+        assert asked.entries == story.entries
+        return
+    assert recorded(asked.state) == {
+        "choice:news:email": (UNSUBSCRIBED, None),
+        "pending:news:email": (True, after(8)),
+    }
+    assert [effect.action for effect in asked.entries[-1].effects] == ["expired", "requested"]
+
+
+@pytest.mark.parametrize(("late", "renewed"), [(-1, True), (0, False), (1, False)])
+def test_a_yes_is_renewed_until_it_ends_and_given_anew_from_then_on(late: int, renewed: bool) -> None:
+    end = after(4)
+    story = replace(Story().then(SetChoice(*KEY, SUBSCRIBED, end)), at=end + timedelta(microseconds=late))
+    again = story.then(SetChoice(*KEY, SUBSCRIBED, after(8)))
+    assert again.state.until == {KEY: after(8)}
+    assert [effect.action for effect in again.entries[-1].effects] == ["renewed" if renewed else "given"]
+
+
 def test_asking_for_what_she_has_asks_nothing() -> None:
     story = Story().then(YES)
     assert story.then(ASK, actor=Actor(ActorType.SYSTEM, "signup")).entries == story.entries

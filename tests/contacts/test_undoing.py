@@ -345,9 +345,23 @@ def test_a_confirmation_is_taken_back_and_does_not_wait_again() -> None:
     assert back.state.pending == frozenset()
 
 
-def test_a_pause_that_ended_meanwhile_does_not_begin_again() -> None:
-    story = Story().then(Pause("", "", after(2))).then(Pause("", "", after(8))).wait(3)
-    assert undone(story)[0].state.pauses == {}
+@pytest.mark.parametrize(("halves", "pauses"), [(1, 1), (2, 0), (3, 0)])
+def test_a_pause_that_ended_meanwhile_does_not_begin_again(halves: int, pauses: int) -> None:
+    story = Story().then(Pause("", "", after(2))).then(Pause("", "", after(8))).wait(halves)
+    assert len(undone(story)[0].state.pauses) == pauses
+
+
+def test_an_opt_in_and_an_opt_out_stay_where_another_opt_out_came_later() -> None:
+    story = Story().then(OptOut()).then(OptIn()).then(OptOut())
+    for seq, wanted in ((1, False), (2, True)):
+        back, kept = undone(story, seq)
+        assert back.entries == story.entries
+        assert kept == (Merged("opted_out", wanted, True, "refused"),)
+
+
+def test_an_answer_that_reads_like_a_choice_is_none() -> None:
+    story = Story().then(SetAttribute("size", SUBSCRIBED)).then(SetAttribute("size", UNSUBSCRIBED))
+    assert undone(story, actor=Actor(ActorType.ADMIN, "desk"))[0].state.attributes == {"size": SUBSCRIBED}
 
 
 @pytest.mark.parametrize("wished", [Pause("", "", after(8)), SetFrequency("", "", "weekly")])

@@ -14,9 +14,10 @@ FINAL = {"address", "merged_into", "erased", "suppressed"}
 
 
 def restorable(state: ContactState, past: Past, act: Act) -> Iterator[tuple[str, Step]]:
-    """The steps that are taken back, a lifted opt-out first: what it refused can only come after it."""
-    steps = [(path, step) for path, step in _steps(past) if _verdict(state, path, step, past, act) is None]
-    yield from sorted(steps, key=lambda item: item[0] != OPTED_OUT)
+    """The steps that are taken back."""
+    for path, step in _steps(past):
+        if _verdict(state, path, step, past, act) is None:
+            yield path, step
 
 
 def kept(state: ContactState, past: Past, act: Act) -> list[Merged]:
