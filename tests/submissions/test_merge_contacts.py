@@ -191,6 +191,21 @@ def test_a_key_that_both_have_used_is_answered_all_the_same(scene: Scene, twin: 
     assert old.save(old.choose(news=False), key=job, base=0).receipt in receipts
 
 
+def test_nor_is_one_made_twice_that_was_acknowledged_between_two_merges(scene: Scene, twin: Contact) -> None:
+    """It stands in the chain of the second of the three: neither in that of the link, nor in that of today."""
+    old, third = replace(scene, contact=twin), factories.make_contact("third@mail.example.org")
+    unite(twin, third)
+    first = old.save(old.choose(news=True), key="once", base=0)
+    assert first.state.id == third.pk
+    unite(third, scene.contact)
+    tell(scene.contact, NO)
+    again = old.save(old.choose(news=True), key="once", base=0)
+    assert again.receipt == first.receipt
+    assert contacts.load_state(scene.contact.pk).choices == {NEWS: UNSUBSCRIBED}
+    with pytest.raises(KeyReused):
+        old.save(old.choose(news=False), key="once", base=0)
+
+
 def test_a_tab_from_before_the_merge_has_not_seen_what_the_winner_said(scene: Scene, twin: Contact) -> None:
     """Its base is a version of another chain: it must not pass for having seen the winner's no."""
     old = replace(scene, contact=twin)

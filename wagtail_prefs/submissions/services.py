@@ -451,10 +451,10 @@ class _Moved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A locked contact, as `store.loaded` takes it, with the version it had; `via` is whose link or id led to it."""
+    """A locked contact, as `store.loaded` takes it, with the version it had; `via`: one merged into it led to it."""
 
     row: list[Any]
-    via: UUID | None
+    via: bool
 
 
 def _lock(wish: _Wish) -> _Held:
@@ -490,7 +490,7 @@ def _lock(wish: _Wish) -> _Held:
     if wish.epoch is not None and epoch != wish.epoch:
         raise BadToken("revoked")
     head[columns.index("version")] -= 1
-    return _Held(head, store.as_uuid(via) if via else None)
+    return _Held(head, via is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,28 +505,25 @@ class _Found:
 def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
     """Statement 2: the state, the hash of the record before, and the record of this idempotency key if it is there.
 
-    `with_bases` adds the legal basis of every topic, for changes that no page has spelled out. What somebody sent
-    before she was merged is looked for in her own chain, too.
+    `with_bases` adds the legal basis of every topic, for changes that no page has spelled out. Where a former self of
+    hers led here, what was sent may stand in the chain of any of those, and a base may be a version of any of them.
     """
     columns = store.CONTACT_COLUMNS
     contact_id = store.db_uuid(store.as_uuid(held.row[0]))
-    via = store.db_uuid(held.via) if held.via else None
     version = held.row[columns.index("version")]
     quote = connection.ops.quote_name
     record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref"
     parts = [f"(SELECT hash {record} = %s AND seq = %s)"]
     values: list[Any] = [contact_id, version]
+    former = f"SELECT id FROM {quote(Contact._meta.db_table)} WHERE merged_into_id = %s"  # noqa: S608
     if once.keys:
-        chains = [contact_id] if via is None else [contact_id, via]
-        parts.append(
-            f"(SELECT id {record} IN ({_places(chains)}) AND idempotency_key IN ({_places(once.keys)}) LIMIT 1)"
-        )
-        values += [*chains, *once.keys]
+        chains = f"IN (SELECT %s UNION ALL {former})" if held.via else "= %s"
+        wanted = ", ".join(["%s"] * len(once.keys))
+        parts.append(f"(SELECT id {record} {chains} AND idempotency_key IN ({wanted}) LIMIT 1)")
+        values += [contact_id, *([contact_id] if held.via else []), *once.keys]
     else:
         parts.append("NULL")
-    if via is not None:
-        # The last merge, whoever it brought: what led here may have led to one of those before.
-        former = f"SELECT id FROM {quote(Contact._meta.db_table)} WHERE merged_into_id = %s"  # noqa: S608
+    if held.via:
         merged = f"(SELECT MAX(at) {record} IN ({former}))"
         parts.append(f"(SELECT seq {record} = %s AND at <= {merged} ORDER BY seq DESC LIMIT 1)")
         values += [contact_id, contact_id]
@@ -557,10 +554,6 @@ def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
         bases=store.as_json(bases) if bases else {},
         since=since or 0,
     )
-
-
-def _places(values: Sequence[Any]) -> str:
-    return ", ".join(["%s"] * len(values))
 
 
 def _again(found: _Found, first: UUID, once: _Once) -> Saved:
