@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import get_language, get_language_bidi, gettext_lazy as _
-from wagtail.blocks import CharBlock, RichTextBlock, StructBlock, StructBlockValidationError
+from wagtail.blocks import BlockGroup, CharBlock, RichTextBlock, StructBlock, StructBlockValidationError
 
 from ..changes import Change
 from ..html import HtmlRefused, check_size, html_to_tree
 from ..values import CompileContext, ContactState, Json, Spec, TopicInfo, Tree
+from .conditions import ConditionsBlock, conditions_of
 from .fields import AnyField
 
 #: What editors may do in a text; the cleaner lets no more than this and headings through anyway.
@@ -47,6 +49,14 @@ class PreferenceBlock(StructBlock):
         label=_("Text"), required=False, help_text=_("Shown under the heading. May stay empty.")
     )
 
+    conditions = ConditionsBlock(
+        required=False,
+        label=_("Show only to some"),
+        help_text=_(
+            "All of these must hold. Without any, everybody sees the block. Hiding it changes no choice."
+        ),
+    )
+
     class Meta:
         icon = "form"
         group = _("Preferences")
@@ -55,6 +65,23 @@ class PreferenceBlock(StructBlock):
     def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
         """Return the public document and the server's rules of one block."""
         raise NotImplementedError
+
+    def compiled(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
+        """What `compile` returns, with the conditions that every block can have."""
+        spec = self.compile(value, ctx, block_id)
+        return replace(spec, conditions=(*spec.conditions, *conditions_of(value.get("conditions"), ctx)))
+
+    def row_conditions(
+        self, value: Mapping[str, Any], ctx: CompileContext, block_id: str
+    ) -> Mapping[str, Json]:
+        """{topic key: the `when` that its rows get in every block}, for a block whose answers show topics."""
+        return {}
+
+    def get_form_layout(self) -> BlockGroup:
+        """What people see first; for whom it is, behind the block's settings."""
+        return BlockGroup(
+            children=[name for name in self.child_blocks if name != "conditions"], settings=["conditions"]
+        )
 
     @classmethod
     def fields(cls, spec: Spec) -> dict[str, AnyField]:
@@ -119,7 +146,7 @@ class PreferenceBlock(StructBlock):
 
     def preview_spec(self, value: Any) -> Spec:
         """Compiled against sample topics: a preview must not depend on what a site has in its database."""
-        return self.compile(value, sample_context(), "preview")
+        return self.compiled(value, sample_context(), "preview")
 
 
 def rich_text(value: Any, ctx: CompileContext) -> Tree:

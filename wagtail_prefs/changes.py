@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -162,6 +162,35 @@ class Pause(Change):
     @property
     def key(self) -> Key:
         return (self.topic, self.channel)
+
+
+@dataclass(frozen=True, slots=True)
+class PauseFor(Change):
+    """A pause as a person asks for it: for a length ("P1M"), or until a day. It becomes a `Pause` when it is saved.
+
+    A record never holds it: what day it is where she lives is known only beside her state.
+    """
+
+    topic: str
+    channel: str
+    length: str = ""
+    day: date | None = None
+
+    def __post_init__(self) -> None:
+        _is_scope(self.topic, self.channel)
+        if bool(self.length) == (self.day is not None):
+            raise ValueError("a pause is for a length or until a day")
+
+    @property
+    def path(self) -> str:
+        return f"pause:{key_to_scope(self.key)}"
+
+    @property
+    def key(self) -> Key:
+        return (self.topic, self.channel)
+
+    def to_json(self) -> Json:
+        raise TypeError("not for a record: make it a Pause first")
 
 
 @dataclass(frozen=True, slots=True)

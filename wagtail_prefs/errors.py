@@ -32,6 +32,10 @@ class InvalidAnswers(PrefsError):
         self.errors = errors
 
 
+class StepUpRequired(PrefsError):
+    """Personal fields need a fresh link: whoever holds an old mail may not be its reader (HTTP 403)."""
+
+
 class KeyReused(PrefsError):
     """An idempotency key came again with another body (HTTP 422)."""
 

@@ -53,7 +53,7 @@ def topic_form(**values: Any) -> dict[str, Any]:
 
 
 def center_form(topics: list[Topic], *, action: str = "action-publish", **values: Any) -> dict[str, Any]:
-    texts = {"text": rich_text("")}
+    texts = {"text": rich_text(""), "conditions": streamfield([])}
     form = nested_form_data(
         {
             "title": "Your mail, your choice",

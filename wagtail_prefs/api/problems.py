@@ -15,6 +15,7 @@ from ..errors import (
     KeyReused,
     NotPublished,
     PrefsError,
+    StepUpRequired,
     UnknownContact,
     UnknownReceipt,
 )
@@ -44,6 +45,9 @@ def from_error(error: PrefsError) -> JsonResponse:
             return response
         case ForeignOrigin():
             return problem(403, "foreign-origin", _("This center is not shown on this site."))
+        case StepUpRequired():
+            title = _("To change this, open a fresh link from a mail that we send you now.")
+            return problem(403, "step-up-required", title)
         case NotPublished():
             return problem(404, "not-published", _("There is no published center of this id."))
         case UnknownReceipt():

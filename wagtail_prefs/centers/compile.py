@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,12 @@ def compile_center(page: PreferenceCenterMixin, audience_id: int | None) -> Snap
             direction=direction,
             topics=topics,
             rich_text=partial(html_to_tree, base_url=page_url),
+            blocks={child.block_type: str(child.id) for child in reversed(list(page.body))},
         )
-        specs: list[Spec] = [child.block.compile(child.value, ctx, str(child.id)) for child in page.body]
+        for child in page.body:
+            shown = child.block.row_conditions(child.value, ctx, str(child.id))
+            ctx = replace(ctx, roles={**shown, **ctx.roles})
+        specs: list[Spec] = [child.block.compiled(child.value, ctx, str(child.id)) for child in page.body]
         document: Json = {
             "format": FORMAT,
             "center": str(page.translation_key),

@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from ..errors import AnswerErrors
 from ..html import href_is_allowed, tree_to_html
 from ..values import Json, controls_of
+from .conditions import holds
 from .form import WAS, one
 from .leaves import Kind, cell_kind, columns_of, is_flat, leaf_kind, lines, read, spell
 from .screen import Control, Entry, Field, Form, Group, Option, Problem, Row, Section
@@ -230,20 +231,6 @@ class _Pen:
                 if text not in told:
                     told.add(text)
                     yield Problem(name if call else "", text)
-
-
-def holds(when: Json, answer: Any) -> bool:
-    """Whether a condition holds against an answer; absent counts as null, of a list one member is enough."""
-    values = answer if isinstance(answer, list | tuple) else [answer]
-    if "in" in when:
-        return any(_among(value, when["in"]) for value in values)
-    return not any(_among(value, when["not_in"]) for value in values)
-
-
-def _among(value: Any, wanted: Iterable[Any]) -> bool:
-    return any(
-        value == one and isinstance(value, bool) == isinstance(one, bool) for one in wanted
-    )  # 1 is not true
 
 
 def _base_version(posted: QueryDict | None, seen: Json) -> str:

@@ -35,9 +35,11 @@ class TopicInfo:
     frequencies: tuple[str, ...] = ()
     basis: str = "consent"
     transactional: bool = False
-    private: bool = False
+    private: bool = False  # shown only to those who were invited or have it already
     archived: bool = False
     cadence: str = ""  # in plain words: "about one mail a week"
+    benefit: str = ""  # what she has from it, in one sentence
+    sample: str = ""  # address of a sample message
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,12 @@ class CompileContext:
     direction: Literal["ltr", "rtl"]
     topics: Mapping[Any, TopicInfo]  # by primary key
     rich_text: Callable[[str], Tree]  # stored rich text -> cleaned tree
-    roles: Mapping[str, str] = field(default_factory=dict)
+    #: topic key -> the `when` that its rows get: a block of roles says for whom a topic is shown
+    roles: Mapping[str, Json] = field(default_factory=dict)
+    #: block type -> id of the first block of that type on the page, for conditions that name another block
+    blocks: Mapping[str, str] = field(default_factory=dict)
+    #: whether a new address can be confirmed on this installation; until then nothing asks for one
+    changes_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,11 @@ class Spec:
 
     `paths` ties state to screen: {path of ContactState.versions: (dotted answer path in this block, label in words)},
     for example {"choice:news:email": ("choices.news.email", "News by e-mail")}.
+
+    `conditions` decide on the server who gets the block at all (centers/visibility.py): {"fact": "country" | "language" |
+    "role" | "subscribed" | "opted_out", "in" | "not_in": [...]}; all of them must hold. Of the rules, every block may
+    have `private`: {control: [row, ...]}, rows of a matrix that only those see to whom their topic (the row's key) is
+    open; and `records`: the name of the `records` control that shows what was recorded of the contact.
     """
 
     block_id: str

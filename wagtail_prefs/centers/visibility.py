@@ -1,0 +1,232 @@
+"""Who sees what of a center: decided by the server, from a snapshot and a contact's state. Pure.
+
+Three things keep something from a screen, and each means another thing for an answer to it. What is *hidden* from this
+contact - by a block's conditions, or because a topic is private - was never offered to her: such an answer is refused.
+What a `when` hides depends on other answers, which may have changed since: such an answer is dropped, and named. What
+is *personal* is shown only to whoever came by a fresh link. Hiding changes no choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from ..contacts.rules.paths import recorded
+from ..errors import InvalidAnswers, StepUpRequired
+from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Merged, Spec, controls_of
+from .conditions import holds
+from .leaves import read
+from .values import Snapshot
+
+#: The attribute that a block of roles keeps, and the one that names the private topics a contact is invited to.
+ROLE, INVITED = "role", "invited"
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """Answers without what a `when` hid; `dropped` names that, by the paths of the state."""
+
+    answers: Answers
+    dropped: tuple[Merged, ...] = ()
+
+
+@lru_cache(maxsize=512)
+def is_same_for_all(snapshot: Snapshot) -> bool:
+    """Whether everybody sees the same of it, so that nothing here needs to be asked."""
+    return not any(spec.conditions or spec.rules.get("private") for spec in snapshot.specs) and not any(
+        control.get("when")
+        or control.get("personal")
+        or any(row.get("when") for row in control.get("rows", ()))
+        for spec in snapshot.specs
+        for control in controls_of(spec.document)
+    )
+
+
+def is_open(state: ContactState, topic: str) -> bool:
+    """Whether a private topic is for this contact: she was invited to it, or was asked about it before."""
+    invited = state.attributes.get(INVITED) or ()
+    return (
+        topic in state.private_topics
+        or (isinstance(invited, list | tuple) and topic in invited)
+        or any(key[0] == topic for key in (*state.choices, *state.pending))
+    )
+
+
+def meets(state: ContactState, condition: Json) -> bool:
+    """Whether a condition of a block holds for this contact; a fact that is not known counts as ""."""
+    match condition["fact"]:
+        case "language":
+            # "de" is for "de-AT" as well.
+            values: list[Any] = [state.language, state.language.partition("-")[0]]
+        case "country":
+            values = [state.country]
+        case "role":
+            values = [state.attributes.get(ROLE) or ""]
+        case "subscribed":
+            values = (
+                []
+                if state.opted_out
+                else [key[0] for key, said in state.choices.items() if said == SUBSCRIBED]
+            )
+        case "opted_out":
+            values = [state.opted_out]
+        case _:
+            return False  # of a release that knows more: rather too little on a screen than too much
+    if "in" in condition:
+        return any(value in condition["in"] for value in values)
+    return not any(value in condition["not_in"] for value in values)
+
+
+def hidden(snapshot: Snapshot, state: ContactState) -> list[str]:
+    """The blocks that this contact does not get, by their ids."""
+    return [
+        spec.block_id
+        for spec in snapshot.specs
+        if spec.conditions and not all(meets(state, condition) for condition in spec.conditions)
+    ]
+
+
+def private_rows(snapshot: Snapshot, state: ContactState) -> dict[str, dict[str, list[Json]]]:
+    """The rows that this contact gets beyond those of the document: {block: {control: [row]}}."""
+    found: dict[str, dict[str, list[Json]]] = {}
+    for spec in snapshot.specs:
+        for name, rows in spec.rules.get("private", {}).items():
+            shown = [row for row in rows if is_open(state, row["key"])]
+            if shown:
+                found.setdefault(spec.block_id, {})[name] = shown
+    return found
+
+
+def unmasked(snapshot: Snapshot, answers: Mapping[str, Json], assurance: Assurance) -> dict[str, Json]:
+    """Answers as they may be told: a personal one is told to nobody who came by an old mail (security.md TK-08)."""
+    if assurance == "fresh":
+        return dict(answers)
+    found: dict[str, Json] = {}
+    for spec in snapshot.specs:
+        if spec.block_id in answers:
+            personal = _personal(spec)
+            kept = {name: value for name, value in answers[spec.block_id].items() if name not in personal}
+            if kept:
+                found[spec.block_id] = kept
+    return found
+
+
+def sift(
+    snapshot: Snapshot,
+    answers: Answers,
+    state: ContactState,
+    initial: Mapping[str, Json],
+    assurance: Assurance = "link",
+) -> Sifted:
+    """Hold answers against what this contact can see; `initial` are those that stand in her state.
+
+    Raises InvalidAnswers for what is hidden from her, StepUpRequired for personal fields without a fresh link.
+    """
+    gone = set(hidden(snapshot, state))
+    errors: dict[str, dict[str, list[str]]] = {}
+    kept: dict[str, Any] = {}
+    dropped: list[Merged] = []
+    now_on_screen = _merged(initial, answers)
+    said = {path: value for path, (value, _until) in recorded(state).items()}
+    with translation.override(snapshot.locale):
+        refusal = _("This is not offered here.")
+    for spec in snapshot.specs:
+        given = answers.get(spec.block_id)
+        if given is None:
+            continue
+        if spec.block_id in gone:
+            errors[spec.block_id] = {"__all__": [refusal]}
+            continue
+        if assurance != "fresh" and _personal(spec) & given.keys():
+            raise StepUpRequired
+        closed = {
+            f"{name}.{row['key']}"
+            for name, rows in spec.rules.get("private", {}).items()
+            for row in rows
+            if not is_open(state, row["key"])
+        }
+        own: dict[str, Any] = {}
+        for place, value in _places(spec, given):
+            if place in closed:
+                errors.setdefault(spec.block_id, {})[place] = [refusal]
+            elif _is_shown(spec, place, now_on_screen):
+                _put(own, place, value)
+            else:
+                dropped += _dropped(spec, place, value, said)
+        if own or not given:
+            kept[spec.block_id] = own
+    if errors:
+        raise InvalidAnswers(errors)
+    kept |= {block_id: given for block_id, given in answers.items() if snapshot.spec(block_id) is None}
+    return Sifted(kept, tuple(dropped))
+
+
+# --- one block -------------------------------------------------------------------------------------------------------
+
+
+def _personal(spec: Spec) -> set[str]:
+    return {control["name"] for control in controls_of(spec.document) if control.get("personal")}
+
+
+def _rows(spec: Spec) -> dict[str, list[Json]]:
+    private = spec.rules.get("private", {})
+    return {
+        control["name"]: [*control["rows"], *private.get(control["name"], ())]
+        for control in controls_of(spec.document)
+        if control["type"] == "matrix"
+    }
+
+
+def _places(spec: Spec, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Answers by what a `when` can stand on: controls, and rows of a matrix."""
+    matrices = _rows(spec)
+    for name, value in given.items():
+        if name in matrices and isinstance(value, Mapping):
+            yield from ((f"{name}.{row}", answer) for row, answer in value.items())
+        else:
+            yield name, value
+
+
+def _is_shown(spec: Spec, place: str, answers: Mapping[str, Any]) -> bool:
+    name, _dot, row = place.partition(".")
+    conditions = [control.get("when") for control in controls_of(spec.document) if control["name"] == name]
+    if row:
+        conditions += [found.get("when") for found in _rows(spec).get(name, ()) if found["key"] == row]
+    return all(
+        holds(when, read(answers.get(when["block"], {}), when["control"].split(".")))
+        for when in conditions
+        if when
+    )
+
+
+def _dropped(spec: Spec, place: str, value: Any, said: Mapping[str, Any]) -> Iterator[Merged]:
+    for path, (where, _label) in spec.paths.items():
+        if where == place or where.startswith(f"{place}."):
+            rest = where[len(place) + 1 :]
+            wanted = read(value, rest.split(".")) if rest else value
+            if wanted is not None or not rest:
+                yield Merged(path, wanted, said.get(path), "hidden")
+
+
+def _put(answers: dict[str, Any], place: str, value: Any) -> None:
+    name, _dot, row = place.partition(".")
+    if row:
+        answers.setdefault(name, {})[row] = value
+    else:
+        answers[name] = value
+
+
+def _merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Answers over answers, member by member: what is on the screen of whoever gave these."""
+    found = dict(stored)
+    for name, value in given.items():
+        before = found.get(name)
+        found[name] = (
+            _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+        )
+    return found
