@@ -20,11 +20,15 @@ from ..contacts.rules.paths import recorded
 from ..errors import InvalidAnswers, StepUpRequired
 from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Merged, Spec, controls_of
 from .conditions import holds
-from .leaves import read
+from .leaves import read, write
 from .values import Snapshot
 
 #: The attribute that a block of roles keeps, and the one that names the private topics a contact is invited to.
 ROLE, INVITED = "role", "invited"
+
+
+#: A control, or a row of a matrix: (name,) or (name, row).
+Place = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def sift(
         if assurance != "fresh" and _personal(spec) & given.keys():
             raise StepUpRequired
         closed = {
-            f"{name}.{row['key']}"
+            (name, row["key"])
             for name, rows in spec.rules.get("private", {}).items()
             for row in rows
             if not is_open(state, row["key"])
@@ -153,9 +157,9 @@ def sift(
         own: dict[str, Any] = {}
         for place, value in _places(spec, given):
             if place in closed:
-                errors.setdefault(spec.block_id, {})[place] = [refusal]
+                errors.setdefault(spec.block_id, {})[".".join(place)] = [refusal]
             elif _is_shown(spec, place, now_on_screen):
-                _put(own, place, value)
+                write(own, place, value)
             else:
                 dropped += _dropped(spec, place, value, said)
         if own or not given:
@@ -182,21 +186,21 @@ def _rows(spec: Spec) -> dict[str, list[Json]]:
     }
 
 
-def _places(spec: Spec, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _places(spec: Spec, given: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
     """Answers by what a `when` can stand on: controls, and rows of a matrix."""
     matrices = _rows(spec)
     for name, value in given.items():
-        if name in matrices and isinstance(value, Mapping):
-            yield from ((f"{name}.{row}", answer) for row, answer in value.items())
+        if name in matrices and isinstance(value, Mapping) and value:
+            yield from (((name, row), answer) for row, answer in value.items())
         else:
-            yield name, value
+            yield (name,), value
 
 
-def _is_shown(spec: Spec, place: str, answers: Mapping[str, Any]) -> bool:
-    name, _dot, row = place.partition(".")
+def _is_shown(spec: Spec, place: Place, answers: Mapping[str, Any]) -> bool:
+    name, *row = place
     conditions = [control.get("when") for control in controls_of(spec.document) if control["name"] == name]
     if row:
-        conditions += [found.get("when") for found in _rows(spec).get(name, ()) if found["key"] == row]
+        conditions += [found.get("when") for found in _rows(spec).get(name, ()) if [found["key"]] == row]
     return all(
         holds(when, read(answers.get(when["block"], {}), when["control"].split(".")))
         for when in conditions
@@ -204,21 +208,14 @@ def _is_shown(spec: Spec, place: str, answers: Mapping[str, Any]) -> bool:
     )
 
 
-def _dropped(spec: Spec, place: str, value: Any, said: Mapping[str, Any]) -> Iterator[Merged]:
+def _dropped(spec: Spec, place: Place, value: Any, said: Mapping[str, Any]) -> Iterator[Merged]:
+    above = ".".join(place)
     for path, (where, _label) in spec.paths.items():
-        if where == place or where.startswith(f"{place}."):
-            rest = where[len(place) + 1 :]
+        if where == above or where.startswith(f"{above}."):
+            rest = where[len(above) + 1 :]
             wanted = read(value, rest.split(".")) if rest else value
             if wanted is not None or not rest:
                 yield Merged(path, wanted, said.get(path), "hidden")
-
-
-def _put(answers: dict[str, Any], place: str, value: Any) -> None:
-    name, _dot, row = place.partition(".")
-    if row:
-        answers.setdefault(name, {})[row] = value
-    else:
-        answers[name] = value
 
 
 def _merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
