@@ -7,7 +7,7 @@ gets a new `v`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
@@ -28,8 +28,12 @@ from .values import (
 
 
 @dataclass(frozen=True, slots=True)
-class Change(ABC):
-    """Base of all changes. `personal` names the fields whose values never stand in a record's body."""
+class Change:
+    """Base of all changes. `personal` names the fields whose values never stand in a record's body.
+
+    Abstract for type checkers alone: the metaclass of `ABC` makes every `isinstance` ten times as slow, and a save asks
+    for the kinds of changes all the time.
+    """
 
     v: ClassVar[int] = 1
     personal: ClassVar[tuple[str, ...]] = ()

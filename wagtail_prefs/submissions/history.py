@@ -16,7 +16,7 @@ from ..contacts.rules.undoing import FINAL
 from ..ledger import services as ledger
 from ..ledger.models import Record
 from ..values import Actor, ActorType, Json
-from .words import Line, Words
+from .words import Line, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def history(
     records = Record.objects.filter(contact_ref=contact_id).order_by("-seq")
     if before is not None:
         records = records.filter(seq__lt=before)
-    words = Words(snapshot.specs, snapshot.locale)
+    words = words_of(snapshot)
     since = timezone.now() - conf.undo_life
     found = []
     for entry in records[:limit]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +33,7 @@ from ..ledger.models import Record, SideValue
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, ContactState, Effect, Merged, Source
 from .history import PastSubmission, history, is_final
-from .words import Line, Words
+from .words import Line, words_of
 
 __all__ = [
     "PastSubmission",
@@ -100,7 +101,7 @@ def submit(
 
 def _worded(saved: Saved, snapshot: Snapshot) -> Saved:
     """With what was done in the words of a page."""
-    words = Words(snapshot.specs, snapshot.locale)
+    words = words_of(snapshot)
     applied = words.applied(saved.effects, saved.yielded)
     return replace(saved, applied=applied, merged=words.merged(saved.yielded))
 
@@ -308,6 +309,7 @@ def _try(wish: _Wish) -> Saved:
             moved = next((effect.after for effect in effects if effect.path == "address:email"), None)
             _write(found.loaded, after, effects, moved)
             _lift_suppression(found.loaded, after, effects, moved)
+            proof = wish.proof or Proof(bases=found.bases)
             entry = ledger.append(
                 contact=state.id,
                 audience=state.audience,
@@ -320,10 +322,7 @@ def _try(wish: _Wish) -> Saved:
                 changes=wish.changes,
                 effects=effects,
                 merged=yielded,
-                proof=replace(
-                    wish.proof or Proof(bases=found.bases),
-                    jurisdiction=law.current().rules_for(state.country).jurisdiction,
-                ),
+                proof=Proof(proof.notice, law.current().rules_for(state.country).jurisdiction, proof.bases),
                 idempotency_key=once.keys[0] if once.keys else None,
                 request=once.requests[0] if once.requests else None,
             )
@@ -460,37 +459,55 @@ class _Held:
 def _lock(wish: _Wish) -> _Held:
     """Statement 1: take the contact's row lock by moving its version on. Everything read after it is settled.
 
-    A link of one who was merged leads to whom she was merged into, as long as her own links hold.
+    A link of one who was merged leads to whom she was merged into, as long as her own links hold. Few were, so that
+    road is taken only where nobody goes by the link herself: one statement more.
     """
     ((column, value),) = wish.who.items()
-    quote = connection.ops.quote_name
-    table = quote(Contact._meta.db_table)
-    this, alias_epoch, alias_id, times = "%s", "NULL", "NULL", 1
-    if column == "link_id" or wish.follow:
-        alias = f"FROM {table} AS alias WHERE alias.{column} = %s"
-        this = f"(SELECT COALESCE(alias.merged_into_id, alias.id) {alias})"
-        alias_epoch, alias_id, times = f"(SELECT alias.epoch {alias})", f"(SELECT alias.id {alias})", 3
+    leads_on = column == "link_id" or wish.follow
     given = store.db_uuid(value) if isinstance(value, UUID) else value
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE {table} SET version = version + 1 WHERE id = {this} "  # noqa: S608 - names, no values
-            f"RETURNING {alias_epoch}, {alias_id}, {store.contact_columns(table)}",
-            [given] * times,
-        )
+        cursor.execute(_lock_own(column, leads_on), [given])
         row = cursor.fetchone()
+        via = row is None and leads_on
+        if via:
+            cursor.execute(_lock_via(column), [given, given])
+            row = cursor.fetchone()
     if row is None:
         raise UnknownContact
-    epoch, via, head = row[0], row[1], list(row[2:])
-    columns = store.CONTACT_COLUMNS
-    if via is not None and head[columns.index("merged_into_id")]:
+    epoch, head = row[0], list(row[1:])
+    if via and head[_MERGED_INTO]:
         raise _Moved
-    if via == head[columns.index("id")]:
-        # Her own row: what the lock gave is newer than what the statement began with.
-        epoch, via = head[columns.index("epoch")], None
     if wish.epoch is not None and epoch != wish.epoch:
         raise BadToken("revoked")
-    head[columns.index("version")] -= 1
-    return _Held(head, via is not None)
+    head[_VERSION] -= 1
+    return _Held(head, via)
+
+
+_ID, _AUDIENCE, _VERSION, _MERGED_INTO = map(
+    store.CONTACT_COLUMNS.index, ("id", "audience_id", "version", "merged_into_id")
+)
+
+
+@cache  # as all SQL here: to put a text together takes longer than to send it
+def _lock_own(column: str, unmerged: bool) -> str:
+    """Of whom `column` names, with the epoch that her row has under the lock; `unmerged`: nobody else goes by it."""
+    table = connection.ops.quote_name(Contact._meta.db_table)
+    condition = " AND merged_into_id IS NULL" if unmerged else ""
+    return (
+        f"UPDATE {table} SET version = version + 1 WHERE {column} = %s{condition} "  # noqa: S608 - names, no values
+        f"RETURNING {table}.epoch, {store.contact_columns(table)}"
+    )
+
+
+@cache
+def _lock_via(column: str) -> str:
+    """Of whom the one whom `column` names was merged into, with the epoch of the one who was merged."""
+    table = connection.ops.quote_name(Contact._meta.db_table)
+    alias = f"FROM {table} AS alias WHERE alias.{column} = %s"
+    return (
+        f"UPDATE {table} SET version = version + 1 WHERE id = (SELECT alias.merged_into_id {alias}) "  # noqa: S608
+        f"RETURNING (SELECT alias.epoch {alias}), {store.contact_columns(table)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,41 +525,15 @@ def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
     `with_bases` adds the legal basis of every topic, for changes that no page has spelled out. Where a former self of
     hers led here, what was sent may stand in the chain of any of those, and a base may be a version of any of them.
     """
-    columns = store.CONTACT_COLUMNS
-    contact_id = store.db_uuid(store.as_uuid(held.row[0]))
-    version = held.row[columns.index("version")]
-    quote = connection.ops.quote_name
-    record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref"
-    parts = [f"(SELECT hash {record} = %s AND seq = %s)"]
-    values: list[Any] = [contact_id, version]
-    former = f"SELECT id FROM {quote(Contact._meta.db_table)} WHERE merged_into_id = %s"  # noqa: S608
-    if once.keys:
-        chains = f"IN (SELECT %s UNION ALL {former})" if held.via else "= %s"
-        wanted = ", ".join(["%s"] * len(once.keys))
-        parts.append(f"(SELECT id {record} {chains} AND idempotency_key IN ({wanted}) LIMIT 1)")
-        values += [contact_id, *([contact_id] if held.via else []), *once.keys]
-    else:
-        parts.append("NULL")
-    if held.via:
-        merged = f"(SELECT MAX(at) {record} IN ({former}))"
-        parts.append(f"(SELECT seq {record} = %s AND at <= {merged} ORDER BY seq DESC LIMIT 1)")
-        values += [contact_id, contact_id]
-    else:
-        parts.append("NULL")
-    if with_bases:
-        function = "jsonb_object_agg" if connection.vendor == "postgresql" else "json_group_object"
-        parts.append(
-            f"(SELECT {function}({quote('key')}, basis) FROM {quote(Topic._meta.db_table)} WHERE audience_id = %s)"  # noqa: S608
-        )
-        values.append(held.row[columns.index("audience_id")])
-    else:
-        parts.append("NULL")
-    sql = (
-        f"SELECT {', '.join(parts)}, {store.state_columns('state')} FROM (SELECT 1) AS once "  # noqa: S608
-        f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = %s"
-    )
+    version = held.row[_VERSION]
+    values = {
+        "contact": store.db_uuid(store.as_uuid(held.row[_ID])),
+        "version": version,
+        "audience": held.row[_AUDIENCE],
+        **{f"key{number}": key for number, key in enumerate(once.keys)},
+    }
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*values, contact_id])
+        cursor.execute(_read_sql(len(once.keys), held.via, with_bases), values)
         rows = cursor.fetchall()
     head, first, since, bases = rows[0][:4]
     if version and head is None:
@@ -553,6 +544,30 @@ def _read(held: _Held, once: _Once, *, with_bases: bool) -> _Found:
         repeat=store.as_uuid(first) if first else None,
         bases=store.as_json(bases) if bases else {},
         since=since or 0,
+    )
+
+
+@cache
+def _read_sql(keys: int, via: bool, with_bases: bool) -> str:
+    quote = connection.ops.quote_name
+    record = f"FROM {quote(Record._meta.db_table)} WHERE contact_ref"
+    former = f"SELECT id FROM {quote(Contact._meta.db_table)} WHERE merged_into_id = %(contact)s"  # noqa: S608
+    head = f"(SELECT hash {record} = %(contact)s AND seq = %(version)s)"
+    first = since = bases = "NULL"
+    if keys:
+        chains = f"IN (SELECT %(contact)s UNION ALL {former})" if via else "= %(contact)s"
+        wanted = ", ".join(f"%(key{number})s" for number in range(keys))
+        first = f"(SELECT id {record} {chains} AND idempotency_key IN ({wanted}) LIMIT 1)"
+    if via:
+        merged = f"(SELECT MAX(at) {record} IN ({former}))"
+        since = f"(SELECT seq {record} = %(contact)s AND at <= {merged} ORDER BY seq DESC LIMIT 1)"
+    if with_bases:
+        function = "jsonb_object_agg" if connection.vendor == "postgresql" else "json_group_object"
+        topics = f"FROM {quote(Topic._meta.db_table)} WHERE audience_id = %(audience)s"
+        bases = f"(SELECT {function}({quote('key')}, basis) {topics})"
+    return (
+        f"SELECT {head}, {first}, {since}, {bases}, {store.state_columns('state')} FROM (SELECT 1) AS once "  # noqa: S608
+        f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = %(contact)s"
     )
 
 
@@ -572,6 +587,7 @@ def _again(found: _Found, first: UUID, once: _Once) -> Saved:
     )
 
 
+@lru_cache(maxsize=512)
 def _proof(snapshot: Snapshot) -> Proof:
     """What was before the person's eyes: the notice of the snapshot and the basis of each topic."""
     notice: Notice | None = None

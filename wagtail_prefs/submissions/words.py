@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _, override
 
 from ..blocks.words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel
+from ..centers.services import Snapshot
 from ..contacts.rules import OPTED_OUT
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Effect, Json, Merged, Spec
 
@@ -44,12 +45,11 @@ class Words:
     def applied(self, effects: Iterable[Effect], yielded: Iterable[Merged] = ()) -> tuple[Line, ...]:
         """One line for every effect that the page has a place for, and that `merged` does not speak of already."""
         told = {item.path for item in yielded if item.rule != "newest"}
-        with override(self.locale):
-            return tuple(
-                Line(self.where[effect.path][0], self._became(self.where[effect.path][1], effect))
-                for effect in effects
-                if effect.path in self.where and effect.path not in told
-            )
+        return tuple(
+            Line(self.where[effect.path][0], self._became(self.where[effect.path][1], effect))
+            for effect in effects
+            if effect.path in self.where and effect.path not in told
+        )
 
     def past(self, effects: Sequence[Effect]) -> tuple[Line, ...]:
         """One line for every effect, also for what the page has no place for; personal values stay out of it.
@@ -81,8 +81,10 @@ class Words:
             return where, _("%(label)s: asked for, and waiting to be confirmed") % {"label": label}
         return where, _("%(label)s: no longer waiting to be confirmed") % {"label": label}
 
-    def merged(self, merged: Iterable[Merged]) -> tuple[Line, ...]:
+    def merged(self, merged: Sequence[Merged]) -> tuple[Line, ...]:
         """One line for every wish that yielded, saying what stands and why."""
+        if not merged:  # as nearly always
+            return ()
         with override(self.locale):
             lines = []
             for item in merged:
@@ -91,15 +93,16 @@ class Words:
             return tuple(lines)
 
     def _became(self, label: str, effect: Effect) -> str:
-        if effect.path == OPTED_OUT:
-            if effect.after:
-                return _("You are unsubscribed from everything except what must always be sent.")
-            return _("You are no longer unsubscribed from everything. Choose what you would like to get.")
-        if effect.path.startswith("notice:"):
-            return _("%(label)s: read") % {"label": label}
         if effect.path.startswith(("choice:", "frequency:", "pause:")):
             return _choice(self.locale, label, effect.after)
-        return _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+        with override(self.locale):
+            if effect.path == OPTED_OUT:
+                if effect.after:
+                    return _("You are unsubscribed from everything except what must always be sent.")
+                return _("You are no longer unsubscribed from everything. Choose what you would like to get.")
+            if effect.path.startswith("notice:"):
+                return _("%(label)s: read") % {"label": label}
+            return _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
 
     def _kept(self, label: str, item: Merged) -> str:
         if item.rule == "opt_out":
@@ -124,6 +127,12 @@ class Words:
         return _("%(label)s: your newer answer replaces one given elsewhere in the meantime.") % {
             "label": label
         }
+
+
+@lru_cache(maxsize=512)
+def words_of(snapshot: Snapshot) -> Words:
+    """The words of a snapshot, which never changes."""
+    return Words(snapshot.specs, snapshot.locale)
 
 
 @lru_cache(maxsize=1024)  # the same few sentences for everybody, and nothing that a person wrote

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import singledispatchmethod
-from typing import Any
+from typing import Any, TypeVar
 
 from ...changes import (
     FACTS,
@@ -71,6 +70,21 @@ def apply(
     return draft.result()
 
 
+_Rule = TypeVar("_Rule", bound=Callable[..., None])
+#: The kind of a change -> the method that carries it out. (`singledispatchmethod` makes a function for each call.)
+_RULES: dict[type[Change], Callable[[_Draft, Any], None]] = {}
+
+
+def _rule(*kinds: type[Change]) -> Callable[[_Rule], _Rule]:
+    """Marks the method for these kinds of changes."""
+
+    def register(method: _Rule) -> _Rule:
+        _RULES.update(dict.fromkeys(kinds, method))
+        return method
+
+    return register
+
+
 class _Draft:
     """A state being changed: collects effects and gives each touched path the next version."""
 
@@ -94,11 +108,10 @@ class _Draft:
 
     # --- one method a change -----------------------------------------------------------------------------------------
 
-    @singledispatchmethod
     def carry_out(self, change: Change) -> None:
-        raise TypeError(f"no rule for {type(change).__name__}")
+        _RULES[type(change)](self, change)
 
-    @carry_out.register
+    @_rule(SetChoice)
     def _(self, change: SetChoice) -> None:
         if change.until is not None and change.until <= self.act.at:
             raise ValueError("a yes, and the wait for one, ends in the future")
@@ -109,7 +122,7 @@ class _Draft:
         else:
             self._yes(change.key, change.until)
 
-    @carry_out.register
+    @_rule(Confirm)
     def _(self, change: Confirm) -> None:
         until = self.until.get(change.key)
         if change.key in self.pending and (until is None or until > self.act.at):
@@ -117,7 +130,7 @@ class _Draft:
                 raise NotAllowed("only the owner of the address confirms")
             self._yes(change.key, None)
 
-    @carry_out.register
+    @_rule(Expire)
     def _(self, change: Expire) -> None:
         until = self.until.get(change.key)
         if until is None or until > self.act.at:
@@ -127,7 +140,7 @@ class _Draft:
         elif self.choices.get(change.key) == SUBSCRIBED:
             self._set_choice(change.key, UNSUBSCRIBED, None, "expired")
 
-    @carry_out.register
+    @_rule(SetFrequency)
     def _(self, change: SetFrequency) -> None:
         before = self.frequencies.get(change.key)
         if before != change.value:
@@ -135,7 +148,7 @@ class _Draft:
                 self._allow_more(change.path)
             self._set_frequency(change.key, change.value, "set")
 
-    @carry_out.register
+    @_rule(Pause)
     def _(self, change: Pause) -> None:
         if change.until <= self.act.at:
             raise ValueError("a pause ends in the future")
@@ -145,34 +158,32 @@ class _Draft:
                 self._allow_more(change.path)
             self._set_pause(change.key, change.until, "set")
 
-    @carry_out.register
+    @_rule(Resume)
     def _(self, change: Resume) -> None:
         if change.key in self.pauses:
             self._allow_more(change.path)
             self._set_pause(change.key, None, "cleared")
 
-    @carry_out.register
+    @_rule(OptOut)
     def _(self, _change: OptOut) -> None:
         self._leave("withdrawn", again=True)
 
-    @carry_out.register
+    @_rule(OptIn)
     def _(self, _change: OptIn) -> None:
         if self.opted_out:
             self._allow_yes(OPTED_OUT)
             self._lift()
 
-    @carry_out.register(SetAttribute)
-    @carry_out.register(ClearAttribute)
-    @carry_out.register(GiveReason)
+    @_rule(SetAttribute, ClearAttribute, GiveReason)
     def _(self, change: SetAttribute | ClearAttribute | GiveReason) -> None:
         wanted = attribute_of(change)
         self._set_attribute(change.path.partition(":")[2], wanted, "cleared" if wanted is None else "set")
 
-    @carry_out.register
+    @_rule(AcknowledgeNotice)
     def _(self, change: AcknowledgeNotice) -> None:
         self._set_notice(change.notice, change.sha256, "acknowledged")
 
-    @carry_out.register
+    @_rule(ChangeAddress)
     def _(self, change: ChangeAddress) -> None:
         if change.address == self.act.address:
             return
@@ -182,12 +193,12 @@ class _Draft:
         proven = self.act.actor.type is ActorType.SUBJECT_LINK
         self._suppress(change.address in self.act.suppressed and not proven, "set")
 
-    @carry_out.register
+    @_rule(Undo)
     def _(self, change: Undo) -> None:
         for path, step in undoing.restorable(self.before, self.act.past[change.record], self.act):
             self._restore(path, step)
 
-    @carry_out.register
+    @_rule(Merge)
     def _(self, change: Merge) -> None:
         if change.loser == self.before.id:
             # Whatever still knows the old address must stop: what she wants from now on is the winner's to say.
@@ -199,7 +210,7 @@ class _Draft:
         else:
             raise ValueError("this merge is about other contacts")
 
-    @carry_out.register
+    @_rule(Erase)
     def _(self, _change: Erase) -> None:
         self._leave("erased")
         for key in sorted(self.frequencies):
