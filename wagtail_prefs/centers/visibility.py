@@ -25,6 +25,8 @@ from .values import Snapshot
 
 #: The attribute that a block of roles keeps, and the one that names the private topics a contact is invited to.
 ROLE, INVITED = "role", "invited"
+#: Stands for a personal value that is not told.
+MASK = "•••"
 
 
 #: A control, or a row of a matrix: (name,) or (name, row).
@@ -106,17 +108,15 @@ def private_rows(snapshot: Snapshot, state: ContactState) -> dict[str, dict[str,
     return found
 
 
-def unmasked(snapshot: Snapshot, answers: Mapping[str, Json], assurance: Assurance) -> dict[str, Json]:
-    """Answers as they may be told: a personal one is told to nobody who came by an old mail (security.md TK-08)."""
+def masked(snapshot: Snapshot, answers: Mapping[str, Json], assurance: Assurance) -> dict[str, Json]:
+    """Answers as they may be told: of a personal one, to who came by an old mail, only that there is one (TK-08)."""
     if assurance == "fresh":
         return dict(answers)
-    found: dict[str, Json] = {}
+    found = dict(answers)
     for spec in snapshot.specs:
-        if spec.block_id in answers:
-            personal = _personal(spec)
-            kept = {name: value for name, value in answers[spec.block_id].items() if name not in personal}
-            if kept:
-                found[spec.block_id] = kept
+        personal = _personal(spec) & found.get(spec.block_id, {}).keys()
+        if personal:
+            found[spec.block_id] = {**found[spec.block_id], **dict.fromkeys(personal, MASK)}
     return found
 
 
