@@ -9,17 +9,22 @@ import logging
 import random
 import threading
 import uuid
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from django.conf import settings
 from django.core.checks import run_checks
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
+from hypothesis import given, strategies as st
 
 from tests.ledger import chains
+from tests.properties import examples
 from wagtail_prefs.canonical import canonical
 from wagtail_prefs.conf import conf
 from wagtail_prefs.delivery.worker import Worker
@@ -31,7 +36,9 @@ from wagtail_prefs.ledger.sealed import Held, Runs
 
 NOW = chains.START + timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+SOON = chains.START + 20 * MINUTE
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -214,17 +221,290 @@ def test_everything_is_sealed_once_in_a_chain_of_seals(configure: Callable[..., 
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("together", [3, 9])
+@pytest.mark.parametrize("together", [3, 4, 5, 9])
 def test_records_of_the_same_moment(configure: Callable[..., None], together: int) -> None:
     """An import gives many records one time: a seal may end among them, and a crash may follow it."""
     configure(SEAL_RECORDS=4)
-    for number in range(together):
-        chains.append(uuid.UUID(int=number + 1))
+    crowd(together)
     first = seals.seal(NOW)[0]
     assert held() == all_records()
     Seal.objects.exclude(number=first.number).delete()  # the process had died here
+    chains.append(CONTACT, NOW - MINUTE)
     seals.seal(NOW)
-    assert set(held()) == set(all_records())
+    assert held() == all_records()
+    assert all(row.records <= 4 for row in Seal.objects.all())
+
+
+def crowd(count: int, at: datetime = chains.START) -> None:
+    """Records of as many contacts, all of one moment; bodies that nobody reads."""
+    Record.objects.bulk_create(
+        Record(
+            contact_ref=uuid.uuid4(),
+            audience="brand",
+            seq=1,
+            at=at,
+            actor="system",
+            body="{}",
+            prev="0" * 64,
+            hash="ab" * 32,
+        )
+        for _ in range(count)
+    )
+
+
+def work(call: Callable[[], object]) -> int:
+    """How much the database did: the records that PostgreSQL fetched, the instructions that SQLite ran."""
+    if connection.vendor == "sqlite":
+        steps = 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        connection.ensure_connection()
+        assert connection.connection is not None
+        connection.connection.set_progress_handler(step, 100)
+        try:
+            call()
+        finally:
+            connection.connection.set_progress_handler(None, 0)
+        return steps
+    before = fetched()
+    call()
+    return fetched() - before
+
+
+def fetched() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = %s",
+            [Record._meta.db_table],
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_a_seal_costs_does_not_grow_with_those_of_its_moment(
+    configure: Callable[..., None], resumed: bool
+) -> None:
+    configure(SEAL_RECORDS=10)
+
+    def cost(count: int, day: int) -> int:
+        at = NOW + timedelta(days=day)
+        crowd(count, at)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        if resumed:
+            assert seals.Sealer().round(at + HOUR, lambda: True) == 1
+        return work(lambda: seals.seal_if_due(at + HOUR, look_back=False))
+
+    small, large = cost(500, 1), cost(5000, 2)
+    assert held() == all_records()
+    assert small > 0
+    assert large < 20 * small, (small, large)  # where each seal read all of the moment: a hundred times
+
+
+@pytest.mark.django_db
+def test_a_seal_of_a_moment_takes_few_statements(
+    configure: Callable[..., None], django_assert_max_num_queries: Any
+) -> None:
+    configure(SEAL_RECORDS=50)
+    crowd(5000)
+    with django_assert_max_num_queries(4 * 100 + 10):  # the records, the seal, and what stands around that
+        assert [made.records for made in seals.seal_if_due(NOW, look_back=False)] == [50] * 100
+    assert held() == all_records()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_whoever_goes_on_in_a_moment_seals_nothing_twice(configure: Callable[..., None], size: int) -> None:
+    """The worker was stopped in the midst; then came a transaction that took long, a clock that is behind, others of
+    the very same time; and somebody thought about the settings."""
+    configure(SEAL_RECORDS=3)
+    chains.append(CONTACT, chains.START - MINUTE)
+    crowd(8)
+    sealer, count = seals.Sealer(), 0
+
+    def stopping() -> bool:
+        nonlocal count
+        count += 1
+        return count == 3
+
+    assert sealer.round(SOON, stopping) == 3
+    assert held() != all_records()
+    configure(SEAL_RECORDS=size)
+    crowd(2)
+    crowd(2, chains.START - SECOND)
+    crowd(2, chains.START - timedelta(microseconds=1))
+    crowd(2, chains.START + timedelta(microseconds=1))
+    chains.append(CONTACT, chains.START + MINUTE)
+    seals.Sealer().round(SOON)
+    assert held() == all_records()
+    crowd(2)
+    crowd(2, chains.START + timedelta(microseconds=1))
+    seals.Sealer().round(SOON)
+    assert held() == all_records()
+    ends = list(Seal.objects.order_by("number").values_list("at", flat=True))
+    assert ends == sorted(ends)
+    assert seals.seal(SOON, everything=True) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize("late", [False, True])
+def test_workers_in_one_moment_seal_nothing_twice(
+    configure: Callable[..., None], after: int, late: bool
+) -> None:
+    """One comes in the midst of the other's work, does what it finds, and the first goes on."""
+    configure(SEAL_RECORDS=2)
+    if late:
+        chains.append(CONTACT, chains.START + MINUTE)
+        seals.seal(chains.START + MINUTE)
+    crowd(9)
+    crowd(1, chains.START + 2 * MINUTE)
+    count = 0
+
+    def other_comes() -> bool:
+        nonlocal count
+        count += 1
+        if count == after:
+            seals.Sealer().round(SOON)
+        return False
+
+    seals.Sealer().round(SOON, other_comes)
+    seals.Sealer().round(SOON)
+    assert held() == all_records()
+
+
+@pytest.mark.django_db
+def test_what_is_late_is_sealed_though_others_seal_what_is_new(configure: Callable[..., None]) -> None:
+    configure(SEAL_RECORDS=2)
+    chains.append(CONTACT, chains.START + MINUTE)
+    seals.seal(chains.START + MINUTE)
+    crowd(7)
+    made = []
+
+    def other_comes() -> bool:
+        now = SOON + (1 + len(made)) * MINUTE
+        crowd(2, now - 10 * SECOND)
+        made.extend(seals.seal_if_due(now, look_back=False))
+        return False
+
+    seals.Sealer().round(SOON, other_comes)
+    assert len(made) > 3
+    assert held() == all_records()
+
+
+@pytest.mark.django_db
+def test_a_look_at_everything_beside_a_worker_seals_nothing_twice(configure: Callable[..., None]) -> None:
+    """Each finds what the other does not, and some that both do."""
+    configure(SEAL_RECORDS=3)
+    chains.append(uuid.UUID(int=99), chains.START)
+    seals.seal(chains.START)
+    for number in range(1, 10):
+        chains.append(uuid.UUID(int=number), chains.START - (timedelta(days=1) if number % 2 else MINUTE))
+    everything = seals._all(SOON)
+    assert next(everything).records == 3
+    assert [made.records for made in seals.seal_if_due(SOON)] == [3]
+    assert [made.records for made in everything] == [1, 2]
+    assert held() == all_records()
+
+
+OFFSETS = [timedelta(microseconds=n) for n in (-1, 0, 0, 0, 1, 2)] + [SECOND, 9 * SECOND]
+STEP = st.one_of(
+    st.tuples(st.just("save"), st.integers(1, 7), st.sampled_from(OFFSETS)),
+    st.tuples(st.just("seal"), st.integers(0, 2), st.integers(1, 4)),
+    st.tuples(st.just("stop"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("size"), st.integers(1, 5), st.none()),
+    st.tuples(st.just("wait"), st.integers(1, 10), st.none()),
+)
+
+
+@pytest.mark.property
+@pytest.mark.django_db
+@examples(60)
+@given(steps=st.lists(STEP, max_size=25))
+def test_whatever_comes_and_whoever_stops_each_record_is_sealed_once(
+    steps: list[tuple[str, int, Any]],
+) -> None:
+    """Three workers that take turns and are stopped at any point; records of a few moments, in any order."""
+    Record.objects.all().delete()
+    Seal.objects.all().delete()
+    size = 2
+    workers: dict[int, Iterator[seals.Made]] = {}
+    now = chains.START + MINUTE
+    for kind, number, value in steps:
+        match kind:
+            case "save":
+                crowd(number, chains.START + value)
+            case "seal":
+                worker = workers.setdefault(number, seals._due(now, True))
+                with sealing(size):
+                    if len(list(islice(worker, value))) < value:
+                        del workers[number]
+                found = held()
+                assert len(found) == len(set(found)), "sealed twice"
+            case "stop":
+                workers.pop(number, None)
+            case "size":
+                size = number
+            case "wait":
+                now += number * SECOND
+    with sealing(size):
+        for worker in workers.values():
+            list(worker)
+        seals.seal_if_due(now + MINUTE)
+    assert held() == all_records()
+    ends = list(Seal.objects.order_by("number").values_list("at", flat=True))
+    assert ends == sorted(ends)
+
+
+def sealing(size: int) -> override_settings:
+    return override_settings(
+        WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "SEAL_RECORDS": size, "SEAL_MINUTES": 0}
+    )
+
+
+@pytest.mark.django_db
+def test_everything_leaves_what_is_of_tomorrow(configure: Callable[..., None]) -> None:
+    """A server whose clock is ahead: its time will come, and with it its seal."""
+    configure(SEAL_RECORDS=2)
+    crowd(3)
+    crowd(3, NOW + HOUR)
+    seals.seal(NOW, everything=True)
+    assert len(held()) == 3
+    seals.seal(NOW + 2 * HOUR, everything=True)
+    assert held() == all_records()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_somebody_saves_while_much_is_sealed(configure: Callable[..., None]) -> None:
+    """SQLite lets nobody write who still reads what has changed since."""
+    configure(SEAL_RECORDS=1000)
+    chains.append(CONTACT, chains.START + MINUTE)
+    seals.seal(chains.START + MINUTE)
+    crowd(4500)
+    saved: list[uuid.UUID] = []
+
+    def save() -> None:
+        saved.append(uuid.uuid4())
+        try:
+            chains.append(saved[-1], chains.START + 2 * MINUTE)
+        finally:
+            connection.close()
+
+    def stopping() -> bool:
+        thread = threading.Thread(target=save)
+        thread.start()
+        thread.join(60)
+        return False
+
+    seals.Sealer().round(SOON, stopping)
+    assert len(saved) >= 5
+    seals.Sealer().round(SOON)
+    assert held() == all_records()
 
 
 @pytest.mark.django_db
@@ -399,7 +679,7 @@ def test_workers_at_the_same_time_make_one_chain(configure: Callable[..., None])
     rows = list(Seal.objects.order_by("number"))
     assert [row.number for row in rows] == list(range(1, len(rows) + 1))
     assert [row.prev for row in rows] == [seal1.GENESIS, *(row.hash for row in rows[:-1])]
-    assert set(held()) == set(all_records())
+    assert held() == all_records()
 
 
 @pytest.mark.django_db

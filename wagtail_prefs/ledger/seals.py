@@ -9,15 +9,16 @@ holds; and `seal(everything=True)` looks at all of them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from itertools import chain, groupby
 from operator import itemgetter
+from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from .. import keys
@@ -25,8 +26,8 @@ from ..conf import conf
 from . import reading, seal1, sinks
 from .models import Record, Seal, SealExport
 from .reading import Columns, Said
-from .seal1 import Sealed
-from .sealed import Held, Runs
+from .seal1 import RUN, Sealed
+from .sealed import CHUNK_BYTES, Held, Runs
 from .services import batched
 
 logger = logging.getLogger("wagtail_prefs.ledger")
@@ -38,6 +39,8 @@ SETTLE = timedelta(seconds=5)
 LOOK_BACK = timedelta(hours=2)
 #: How often a worker looks back.
 LOOK_EVERY = timedelta(minutes=10)
+#: Between one time and the next.
+INSTANT = timedelta(microseconds=1)
 
 
 #: What a record is sealed by.
@@ -98,12 +101,13 @@ def _due(now: datetime, look_back: bool) -> Iterator[Made]:
 def seal(now: datetime | None = None, *, everything: bool = False) -> list[Made]:
     """Seal now, due or not, also what is only seconds old.
 
-    `everything` looks at the whole ledger for records that no seal holds, which reads it once.
+    `everything` looks at the whole ledger for records that no seal holds, which reads it once. What has a time to come
+    is sealed when it has come.
     """
     now = now or timezone.now()
     made = [*_late(now), *_new(now, now)]
     if everything:
-        made += _unsealed(now, Record.objects.all(), Seal.objects.all())
+        made += _all(now)
     return made
 
 
@@ -151,30 +155,39 @@ def _is_due(now: datetime) -> bool:
 
 
 def _fresh(since: datetime | None, limit: datetime) -> QuerySet[Record]:
-    """What is newer than the newest seal. No seal holds any of it."""
+    """What is newer than the newest seal. No seal holds any of it, but perhaps some of the first instant."""
     fresh = Record.objects.filter(at__lte=limit)
     return fresh if since is None else fresh.filter(at__gt=since)
 
 
 def _new(now: datetime, limit: datetime) -> Iterator[Made]:
-    """Seals over what is newer than the newest seal, oldest first."""
+    """Seals over what is newer than the newest seal, oldest first.
+
+    A seal ends between two moments, so the next one knows by the time alone where to go on. A moment of which there
+    are more records than a seal holds is taken by itself.
+    """
     before, size = _newest(), conf.seal_records
-    fresh = _fresh(before.at, limit).order_by("at", "id")
-    position = Q()
-    while rows := list(fresh.filter(position).only(*_COLUMNS)[: size + 1]):
-        rows, more = rows[:size], rows[size:]
-        at, last, until = rows[-1].at, rows[-1].pk, limit
-        if more:
-            # While others of the very same time follow, the seal does not speak for that time.
-            until = at if more[0].at > at else at - timedelta(microseconds=1)
-        made = _make(before, until, now, [_sealed(row) for row in rows])
+    since = before.at
+    while rows := list(_fresh(since, limit).order_by("at").only(*_COLUMNS)[: size + 1]):
+        first, more = rows[0].at, len(rows) > size
+        whole = [row for row in rows if row.at < rows[-1].at] if more else rows
+        # Seals over a part of a moment speak for the time up to it: perhaps somebody was stopped there.
+        begun = before.at is not None and first - before.at == INSTANT
+        if begun or not whole:
+            seals = Seal.objects.filter(at__gte=first - INSTANT) if begun else Seal.objects.none()
+            moment = Record.objects.filter(at=first)
+            after = yield from _unsealed(now, before, moment, seals, first - INSTANT, first)
+            if after is None:
+                return
+            before, since = after, max(first, after.at or first)
+            continue
+        made = _make(before, whole[-1].at if more else limit, now, [_sealed(row) for row in whole])
         if made is None:
             return
         yield made
         if not more:
             return
-        before = made
-        position = Q(at__gte=at) & (Q(at__gt=at) | Q(id__gt=last))
+        before, since = made, made.at
 
 
 def _late(now: datetime) -> Iterator[Made]:
@@ -184,23 +197,76 @@ def _late(now: datetime) -> Iterator[Made]:
         return
     limit = min(newest.at, now)  # the clock of another worker may have been ahead
     since = limit - LOOK_BACK
-    yield from _unsealed(
-        now, Record.objects.filter(at__range=(since, limit)), Seal.objects.filter(at__gte=since)
-    )
+    records = Record.objects.filter(at__range=(since, limit))
+    yield from _unsealed(now, newest, records, Seal.objects.filter(at__gte=since - INSTANT), limit)
 
 
-def _unsealed(now: datetime, records: QuerySet[Record], seals: QuerySet[Seal]) -> Iterator[Made]:
-    """Seals over those of the records that none of the seals holds."""
-    with Runs() as runs:
-        for row in seals.order_by("number").iterator(chunk_size=20):
-            runs.add(_runs_of(row))
-        rows = records.order_by("contact_ref", "seq").values_list("contact_ref", "seq", "id").iterator()
-        for some in batched(_free(rows, Held(runs)), conf.seal_records):
-            before = _newest()
-            made = _make(before, before.at or now, now, _load(some))
-            if made is None:
-                return
-            yield made
+def _all(now: datetime) -> Iterator[Made]:
+    """Seals over all that came after the newest seal, with a time before it. What is newer has its seals to come."""
+    newest = _newest()
+    if newest.at is not None:
+        records = Record.objects.filter(at__lte=newest.at)
+        yield from _unsealed(now, newest, records, Seal.objects.all(), newest.at)
+
+
+def _unsealed(
+    now: datetime,
+    before: Made,
+    records: QuerySet[Record],
+    seals: QuerySet[Seal],
+    until: datetime,
+    last: datetime | None = None,
+) -> Generator[Made, None, Made | None]:
+    """Seals over those of the records that none of the seals up to `before` holds; `seals` are those that may.
+
+    They speak for the time `until`, and the last one for `last`. Returns the newest seal then, or None where somebody
+    else seals the same records: the rest is left to them.
+    """
+    taken: set[tuple[bytes, int]] = set()  # by seals that were made meanwhile
+    # Read to the end before the first seal is made: SQLite lets nobody write who still reads what has changed since.
+    with SpooledTemporaryFile(max_size=CHUNK_BYTES) as ids:
+        with Runs() as runs:
+            for row in seals.order_by("number").iterator(chunk_size=20):
+                runs.add(_runs_of(row))
+            rows = records.order_by("contact_ref", "seq").values_list("contact_ref", "seq", "id").iterator()
+            for record_id in _free(rows, Held(runs)):
+                ids.write(record_id.bytes)
+        total, more = ids.tell(), True
+        ids.seek(0)
+        while more:
+            given = _load(_ids(ids.read(16 * conf.seal_records)))
+            more = ids.tell() < total
+            at = until if more or last is None else last
+            # A seal of no records only where the time is to be spoken for.
+            while (rest := _without(given, taken)) or (not more and last and (before.at or until) < last):
+                if made := _make(before, at, now, rest):
+                    yield made
+                    before = made
+                    break
+                newer = list(Seal.objects.filter(number__gt=before.number).order_by("number")[:20])
+                for row in newer:
+                    before = Made(row.number, row.at, row.hash)
+                    taken.update(_places(row))
+                if not newer or (given and not _without(given, taken)):
+                    return None
+    return before
+
+
+def _ids(raw: bytes) -> Iterator[UUID]:
+    return (UUID(bytes=raw[start : start + 16]) for start in range(0, len(raw), 16))
+
+
+def _without(records: Sequence[Sealed], taken: Set[tuple[bytes, int]]) -> Sequence[Sealed]:
+    if not taken:
+        return records
+    return [record for record in records if (record.contact.bytes, record.seq) not in taken]
+
+
+def _places(row: Seal) -> Iterator[tuple[bytes, int]]:
+    """Contact and number of each record that a seal holds."""
+    for run in _runs_of(row):
+        contact, start, _ = RUN.unpack_from(run)
+        yield from ((contact, start + n) for n in range((len(run) - RUN.size) // 32))
 
 
 def _runs_of(row: Seal) -> Sequence[bytes]:
