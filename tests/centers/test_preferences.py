@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.blocks.conftest import state
 from tests.centers.test_answers import snapshot
+from wagtail_prefs.blocks.base import control
 from wagtail_prefs.canonical import canonical
-from wagtail_prefs.centers.services import outlook, preferences
+from wagtail_prefs.centers.services import Snapshot, outlook, preferences
+from wagtail_prefs.centers.values import make_snapshot
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED
 
 
@@ -43,3 +47,33 @@ def test_after_an_opt_out_there_is_one_sentence() -> None:
 
 def test_a_center_without_topics_promises_nothing() -> None:
     assert outlook(snapshot("unsubscribe_all"), state()) == []
+
+
+def test_what_is_not_for_her_is_neither_told_nor_counted() -> None:
+    shown = special()
+    guest = state(country="AT")
+    member = state(country="AT", attributes={"invited": ["secret"]})
+    found = preferences(shown, guest, "anna@mail.example.org")
+    assert found["hidden"] == ["frequency"]
+    assert found["private"] == {}
+    assert found["outlook"][0]["text"] == "E-mail: you get 0 of 3 topics."
+    found = preferences(shown, member, "anna@mail.example.org")
+    assert [row["key"] for row in found["private"]["topics"]["choices"]] == ["secret"]
+    assert found["outlook"][0]["text"] == "E-mail: you get 0 of 4 topics."
+
+
+def special() -> Snapshot:
+    """A center with a private topic, a block for Germany, and a personal field."""
+    plain = snapshot("topics", "frequency")
+    topics, frequency = plain.specs
+    phone = control("text", "phone", "Phone", personal=True)
+    topics = replace(
+        topics,
+        document={**topics.document, "controls": [*topics.document["controls"], phone]},
+        rules={**topics.rules, "private": {"choices": [{"key": "secret", "label": "Secret"}]}},
+        paths={**topics.paths, "choice:secret:email": ("choices.secret.email", "Secret by e-mail")},
+    )
+    frequency = replace(frequency, conditions=({"fact": "country", "in": ["DE"]},))
+    return make_snapshot(
+        {**plain.document, "blocks": [topics.document, frequency.document]}, [topics, frequency]
+    )

@@ -168,9 +168,10 @@ def test_a_control_can_be_hidden_by_another_answer() -> None:
 def test_personal_answers_are_for_whoever_came_by_a_fresh_link() -> None:
     page = center(spec("a", control("text", "name", "Name", personal=True), control("toggle", "yes", "Yes")))
     stored: dict[str, Json] = {"a": {"name": "x", "yes": True}}
-    assert visibility.masked(page, stored, "fresh") == stored
-    assert visibility.masked(page, stored, "link") == {"a": {"name": visibility.MASK, "yes": True}}
-    assert visibility.masked(page, {"a": {"yes": True}}, "link") == {"a": {"yes": True}}
+    assert visibility.told(page, stored, [], "fresh") == stored
+    assert visibility.told(page, stored, [], "link") == {"a": {"name": visibility.MASK, "yes": True}}
+    assert visibility.told(page, {"a": {"yes": True}}, [], "link") == {"a": {"yes": True}}
+    assert visibility.told(page, stored, ["a"], "fresh") == {}
     given = {"a": {"name": "y"}}
     with pytest.raises(StepUpRequired):
         visibility.sift(page, given, somebody(), stored)
@@ -180,6 +181,8 @@ def test_personal_answers_are_for_whoever_came_by_a_fresh_link() -> None:
 def test_nothing_is_asked_where_everybody_sees_the_same() -> None:
     plain = center(spec("a", matrix(row("news"))), spec("b", control("toggle", "yes", "Yes")))
     assert visibility.is_same_for_all(plain)
+    button = control("action", "leave", "Leave", when={"block": "a", "control": "x", "in": [1]})
+    assert visibility.is_same_for_all(center(spec("a", button)))  # nobody answers a button
     for special in (
         spec("c", conditions=({"fact": "country", "in": []},)),
         spec("c", rules={"private": {"choices": [row("vip")]}}),

@@ -8,7 +8,7 @@ is *personal* is shown only to whoever came by a fresh link. Hiding changes no c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,7 +20,7 @@ from ..contacts.rules.paths import recorded
 from ..errors import InvalidAnswers, StepUpRequired
 from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Merged, Spec, controls_of
 from .conditions import holds
-from .leaves import read, write
+from .leaves import leaf_kind, read, write
 from .values import Snapshot
 
 #: The attribute that a block of roles keeps, and the one that names the private topics a contact is invited to.
@@ -43,14 +43,18 @@ class Sifted:
 
 @lru_cache(maxsize=512)
 def is_same_for_all(snapshot: Snapshot) -> bool:
-    """Whether everybody sees the same of it, so that nothing here needs to be asked."""
-    return not any(spec.conditions or spec.rules.get("private") for spec in snapshot.specs) and not any(
-        control.get("when")
-        or control.get("personal")
-        or any(row.get("when") for row in control.get("rows", ()))
+    """Whether everybody gets the same to answer, so that nothing here needs to be asked."""
+    return not any(
+        spec.conditions or spec.rules.get("private") or any(map(_is_special, controls_of(spec.document)))
         for spec in snapshot.specs
-        for control in controls_of(spec.document)
     )
+
+
+def _is_special(control: Json) -> bool:
+    if control["type"] != "matrix" and leaf_kind(control) is None:
+        return False  # no answer, nothing to refuse
+    whens = [control.get("when"), *(row.get("when") for row in control.get("rows", ()))]
+    return bool(control.get("personal")) or any(whens)
 
 
 def is_open(state: ContactState, topic: str) -> bool:
@@ -108,11 +112,22 @@ def private_rows(snapshot: Snapshot, state: ContactState) -> dict[str, dict[str,
     return found
 
 
-def masked(snapshot: Snapshot, answers: Mapping[str, Json], assurance: Assurance) -> dict[str, Json]:
-    """Answers as they may be told: of a personal one, to who came by an old mail, only that there is one (TK-08)."""
+def closed_rows(spec: Spec, state: ContactState) -> list[Json]:
+    """The private rows of a block that this contact does not get."""
+    rows = [row for rows in spec.rules.get("private", {}).values() for row in rows]
+    return [row for row in rows if not is_open(state, row["key"])]
+
+
+def told(
+    snapshot: Snapshot, answers: Mapping[str, Json], gone: Collection[str], assurance: Assurance
+) -> dict[str, Json]:
+    """Answers as they may be told: none of the blocks that are `gone` for this contact.
+
+    Of a personal one, who came by an old mail hears only that there is one (security.md TK-08).
+    """
+    found = {block_id: given for block_id, given in answers.items() if block_id not in gone}
     if assurance == "fresh":
-        return dict(answers)
-    found = dict(answers)
+        return found
     for spec in snapshot.specs:
         personal = _personal(spec) & found.get(spec.block_id, {}).keys()
         if personal:
@@ -127,7 +142,7 @@ def sift(
     initial: Mapping[str, Json],
     assurance: Assurance = "link",
 ) -> Sifted:
-    """Hold answers against what this contact can see; `initial` are those that stand in her state.
+    """Hold answers against what this contact can see; `initial` are those of her state, as `initial_answers` gives them.
 
     Raises InvalidAnswers for what is hidden from her, StepUpRequired for personal fields without a fresh link.
     """
@@ -135,7 +150,9 @@ def sift(
     errors: dict[str, dict[str, list[str]]] = {}
     kept: dict[str, Any] = {}
     dropped: list[Merged] = []
-    now_on_screen = _merged(initial, answers)
+    now_on_screen = _merged(
+        {block_id: stored for block_id, stored in initial.items() if block_id not in gone}, answers
+    )
     said = {path: value for path, (value, _until) in recorded(state).items()}
     with translation.override(snapshot.locale):
         refusal = _("This is not offered here.")
@@ -148,15 +165,10 @@ def sift(
             continue
         if assurance != "fresh" and _personal(spec) & given.keys():
             raise StepUpRequired
-        closed = {
-            (name, row["key"])
-            for name, rows in spec.rules.get("private", {}).items()
-            for row in rows
-            if not is_open(state, row["key"])
-        }
+        closed = {row["key"] for row in closed_rows(spec, state)}
         own: dict[str, Any] = {}
         for place, value in _places(spec, given):
-            if place in closed:
+            if place[-1] in closed and len(place) > 1:
                 errors.setdefault(spec.block_id, {})[".".join(place)] = [refusal]
             elif _is_shown(spec, place, now_on_screen):
                 write(own, place, value)
