@@ -13,6 +13,12 @@ from ..values import CHANNELS, FREQUENCIES
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
+# The headings under which the picker shows blocks.
+PREFERENCES = _("Preferences")
+LEAVING = _("Leaving")
+ABOUT = _("About the person")
+WORDS = _("Words")
+
 CHANNEL_LABELS: dict[str, _StrPromise] = {
     "email": _("E-mail"),
     "sms": _("Text message"),
