@@ -9,7 +9,7 @@ from .contacts.models import Contact, State, Suppression
 from .decisions.models import Send
 from .delivery.models import Delivery, Lane
 from .ledger.models import Record, Seal, SealExport, SideValue
-from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicText
+from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicMerge, TopicText
 
 __all__ = [
     "Audience",
@@ -31,6 +31,7 @@ __all__ = [
     "Topic",
     "TopicGroup",
     "TopicGroupText",
+    "TopicMerge",
     "TopicText",
     "UsedCode",
 ]

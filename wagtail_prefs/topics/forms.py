@@ -8,7 +8,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.forms import WagtailAdminModelForm
 
-from ..blocks.words import channel_choices
+from ..blocks.words import channel_choices, frequency_choices, in_order
+from ..values import FREQUENCIES
 
 
 class KeyedForm(WagtailAdminModelForm):
@@ -37,7 +38,7 @@ class TopicGroupForm(KeyedForm):
 
 
 class TopicForm(KeyedForm):
-    """Channels as boxes instead of JSON."""
+    """Channels and frequencies as boxes instead of JSON."""
 
     channels = forms.MultipleChoiceField(
         label=_("Channels"),
@@ -45,10 +46,30 @@ class TopicForm(KeyedForm):
         widget=forms.CheckboxSelectMultiple,
         help_text=_("How messages of this topic can come."),
     )
+    frequencies = forms.MultipleChoiceField(
+        label=_("Frequencies"),
+        choices=frequency_choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_(
+            "From which people pick how often this topic may come, at most. None: they are not asked."
+        ),
+    )
+
+    def clean_frequencies(self) -> list[str]:
+        chosen = in_order(self.cleaned_data["frequencies"], FREQUENCIES)
+        if len(chosen) == 1:
+            raise forms.ValidationError(_("Tick at least two, or none: one is no choice."))
+        return list(chosen)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean()
         group, audience = cleaned.get("group"), cleaned.get("audience")
         if group and audience and group.audience_id != audience.pk:
             self.add_error("group", _("This group belongs to another audience."))
+        if cleaned.get("transactional") and (cleaned.get("private") or cleaned.get("frequencies")):
+            field = "private" if cleaned.get("private") else "frequencies"
+            self.add_error(
+                field, _("A topic that is always sent can neither be private nor come less often.")
+            )
         return cleaned

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.utils.translation import get_language, gettext_lazy as _
+from django.utils.translation import get_language, gettext, gettext_lazy as _
 from modelcluster.fields import ParentalKey
 from modelcluster.models import ClusterableModel
 from wagtail.admin.panels import FieldPanel, FieldRowPanel, InlinePanel, MultiFieldPanel
+from wagtail.images import get_image_model_string
 from wagtail.search import index
 
 from ..blocks.words import CHANNEL_LABELS, in_order
+from ..html import href_is_allowed
 from ..values import CHANNELS
 from .forms import KeyedForm, TopicForm, TopicGroupForm
 
@@ -18,6 +21,12 @@ from .forms import KeyedForm, TopicForm, TopicGroupForm
 key_validator = RegexValidator(
     r"^[a-z0-9_-]+\Z", _("Use lower-case letters, digits, hyphens and underscores.")
 )
+
+
+def validate_sample(address: str) -> None:
+    """A sample opens in the browser of whoever looks at a center, on https pages of others too."""
+    if not href_is_allowed(address) or address.startswith(("mailto:", "tel:")):
+        raise ValidationError(gettext("Give a full address beginning with https://"))
 
 
 class Audience(models.Model):
@@ -126,6 +135,35 @@ class Topic(index.Indexed, ClusterableModel):
     channels = models.JSONField(
         _("channels"), default=list, help_text=_("How messages of this topic can come.")
     )
+    frequencies = models.JSONField(
+        _("frequencies"),
+        default=list,
+        blank=True,
+        help_text=_("From which people pick how often this topic may come. None: they are not asked."),
+    )
+    picture = models.ForeignKey(
+        get_image_model_string(),
+        verbose_name=_("picture"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_("Shown small beside the name, with the description of the image as its text."),
+    )
+    messages_a_month = models.DecimalField(
+        _("planned messages a month"),
+        max_digits=5,
+        decimal_places=1,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("How many you mean to send. People see the words “how often” instead."),
+    )
+    private = models.BooleanField(
+        _("private"),
+        default=False,
+        help_text=_("Shown only to people who were invited to it, or who have been asked about it before."),
+    )
     basis = models.CharField(_("legal basis"), max_length=32, choices=Basis.choices, default=Basis.CONSENT)
     transactional = models.BooleanField(
         _("always sent"),
@@ -144,7 +182,11 @@ class Topic(index.Indexed, ClusterableModel):
     base_form_class = TopicForm
     panels = [
         InlinePanel("texts", heading=_("Words in each language"), label=_("language"), min_num=1),
-        FieldPanel("channels"),
+        FieldPanel("picture"),
+        MultiFieldPanel(
+            [FieldPanel("channels"), FieldPanel("frequencies"), FieldPanel("messages_a_month")],
+            heading=_("How it comes"),
+        ),
         MultiFieldPanel(
             [
                 FieldRowPanel([FieldPanel("key"), FieldPanel("sort_order")]),
@@ -154,7 +196,7 @@ class Topic(index.Indexed, ClusterableModel):
             heading=_("Place"),
         ),
         MultiFieldPanel(
-            [FieldPanel("basis"), FieldPanel("transactional"), FieldPanel("archived")], heading=_("Rules")
+            [FieldPanel("basis"), FieldPanel("transactional"), FieldPanel("private")], heading=_("Rules")
         ),
     ]
 
@@ -171,6 +213,7 @@ class Topic(index.Indexed, ClusterableModel):
     def status_words(self) -> str:
         """What is special about it, for lists; most topics have nothing here."""
         words = [_("Always sent")] if self.transactional else []
+        words += [_("Private")] if self.private else []
         words += [_("Archived")] if self.archived else []
         return ", ".join(str(word) for word in words)
 
@@ -189,11 +232,24 @@ class TopicText(models.Model):
     text = models.CharField(
         _("what it is"), max_length=500, blank=True, help_text=_("One sentence: what she gets, and what for.")
     )
+    benefit = models.CharField(
+        _("what it is good for"),
+        max_length=500,
+        blank=True,
+        help_text=_("One sentence: what people have from it."),
+    )
     cadence = models.CharField(
         _("how often"),
         max_length=255,
         blank=True,
         help_text=_('In plain words, for example "about one mail a week".'),
+    )
+    sample = models.URLField(
+        _("sample"),
+        max_length=1000,
+        blank=True,
+        validators=[validate_sample],
+        help_text=_("Address of a message as people get it. Linked below the topics of a center."),
     )
 
     panels = [
@@ -201,7 +257,9 @@ class TopicText(models.Model):
             [
                 FieldRowPanel([FieldPanel("locale"), FieldPanel("label")]),
                 FieldPanel("text"),
+                FieldPanel("benefit"),
                 FieldPanel("cadence"),
+                FieldPanel("sample"),
             ]
         )
     ]
@@ -211,3 +269,35 @@ class TopicText(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+
+class TopicMerge(models.Model):
+    """One topic that goes on as another: begun by somebody, carried over contact by contact, and then done.
+
+    The loser is archived when it begins. `after` is the last contact that was looked at, so that a merge that was
+    stopped - by a closed tab, or a restart - goes on where it was.
+    """
+
+    loser = models.ForeignKey("wagtail_prefs.Topic", on_delete=models.CASCADE, related_name="merges")
+    winner = models.ForeignKey("wagtail_prefs.Topic", on_delete=models.CASCADE, related_name="merged_here")
+    reason = models.CharField(_("reason"), max_length=500)
+    started_at = models.DateTimeField(_("started"), auto_now_add=True)
+    started_by = models.CharField(max_length=64, editable=False)  # as records name the actor
+    after = models.UUIDField(null=True, editable=False)
+    looked_at = models.PositiveBigIntegerField(default=0, editable=False)
+    changed = models.PositiveBigIntegerField(default=0, editable=False)
+    done_at = models.DateTimeField(_("done"), null=True, editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("merge of topics")
+        verbose_name_plural = _("merges of topics")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["loser"], condition=models.Q(done_at=None), name="prefs_one_topic_merge"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.loser_id} {self.winner_id}"
