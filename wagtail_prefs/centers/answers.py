@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from ..blocks.fields import ObjectField
+from ..blocks.fields import AnyField, ObjectField
 from ..blocks.registry import block_class, block_classes
 from ..changes import Change
 from ..contacts.rules import contradictions, effective
@@ -39,11 +40,12 @@ def answers_to_changes(snapshot: Snapshot, answers: Answers) -> tuple[Change, ..
             if spec.block_id not in answers:
                 continue
             try:
-                valid = _validated(spec, answers[spec.block_id])
+                block = block_class(spec.type)
+                valid = _field(snapshot, spec.block_id, block.fields).run_validation(answers[spec.block_id])
             except serializers.ValidationError as refused:
                 errors[spec.block_id] = dict(_flat(refused.detail))
                 continue
-            found += [(spec, change) for change in block_class(spec.type).changes(spec, valid)]
+            found += [(spec, change) for change in block.changes(spec, valid)]
         errors = errors or _contradictions(found)
     if errors:
         raise InvalidAnswers(errors)
@@ -78,9 +80,12 @@ def pending_paths(snapshot: Snapshot, state: ContactState) -> list[str]:
     ]
 
 
-def _validated(spec: Spec, given: Any) -> Mapping[str, Any]:
-    valid: Mapping[str, Any] = ObjectField(block_class(spec.type).fields(spec)).run_validation(given)
-    return valid
+@lru_cache(maxsize=256)  # making fields takes longer than using them
+def _field(snapshot: Snapshot, block_id: str, fields: Callable[[Spec], dict[str, AnyField]]) -> ObjectField:
+    """What answers to a block of a snapshot may be. Threads share it: to validate changes nothing in a field."""
+    spec = snapshot.spec(block_id)
+    assert spec is not None  # noqa: S101 - whoever asks has found it there
+    return ObjectField(fields(spec))
 
 
 def _contradictions(found: list[tuple[Spec, Change]]) -> Errors:

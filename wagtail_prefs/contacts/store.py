@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -94,35 +94,37 @@ def as_json(value: Any) -> Any:
 def contact_columns(table: str) -> str:
     """What `loaded` takes as `head`, as SQL: the CONTACT_COLUMNS of a row, then the key of the audience.
 
-    SQL is written out here: for the ORM it takes longer to spell these columns than for the database to answer.
+    SQL is written out here: for the ORM it takes longer to spell these columns than for the database to answer. And it
+    is put together once: that takes longer than to send it.
     """
-    quote = connection.ops.quote_name
-    columns = [f"{table}.{quote(column)}" for column in CONTACT_COLUMNS]
-    audience = f"SELECT audience.key FROM {quote(Audience._meta.db_table)} AS audience"  # noqa: S608 - names
-    return f"{', '.join(columns)}, ({audience} WHERE audience.id = {table}.audience_id)"
+    audience = f"SELECT audience.key FROM {connection.ops.quote_name(Audience._meta.db_table)} AS audience"  # noqa: S608
+    return f"{_columns(table, CONTACT_COLUMNS)}, ({audience} WHERE audience.id = {table}.audience_id)"
 
 
 @cache
 def state_columns(table: str) -> str:
     """What `loaded` takes as one of `rows`, as SQL: the STATE_COLUMNS."""
-    return ", ".join(f"{table}.{connection.ops.quote_name(column)}" for column in STATE_COLUMNS)
+    return _columns(table, STATE_COLUMNS)
+
+
+def _columns(table: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{table}.{connection.ops.quote_name(column)}" for column in columns)
 
 
 def load(contact_id: uuid.UUID, assurance: Assurance = "link") -> Loaded | None:
     """Fetch one contact with all its state, in one statement; None when there is none."""
-    found = _fetch("contact.id = %s", [contact_id], assurance)
+    found = _fetch(_select("contact.id = %s"), [db_uuid(contact_id)], assurance)
     return found[0] if found else None
 
 
 def load_by_link(link_id: str, audience_id: int, assurance: Assurance = "link") -> Loaded | None:
     """Fetch the contact that a link leads to, in one statement; None when there is none.
 
-    The links of one who was merged lead on to whom she was merged into; `epoch` is then that of her own links.
+    The links of one who was merged lead on to whom she was merged into, by a second statement: few were. `epoch` is
+    then that of her own links.
     """
-    quote = connection.ops.quote_name
-    via = f"JOIN {quote(Contact._meta.db_table)} AS alias ON contact.id = COALESCE(alias.merged_into_id, alias.id)"
-    condition = "alias.link_id = %s AND alias.audience_id = %s"
-    found = _fetch(condition, [link_id, audience_id], assurance, via=via, epoch="alias.epoch")
+    values = [link_id, audience_id]
+    found = _fetch(_select_by_link(), values, assurance) or _fetch(_select_via_link(), values, assurance)
     return found[0] if found else None
 
 
@@ -130,25 +132,36 @@ def load_many(ids: Sequence[uuid.UUID], assurance: Assurance = "link") -> list[L
     """Fetch contacts by their ids, with their state, in one statement; unknown ids are left out."""
     if not ids:
         return []
-    return _fetch(f"contact.id IN ({', '.join(['%s'] * len(ids))})", ids, assurance)
+    sql = _select(f"contact.id IN ({', '.join(['%s'] * len(ids))})")
+    return _fetch(sql, [db_uuid(value) for value in ids], assurance)
 
 
-def _fetch(
-    condition: str,
-    values: Sequence[Any],
-    assurance: Assurance,
-    *,
-    via: str = "",
-    epoch: str = "contact.epoch",
-) -> list[Loaded]:
-    quote = connection.ops.quote_name
-    sql = (
-        f"SELECT {epoch}, {contact_columns('contact')}, {state_columns('state')} "  # noqa: S608 - names, no values
-        f"FROM {quote(Contact._meta.db_table)} AS contact {via} "
-        f"LEFT JOIN {quote(State._meta.db_table)} AS state ON state.contact_id = contact.id WHERE {condition}"
+@cache
+def _select_by_link() -> str:
+    return _select("contact.link_id = %s AND contact.audience_id = %s AND contact.merged_into_id IS NULL")
+
+
+@cache
+def _select_via_link() -> str:
+    alias = f"JOIN {connection.ops.quote_name(Contact._meta.db_table)} AS alias ON contact.id = alias.merged_into_id"
+    return _select("alias.link_id = %s AND alias.audience_id = %s", via=alias, epoch="alias.epoch")
+
+
+def _select(condition: str, *, via: str = "", epoch: str = "contact.epoch") -> str:
+    """The statement that `_fetch` takes. The audience is joined: `contact_columns` would ask for it once a row."""
+    contact, audience, state = (
+        connection.ops.quote_name(model._meta.db_table) for model in (Contact, Audience, State)
     )
+    return (
+        f"SELECT {epoch}, {_columns('contact', CONTACT_COLUMNS)}, audience.key, {state_columns('state')} "  # noqa: S608
+        f"FROM {contact} AS contact {via} JOIN {audience} AS audience ON audience.id = contact.audience_id "
+        f"LEFT JOIN {state} AS state ON state.contact_id = contact.id WHERE {condition}"
+    )
+
+
+def _fetch(sql: str, values: Sequence[Any], assurance: Assurance) -> list[Loaded]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, [db_uuid(value) if isinstance(value, uuid.UUID) else value for value in values])
+        cursor.execute(sql, values)
         rows = cursor.fetchall()
     of: dict[Any, list[Sequence[Any]]] = {}
     for row in rows:
@@ -249,11 +262,10 @@ def write(state: ContactState, effects: Iterable[Effect]) -> None:
     }
     keys = sorted({key_of(effect.path) for effect in effects if effect.path not in _OF_THE_CONTACT})
     if keys:
+        contact_id, moment = db_uuid(state.id), connection.ops.adapt_datetimefield_value
+        values = [value for key in keys for value in (contact_id, *key, *_values_of(state, key, moment))]
         with connection.cursor() as cursor:
-            cursor.execute(
-                _upsert(tuple("" in key for key in keys)),
-                [value for key in keys for value in (db_uuid(state.id), *key, *values_of(state, key))],
-            )
+            cursor.execute(_upsert(tuple("" in key for key in keys)), values)
     if contact:
         _write_contact(state, contact)
 
@@ -315,15 +327,18 @@ def _entries_of(stored: Any, kind: str, field: str, held: dict[str, Any], versio
         versions[f"{kind}:{name}"] = entry["version"]
 
 
-def values_of(state: ContactState, key: Key) -> tuple[Any, ...]:
-    """What stands in the row of a key: all columns of a scope, the choice alone of a topic on a channel."""
+def _values_of(state: ContactState, key: Key, moment: Callable[[datetime | None], Any]) -> tuple[Any, ...]:
+    """What stands in the row of a key: all columns of a scope, the choice alone of a topic on a channel.
+
+    `moment` spells one for this database's driver.
+    """
     topic, channel = key
     versions = state.versions
     choice = (
         state.choices.get(key, ""),
         versions.get(f"choice:{topic}:{channel}", 0),
         key in state.pending,
-        connection.ops.adapt_datetimefield_value(state.until.get(key)),
+        moment(state.until.get(key)),
     )
     if "" not in key:
         return choice
@@ -340,7 +355,7 @@ def values_of(state: ContactState, key: Key) -> tuple[Any, ...]:
         *choice,
         state.frequencies.get(key, ""),
         versions.get(f"frequency:{scope}", 0),
-        connection.ops.adapt_datetimefield_value(pause.until if pause else None),
+        moment(pause.until if pause else None),
         versions.get(f"pause:{scope}", 0),
         json.dumps(attributes),
         json.dumps(notices),

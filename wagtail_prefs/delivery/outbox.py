@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
 
 from ..conf import conf
+from ..contacts import store
 from .models import Delivery
 
 # A new wish is tried at once, even where an earlier one keeps failing; `attempts` stays, so the next failure goes on
@@ -29,12 +31,17 @@ def write(contact_id: UUID, version: int, *, restricts: bool) -> None:
     aliases = sorted(conf.backends)  # one order for everybody, so that two saves cannot deadlock
     if not aliases:
         return
-    contact = Delivery._meta.get_field("contact").get_db_prep_value(contact_id, connection)
-    now = Delivery._meta.get_field("due_at").get_db_prep_value(timezone.now(), connection)
-    sql = _UPSERT.format(
-        table=connection.ops.quote_name(Delivery._meta.db_table), rows=", ".join([_ROW] * len(aliases))
-    )
+    contact = store.db_uuid(contact_id)
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(
-            sql, [value for alias in aliases for value in (alias, contact, version, restricts, now)]
+            _upsert(len(aliases)),
+            [value for alias in aliases for value in (alias, contact, version, restricts, now)],
         )
+
+
+@cache
+def _upsert(backends: int) -> str:
+    return _UPSERT.format(
+        table=connection.ops.quote_name(Delivery._meta.db_table), rows=", ".join([_ROW] * backends)
+    )
