@@ -55,12 +55,20 @@ def names_of(data: dict[str, Any], code: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def known(data: dict[str, Any], code: str) -> bool:
+    """Whether the model of one of the entries that hold at a place is certain."""
+    entries = [data["jurisdictions"][name] for name in names_of(data, code)]
+    models = [entry["model"] for entry in entries if "model" in entry and not entry.get("uncertain")]
+    return any(model["conf"] != "low" and not model.get("uncertain") for model in models)
+
+
 def expected(data: dict[str, Any], code: str) -> Decided:
     entries = data["jurisdictions"]
     names = names_of(data, code)
     _, model, _, preticked, hours = policy_of(data)
-    double = not names or "EU" in names or code.split("-")[0] in EEA
-    for name in names or entries:
+    sure_of_it = known(data, code)
+    double = not sure_of_it or "EU" in names or code.split("-")[0] in EEA
+    for name in names if sure_of_it else entries:
         entry = entries[name]
         if entry.get("uncertain"):
             continue

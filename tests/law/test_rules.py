@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from tests.law.oracle import STRICTNESS, Decided, decided, expected, looser, policy_of
+from tests.law.oracle import STRICTNESS, Decided, decided, expected, known, looser, policy_of
 from wagtail_prefs.law.countries import COUNTRIES, EEA, country_of, normal
 from wagtail_prefs.law.documents import Document
 from wagtail_prefs.law.rules import Law, Rules, hours_of
@@ -51,7 +51,8 @@ def test_the_codes_are_those_of_iso_3166() -> None:
         ("RU", "RU", "opt_in", False, 0),
         ("JP", "JP", "opt_in", False, 0),
         ("ID", "ID", "opt_in", False, 24),
-        ("NZ", "NZ", "opt_in", False, 24),
+        ("NZ", "NZ", "opt_in", True, 0),  # all of its entry is uncertain
+        ("CN", "CN", "opt_in", True, 0),
         ("MX", "unknown", "opt_in", True, 0),
         ("MX-CMX", "unknown", "opt_in", True, 0),
         ("", "unknown", "opt_in", True, 0),
@@ -287,8 +288,10 @@ def many_files(dice: random.Random, count: int) -> int:
             tried += 1
         for code, rules in all_rules.items():
             assert looser(all_rules[""], rules) == [], ("unknown is not the strictest", code, data)
+            if not known(data, code):
+                assert rules[1:] == all_rules[""][1:], ("not known, and not the strictest", code, data)
             if "-" in code:
-                assert looser(rules, all_rules[code[:2]]) == [] or all_rules[code[:2]][0] == "unknown"
+                assert looser(rules, all_rules[code[:2]]) == [] or not known(data, code[:2])
     return tried
 
 
@@ -310,8 +313,29 @@ def test_a_country_can_forbid_what_the_policy_would_allow(law: Law) -> None:
     assert decided(loose.rules_for("GB")) == ("GB", "opt_in_soft", False, False, 48)
     assert decided(loose.rules_for("IN")) == ("IN", "opt_in", False, False, 48)
     assert decided(loose.rules_for("AU")) == ("AU", "opt_in_soft", False, True, 48)  # its fact is uncertain
-    assert decided(loose.rules_for("CN")) == ("CN", "opt_out", False, True, 48)  # all of its entry is
+    assert decided(loose.rules_for("CN")) == ("CN", "opt_in", True, False, 0)  # all of its entry is
     assert decided(loose.rules_for("?")) == ("unknown", "opt_in", True, False, 0)
+
+
+@pytest.mark.parametrize("model", STRICTNESS)
+def test_a_country_of_which_nothing_is_certain_gets_the_strictest(model: str) -> None:
+    """As one of which nothing is known: a site's looser policy holds where something is known."""
+    data = {**DATA, "product_policy": {**DATA["product_policy"], "model": model}}
+    rules = law_of(Document(data, {})).rules_for
+    unsure = [code for code, entry in data["jurisdictions"].items() if entry.get("uncertain")]
+    assert len(unsure) == 6
+    for code in (*unsure, "CN-BJ"):
+        assert decided(rules(code))[1:] == decided(rules(""))[1:] == ("opt_in", True, False, 0)
+        assert rules(code).jurisdiction == code[:2]
+        assert rules(code).facts["model"].jurisdiction == code[:2]
+    assert rules("US").model == model
+    # One certain fact about something else makes nothing known, and it still holds.
+    entry = {"name": "x", "model": {"v": "opt_out", "src": ["USC"], "conf": "low"}}
+    sure = {"v": {"value": 1, "unit": "hours"}, "src": ["USC"], "conf": "high"}
+    data = {**data, "jurisdictions": {"US": DATA["jurisdictions"]["US"], "MX": {**entry, "honour": sure}}}
+    rules = law_of(Document(data, {})).rules_for
+    assert decided(rules("MX"))[1:] == decided(rules(""))[1:]
+    assert rules("MX").honour_hours == 1
 
 
 def test_codes_are_normalised() -> None:

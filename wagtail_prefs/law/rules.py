@@ -2,6 +2,8 @@
 
 A fact decides only where it is certain: its confidence is high or medium, and neither it nor its country's whole entry
 is marked `uncertain`. All others inform. No fact makes anything looser than the policy (security.md LW-01, LW-02).
+Where no `model` decides, be it that there is no entry or that nobody is sure of it, the strictest of all that is known
+of any country holds.
 """
 
 from __future__ import annotations
@@ -84,8 +86,10 @@ class Policy:
 class Rules:
     """What holds for one country. `jurisdiction` is the entry applied: "DE", "EU" (for FR), "US-CA", or "unknown".
 
-    `honour_hours`: within how many hours an opt-out must have reached every sender, 0: at once. `facts` holds all that
-    the file says of the country, also what decides nothing; `version` is the file's `as_of`.
+    `honour_hours`: within how many hours an opt-out must have reached every sender, 0: at once. Most countries have 0,
+    as nothing certain is known of them: it means that nothing may wait, and no alarm may sound for a delivery that is
+    merely under way. Whoever alarms gives each some minutes. `facts` holds all that the file says of the country, also
+    what decides nothing; `version` is the file's `as_of`.
     """
 
     jurisdiction: str
@@ -114,7 +118,7 @@ class Law:
         object.__setattr__(self, "_rules", MappingProxyType(table))
 
     def rules_for(self, country: str) -> Rules:
-        """The rules of a country or region code, in any case. Unknown, empty or garbage: the strictest there are."""
+        """The rules of a country or region code, in any case. Unknown, uncertain, empty or garbage: the strictest."""
         code = normal(country)
         rules = self._rules.get(code)
         return rules if rules is not None else replace(self._rules[country_of(code)], country=code)
@@ -138,14 +142,15 @@ class Law:
 
     def _resolve(self, code: str) -> Rules:
         chain = self.chain_of(code)
-        # Where nobody knows what holds, all of it does.
-        deciding = chain or list(self.jurisdictions.values())
-        found = [fact for entry in deciding for fact in entry.facts.values() if fact.decides]
+        found = _deciding(chain)
+        known = bool(_values(found, "model"))
+        if not known:  # where nobody knows what holds, all of it does
+            found = _deciding(self.jurisdictions.values())
         return Rules(
             jurisdiction=chain[0].key if chain else UNKNOWN,
             country=code,
             model=strictest_model([self.policy.model, *_values(found, "model")]),
-            double_opt_in=not chain
+            double_opt_in=not known
             or country_of(code) in EEA
             or any(entry.key == "EU" for entry in chain)
             or any(value is not False for value in _values(found, "double_opt_in")),
@@ -177,6 +182,10 @@ def needs_consent(rules: Rules, basis: str) -> bool:
         case "legitimate_interest":
             return rules.model != "opt_out"
     return True
+
+
+def _deciding(entries: Iterable[Jurisdiction]) -> list[Fact]:
+    return [fact for entry in entries for fact in entry.facts.values() if fact.decides]
 
 
 def _values(facts: Iterable[Fact], name: str) -> list[Any]:
