@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy as _
-from wagtail.blocks import BooleanBlock, MultipleChoiceBlock
+from wagtail.blocks import BooleanBlock, CharBlock, ChoiceBlock, ListBlock, MultipleChoiceBlock, StructBlock
 
 from ..changes import Change, SetFrequency
 from ..values import (
@@ -23,6 +23,18 @@ from ..values import (
 from .base import PreferenceBlock, control
 from .fields import AnyField, KeyField, ObjectField
 from .words import CHANNEL_LABELS, FREQUENCY_LABELS, channel_choices, frequency_choices, in_order
+
+
+class WordsBlock(StructBlock):
+    """How the editor calls one frequency."""
+
+    frequency = ChoiceBlock(choices=frequency_choices, label=_("Frequency"))
+    words = CharBlock(label=_("Words"), max_length=120, help_text=_("For example: about one mail a week"))
+
+    class Meta:
+        icon = "openquote"
+        label = _("Words")
+        label_format = "{words}"
 
 
 class FrequencyBlock(PreferenceBlock):
@@ -46,6 +58,16 @@ class FrequencyBlock(PreferenceBlock):
         help_text=_("Where both are picked, the rarer one holds."),
     )
 
+    words = ListBlock(
+        WordsBlock(),
+        label=_("In your own words"),
+        min_num=0,
+        default=[],
+        help_text=_(
+            "What people read instead of “At most one a week” and the like. The limit stays the same."
+        ),
+    )
+
     class Meta:
         icon = "time"
         label = _("Frequency")
@@ -55,6 +77,7 @@ class FrequencyBlock(PreferenceBlock):
     def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
         codes = in_order(value.get("frequencies") or (), FREQUENCIES)
         channels = in_order(value.get("channels") or (), CHANNELS)
+        own = {said["frequency"]: said["words"] for said in value.get("words") or ()}
         rows = {"all": gettext("Everything")} if value.get("overall") else {}
         rows |= {key_to_scope(("", channel)): str(CHANNEL_LABELS[channel]) for channel in channels}
         matrix = control(
@@ -76,7 +99,7 @@ class FrequencyBlock(PreferenceBlock):
                 }
                 for scope, label in rows.items()
             ],
-            columns=[{"key": code, "label": str(FREQUENCY_LABELS[code])} for code in codes],
+            columns=[{"key": code, "label": own.get(code) or str(FREQUENCY_LABELS[code])} for code in codes],
         )
         return Spec(
             block_id=block_id,
@@ -115,9 +138,15 @@ class FrequencyBlock(PreferenceBlock):
         ]
 
     def problems(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         if not value.get("overall") and not value.get("channels"):
-            return {"channels": gettext("Tick “For everything” or at least one channel.")}
-        return {}
+            found["channels"] = gettext("Tick “For everything” or at least one channel.")
+        named = [said["frequency"] for said in value.get("words") or ()]
+        if len(named) != len(set(named)):
+            found["words"] = gettext("A frequency stands here twice. Remove one of the two.")
+        elif not set(named) <= set(value.get("frequencies") or ()):
+            found["words"] = gettext("Here are words for a frequency that is not ticked above.")
+        return found
 
     def get_preview_value(self) -> Any:
         return self.normalize(
@@ -127,5 +156,6 @@ class FrequencyBlock(PreferenceBlock):
                 "frequencies": ["as_it_happens", "weekly", "monthly"],
                 "overall": True,
                 "channels": [],
+                "words": [],
             }
         )

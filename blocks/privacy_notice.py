@@ -7,14 +7,29 @@ from typing import Any
 
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext, gettext_lazy as _
-from wagtail.blocks import BooleanBlock, CharBlock, URLBlock
+from wagtail.blocks import BooleanBlock, CharBlock, ListBlock, StructBlock, URLBlock
 
 from ..canonical import sha256_hex
 from ..changes import AcknowledgeNotice, Change
 from ..html import href_is_allowed
-from ..values import CompileContext, ContactState, Json, Spec
+from ..values import CompileContext, ContactState, Json, Spec, Tree
 from .base import CenterTextBlock, PreferenceBlock, control, rich_text
 from .fields import AnyField, StrictBooleanField
+from .words import WORDS
+
+
+class UseBlock(StructBlock):
+    """One use of data."""
+
+    data = CharBlock(label=_("Which data"), max_length=255, help_text=_("For example: your e-mail address"))
+    purpose = CharBlock(
+        label=_("What for"), max_length=500, help_text=_("For example: to send what you choose here")
+    )
+
+    class Meta:
+        icon = "list-ul"
+        label = _("Use")
+        label_format = "{data}"
 
 
 class PrivacyNoticeBlock(PreferenceBlock):
@@ -30,6 +45,13 @@ class PrivacyNoticeBlock(PreferenceBlock):
         help_text=_("Names this notice in the records. Keep it when you change the text."),
     )
     content = CenterTextBlock(label=_("Notice"))
+    uses = ListBlock(
+        UseBlock(),
+        label=_("Uses of data"),
+        min_num=0,
+        default=[],
+        help_text=_("Shown as a list below the notice. A change of it counts as a change of the notice."),
+    )
     policy_url = URLBlock(
         label=_("Privacy policy"), required=False, help_text=_("A full address beginning with https://")
     )
@@ -43,6 +65,7 @@ class PrivacyNoticeBlock(PreferenceBlock):
 
     class Meta:
         icon = "lock"
+        group = WORDS
         label = _("Privacy notice")
         description = _("What happens with people's data, with a link to the policy.")
         label_format = "{heading}"
@@ -50,11 +73,17 @@ class PrivacyNoticeBlock(PreferenceBlock):
     def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
         content = rich_text(value.get("content"), ctx)
         controls = [control("rich_text", "content", "", content=content)]
+        uses = _uses(value)
+        if uses:
+            controls.append(control("rich_text", "uses", "", content=uses))
         policy = value.get("policy_url") or ""
         if policy:
             link = {"label": gettext("Privacy policy"), "href": policy}
             controls.append(control("links", "policy", "", items=[link]))
         notice = value.get("notice") or "privacy"
+        shown: Json = {"locale": ctx.locale, "content": content, "policy": policy}
+        if uses:  # a notice without them keeps its hash, so that nobody is asked again for nothing
+            shown["uses"] = uses
         paths = {}
         if value.get("ask"):
             label = gettext("I have read this")
@@ -69,7 +98,7 @@ class PrivacyNoticeBlock(PreferenceBlock):
                 # The record of every choice made on this page names the notice that was before the person's eyes.
                 "notice": {
                     "id": notice,
-                    "sha256": sha256_hex({"locale": ctx.locale, "content": content, "policy": policy}),
+                    "sha256": sha256_hex(shown),
                 },
             },
             paths=paths,
@@ -106,7 +135,23 @@ class PrivacyNoticeBlock(PreferenceBlock):
                 "text": "",
                 "notice": "privacy",
                 "content": f"<p>{text}</p>",
+                "uses": [
+                    {
+                        "data": gettext("Your e-mail address"),
+                        "purpose": gettext("to send what you choose here"),
+                    }
+                ],
                 "policy_url": "https://example.org/privacy",
                 "ask": True,
             }
         )
+
+
+def _uses(value: Mapping[str, Any]) -> Tree:
+    """The uses of data as one list; empty where there are none."""
+    items: Tree = [
+        ["li", {}, ["strong", {}, use["data"]], f" – {use['purpose']}"]
+        for use in value.get("uses") or ()
+        if use.get("data") and use.get("purpose")
+    ]
+    return [["ul", {}, *items]] if items else []

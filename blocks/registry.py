@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "topics": "wagtail_prefs.blocks.topics.TopicsBlock",
     "frequency": "wagtail_prefs.blocks.frequency.FrequencyBlock",
+    "pause": "wagtail_prefs.blocks.pause.PauseBlock",
     "privacy_notice": "wagtail_prefs.blocks.privacy_notice.PrivacyNoticeBlock",
     "transactional": "wagtail_prefs.blocks.transactional.TransactionalBlock",
     "unsubscribe_all": "wagtail_prefs.blocks.unsubscribe_all.UnsubscribeAllBlock",
+    "follow_us": "wagtail_prefs.blocks.follow_us.FollowUsBlock",
+    "rich_text": "wagtail_prefs.blocks.rich_text.RichTextBlock",
+    "history": "wagtail_prefs.blocks.history.HistoryBlock",
 }
 
 

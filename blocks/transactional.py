@@ -9,6 +9,7 @@ from django.utils.translation import gettext, gettext_lazy as _
 
 from ..values import CompileContext, Spec, TopicInfo, Tree
 from .base import PreferenceBlock, control
+from .words import WORDS
 
 
 class TransactionalBlock(PreferenceBlock):
@@ -16,6 +17,7 @@ class TransactionalBlock(PreferenceBlock):
 
     class Meta:
         icon = "info-circle"
+        group = WORDS
         label = _("What always comes")
         description = _(
             "Receipts, security notices and the like. The list is made from the topics marked “always sent”."

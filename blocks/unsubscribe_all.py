@@ -13,6 +13,7 @@ from ..values import CompileContext, ContactState, Json, Need, Spec
 from .base import CenterTextBlock, PreferenceBlock, control, rich_text
 from .fields import AnyField, StrictBooleanField
 from .transactional import always_sent
+from .words import LEAVING
 
 
 class UnsubscribeAllBlock(PreferenceBlock):
@@ -29,6 +30,7 @@ class UnsubscribeAllBlock(PreferenceBlock):
 
     class Meta:
         icon = "cross"
+        group = LEAVING
         label = _("Unsubscribe from everything")
         description = _("Ends all marketing with one button, and offers the way back.")
         label_format = "{heading}"

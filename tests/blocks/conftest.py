@@ -30,6 +30,16 @@ TOPICS = {
     6: TopicInfo(key="secret", label="Secret", channels=("email",), private=True),
 }
 
+
+class Picture:
+    """Stands in for an image of Wagtail's, which has its renditions in the database."""
+
+    contextual_alt_text = "A harbour"
+
+    def get_rendition(self, _filter: str) -> Any:
+        return SimpleNamespace(url="/media/harbour.webp", width=800, height=600)
+
+
 VALUES: dict[str, dict[str, Any]] = {
     "topics": {
         "heading": "Topics",
@@ -52,11 +62,34 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "transactional": {"heading": "Always", "text": "<p>These come.</p>"},
     "unsubscribe_all": {"heading": "Leave", "still_comes": "<p>Receipts.</p>", "button": ""},
+    "pause": {
+        "heading": "Pause",
+        "lengths": ["P3M", "P7D"],
+        "dates": True,
+        "overall": True,
+        "channels": ["sms", "email"],
+        "topics": [SimpleNamespace(pk=pk) for pk in (1, 4, 5, 6)],
+    },
+    "follow_us": {
+        "heading": "Follow us",
+        "links": [{"kind": "mastodon", "address": "https://social.example/@brand", "label": ""}],
+        "keyword": "JOIN",
+        "number": "12345",
+        "terms": "Two messages a month at your usual rate. STOP ends it.",
+    },
+    "rich_text": {"heading": "Hello", "text": "<p>Good to see you.</p>", "picture": Picture()},
+    "history": {"heading": "Your history", "entries": 5},
 }
 
 
 def context(locale: str = "en") -> CompileContext:
-    return CompileContext(locale=locale, direction="ltr", topics=TOPICS, rich_text=html_to_tree)
+    return CompileContext(
+        locale=locale,
+        direction="ltr",
+        topics=TOPICS,
+        rich_text=html_to_tree,
+        base_url="https://brand.example/en/",
+    )
 
 
 def compiled(name: str, ctx: CompileContext | None = None, **value: Any) -> Spec:

@@ -24,7 +24,7 @@ def compile_center(page: PreferenceCenterMixin, audience_id: int | None) -> Snap
     """Compile the page as it is in memory. Without an audience (a preview before the first publish) no topic exists."""
     locale: str = page.locale.language_code
     page_url: str = page.get_full_url() or ""
-    topics = topics_for(audience_id, locale) if audience_id is not None else {}
+    topics = topics_for(audience_id, locale, page_url) if audience_id is not None else {}
     with translation.override(locale):
         direction: Direction = "rtl" if translation.get_language_bidi() else "ltr"
         ctx = CompileContext(
@@ -33,6 +33,7 @@ def compile_center(page: PreferenceCenterMixin, audience_id: int | None) -> Snap
             topics=topics,
             rich_text=partial(html_to_tree, base_url=page_url),
             blocks={child.block_type: str(child.id) for child in reversed(list(page.body))},
+            base_url=page_url,
         )
         for child in page.body:
             shown = child.block.row_conditions(child.value, ctx, str(child.id))

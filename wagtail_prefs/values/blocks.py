@@ -56,6 +56,8 @@ class CompileContext:
     blocks: Mapping[str, str] = field(default_factory=dict)
     #: whether a new address can be confirmed on this installation; until then nothing asks for one
     changes_address: bool = False
+    #: address of the page, for what a block has to write out in full; "" where there is no page
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,43 @@
+"""What was recorded of the person, in words, with a button that takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext, gettext_lazy as _
+from wagtail.blocks import IntegerBlock
+
+from ..values import CompileContext, Spec
+from .base import PreferenceBlock, control
+from .words import WORDS
+
+#: More than this is for the history's own address, page by page.
+MOST = 50
+
+
+class HistoryBlock(PreferenceBlock):
+    """The document holds no record: they come with the preferences, and only to whom they are about."""
+
+    entries = IntegerBlock(
+        label=_("How many"), default=5, min_value=1, max_value=MOST, help_text=_("The newest are shown.")
+    )
+
+    class Meta:
+        icon = "history"
+        group = WORDS
+        label = _("History and receipts")
+        description = _("What the person chose before and where it came from, with a way to take it back.")
+        label_format = "{heading}"
+
+    def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
+        return Spec(
+            block_id=block_id,
+            type=self.name,
+            document=self.document(value, ctx, block_id, [control("records", "history", "")]),
+            rules={"records": "history", "entries": min(max(int(value.get("entries") or 1), 1), MOST)},
+        )
+
+    def get_preview_value(self) -> Any:
+        text = gettext("Everything you chose here, and when. Most of it can be taken back.")
+        return self.normalize({"heading": gettext("Your history"), "text": f"<p>{text}</p>", "entries": 5})
