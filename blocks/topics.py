@@ -1,18 +1,21 @@
-"""The topics a person can choose, on each channel they can come by."""
+"""The topics a person can choose, on each channel they can come by, and how often each may come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy as _
-from wagtail.blocks import ListBlock, MultipleChoiceBlock
+from wagtail.blocks import BooleanBlock, ListBlock, MultipleChoiceBlock
 from wagtail.snippets.blocks import SnippetChooserBlock
 
-from ..changes import Change, SetChoice
+from ..changes import Change, SetChoice, SetFrequency
+from ..html import href_is_allowed
 from ..values import (
     CHANNELS,
+    FREQUENCIES,
     SUBSCRIBED,
     UNSUBSCRIBED,
     CompileContext,
@@ -23,12 +26,16 @@ from ..values import (
     TopicInfo,
 )
 from .base import PreferenceBlock, control, sample_context
-from .fields import AnyField, ObjectField, StrictBooleanField
-from .words import CHANNEL_LABELS, by_channel, channel_choices, in_order
+from .fields import AnyField, KeyField, ObjectField, StrictBooleanField
+from .words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel, channel_choices, in_order
 
 
 class TopicsBlock(PreferenceBlock):
-    """A table: a row for each topic, a column for each channel, a box where a topic can come that way."""
+    """A table: a row for each topic, a column for each channel, a box where a topic can come that way.
+
+    Below it links to samples, and a second table for the topics that offer frequencies. The rows of private topics
+    stand in `rules["private"]`: the public document never names them.
+    """
 
     topics = ListBlock(
         SnippetChooserBlock("wagtail_prefs.Topic", label=_("Topic")),
@@ -41,6 +48,12 @@ class TopicsBlock(PreferenceBlock):
         label=_("Channels"),
         help_text=_("A box is shown where the topic comes by the channel as well."),
     )
+    how_often = BooleanBlock(
+        required=False,
+        default=True,
+        label=_("Ask how often each topic may come"),
+        help_text=_("For the topics that offer frequencies."),
+    )
 
     class Meta:
         icon = "list-ul"
@@ -50,39 +63,81 @@ class TopicsBlock(PreferenceBlock):
 
     def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
         offered = in_order(value.get("channels") or (), CHANNELS)
-        infos = self._infos(value, ctx)
-        rows = {info.key: in_order(info.channels, offered) for info in infos}
-        rows = {key: channels for key, channels in rows.items() if channels}
-        choices = {info.key: rows[info.key] for info in infos if info.key in rows and not info.transactional}
-        labels = {info.key: info.label for info in infos}
-        used = {channel for channels in rows.values() for channel in channels}
-        matrix = control(
-            "matrix",
-            "choices",
-            value.get("heading") or gettext("Topics"),
-            cell="toggle",
-            single=False,
-            rows=[_row(info, rows[info.key], len(used)) for info in _grouped(infos) if info.key in rows],
-            columns=[{"key": key, "label": str(CHANNEL_LABELS[key])} for key in offered if key in used],
-        )
+        found = self._infos(value, ctx)
+        rows = {info.key: in_order(info.channels, offered) for info in found}
+        infos = [info for info in found if rows[info.key]]
+        asked = [info for info in infos if not info.transactional]
+        codes = {info.key: in_order(info.frequencies, FREQUENCIES) for info in asked}
+        paced = [info for info in asked if codes[info.key]] if value.get("how_often") else []
+        used = {channel for info in infos for channel in rows[info.key]}
+        picks = {code for info in paced for code in codes[info.key]}
+
+        tables = {
+            "choices": [(info, _row(info, rows[info.key], used, ctx)) for info in _grouped(infos)],
+            "frequency": [(info, _pace(info, codes[info.key], picks, ctx)) for info in _grouped(paced)],
+        }
+        controls = [
+            control(
+                "matrix",
+                "choices",
+                value.get("heading") or gettext("Topics"),
+                cell="toggle",
+                single=False,
+                rows=_public(tables["choices"]),
+                columns=_columns(in_order(used, CHANNELS), CHANNEL_LABELS),
+            )
+        ]
+        samples = _samples(_grouped(infos))
+        if samples:
+            controls.append(control("links", "samples", gettext("Samples"), items=samples))
+        if paced:
+            controls.append(
+                control(
+                    "matrix",
+                    "frequency",
+                    gettext("How often, at most"),
+                    help=gettext("Where you set another limit as well, the rarer one holds."),
+                    cell="one_of",
+                    single=True,
+                    rows=_public(tables["frequency"]),
+                    columns=_columns(in_order(picks, FREQUENCIES), FREQUENCY_LABELS),
+                )
+            )
+        private = {
+            name: hidden
+            for name, table in tables.items()
+            if (hidden := [row for info, row in table if info.private])
+        }
         return Spec(
             block_id=block_id,
             type=self.name,
-            document=self.document(value, ctx, block_id, [matrix]),
+            document=self.document(value, ctx, block_id, controls),
             rules={
-                "choices": {topic: list(channels) for topic, channels in choices.items()},
-                "bases": {info.key: info.basis for info in infos if info.key in choices},
+                "choices": {info.key: list(rows[info.key]) for info in asked},
+                "frequencies": {info.key: list(codes[info.key]) for info in paced},
+                "bases": {info.key: info.basis for info in asked},
+                **({"private": private} if private else {}),
             },
             paths={
-                f"choice:{topic}:{channel}": (
-                    f"choices.{topic}.{channel}",
-                    by_channel(labels[topic], channel),
-                )
-                for topic, channels in choices.items()
-                for channel in channels
+                **{
+                    f"choice:{info.key}:{channel}": (
+                        f"choices.{info.key}.{channel}",
+                        by_channel(info.label, channel),
+                    )
+                    for info in asked
+                    for channel in rows[info.key]
+                },
+                **{
+                    f"frequency:topic:{info.key}": (
+                        f"frequency.{info.key}",
+                        gettext("How often: %(what)s") % {"what": info.label},
+                    )
+                    for info in paced
+                },
             },
-            needs=tuple(
-                Need("choice", topic, channel) for topic, channels in choices.items() for channel in channels
+            needs=(
+                *(Need("choice", info.key, channel) for info in asked for channel in rows[info.key]),
+                *(Need("frequency", info.key) for info in paced),
             ),
         )
 
@@ -93,11 +148,15 @@ class TopicsBlock(PreferenceBlock):
             channels: ObjectField(dict.fromkeys(channels, yes_or_no))
             for channels in set(map(tuple, spec.rules["choices"].values()))
         }
-        return {
+        found: dict[str, AnyField] = {
             "choices": ObjectField(
                 {topic: rows[tuple(channels)] for topic, channels in spec.rules["choices"].items()}
             )
         }
+        frequencies = _frequencies(spec)
+        if frequencies:
+            found["frequency"] = ObjectField({topic: KeyField(codes) for topic, codes in frequencies.items()})
+        return found
 
     @classmethod
     def initial(cls, spec: Spec, state: ContactState) -> Json:
@@ -108,14 +167,26 @@ class TopicsBlock(PreferenceBlock):
                 # What waits for a confirmation is not chosen yet.
                 if key in state.choices and key not in state.pending:
                     choices.setdefault(topic, {})[channel] = state.choices[key] == SUBSCRIBED
-        return {"choices": choices} if choices else {}
+        picked = {
+            topic: code
+            for topic, codes in _frequencies(spec).items()
+            # A code set elsewhere that this topic does not offer cannot be drawn as one of its choices.
+            if (code := state.frequencies.get((topic, ""))) in codes
+        }
+        return {
+            **({"choices": choices} if choices else {}),
+            **({"frequency": picked} if picked else {}),
+        }
 
     @classmethod
     def changes(cls, spec: Spec, answers: Mapping[str, Any]) -> list[Change]:
         return [
-            SetChoice(topic, channel, SUBSCRIBED if wanted else UNSUBSCRIBED)
-            for topic, channels in answers.get("choices", {}).items()
-            for channel, wanted in channels.items()
+            *(
+                SetChoice(topic, channel, SUBSCRIBED if wanted else UNSUBSCRIBED)
+                for topic, channels in answers.get("choices", {}).items()
+                for channel, wanted in channels.items()
+            ),
+            *(SetFrequency(topic, "", code) for topic, code in answers.get("frequency", {}).items()),
         ]
 
     def problems(self, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,21 +202,29 @@ class TopicsBlock(PreferenceBlock):
                 "text": "",
                 "topics": [],
                 "channels": ["email", "sms"],
+                "how_often": True,
             }
         )
 
     def preview_spec(self, value: Any) -> Spec:
         ctx = sample_context()
-        return self.compile(
-            {**value, "topics": [SimpleNamespace(pk=pk) for pk in ctx.topics]}, ctx, "preview"
-        )
+        first, *others = ctx.topics
+        paced = replace(ctx.topics[first], frequencies=("as_it_happens", "weekly", "monthly"))
+        ctx = replace(ctx, topics={first: paced, **{pk: ctx.topics[pk] for pk in others}})
+        topics = [SimpleNamespace(pk=pk) for pk in ctx.topics]
+        return self.compiled({**value, "topics": topics}, ctx, "preview")
 
     def _infos(self, value: Mapping[str, Any], ctx: CompileContext) -> list[TopicInfo]:
         chosen: Iterable[Any] = value.get("topics") or ()
-        # A deleted topic is None here. An archived, private or foreign one is not for this document.
+        # A deleted topic is None here. An archived or foreign one is not for this center.
         infos = [ctx.topics.get(topic.pk) for topic in chosen if topic]
-        found = [info for info in infos if info and not info.archived and not info.private]
-        return list({info.key: info for info in found}.values())
+        return list({info.key: info for info in infos if info and not info.archived}.values())
+
+
+def _frequencies(spec: Spec) -> Mapping[str, Sequence[str]]:
+    """What can be picked for each topic; nothing in snapshots of before topics had frequencies."""
+    found: Mapping[str, Sequence[str]] = spec.rules.get("frequencies", {})
+    return found
 
 
 def _grouped(infos: Sequence[TopicInfo]) -> list[TopicInfo]:
@@ -154,17 +233,49 @@ def _grouped(infos: Sequence[TopicInfo]) -> list[TopicInfo]:
     return sorted(infos, key=lambda info: groups.index(info.group))
 
 
-def _row(info: TopicInfo, channels: Sequence[str], width: int) -> Json:
+def _public(table: Iterable[tuple[TopicInfo, Json]]) -> list[Json]:
+    return [row for info, row in table if not info.private]
+
+
+def _columns(keys: Iterable[str], labels: Mapping[str, object]) -> list[Json]:
+    return [{"key": key, "label": str(labels[key])} for key in keys]
+
+
+def _samples(infos: Iterable[TopicInfo]) -> list[Json]:
+    """Rows hold no links, so these stand below them. Those of private topics would give them away."""
+    return [
+        {"label": info.label, "href": info.sample}
+        for info in infos
+        if info.sample and not info.private and href_is_allowed(info.sample)
+    ]
+
+
+def _row(info: TopicInfo, channels: Sequence[str], used: Collection[str], ctx: CompileContext) -> Json:
+    about = " ".join(part for part in (info.text, info.benefit) if part)
     return {
         "key": info.key,
         "label": info.label,
-        "help": " · ".join(part for part in (info.text, info.cadence) if part),
+        "help": " · ".join(part for part in (about, info.cadence) if part),
         "media": info.media.to_json() if info.media else None,
         "group": info.group,
         "locked": gettext("Always sent. These messages are part of what you have with us.")
         if info.transactional
         else None,
-        "when": None,
+        # What is always sent is no matter of roles.
+        "when": None if info.transactional else ctx.roles.get(info.key),
         # No box where there is nothing to choose: a ticked one would claim a consent, an empty one that it is off.
-        "columns": [] if info.transactional else (list(channels) if len(channels) < width else None),
+        "columns": [] if info.transactional else (list(channels) if len(channels) < len(used) else None),
+    }
+
+
+def _pace(info: TopicInfo, codes: Sequence[str], picks: Collection[str], ctx: CompileContext) -> Json:
+    return {
+        "key": info.key,
+        "label": info.label,
+        "help": "",
+        "media": None,
+        "group": "",
+        "locked": None,
+        "when": ctx.roles.get(info.key),
+        "columns": list(codes) if len(codes) < len(picks) else None,
     }

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_delete
+from wagtail.images import get_image_model
 from wagtail.models import Site
 from wagtail.signals import page_published, page_slug_changed, page_unpublished, post_page_move
 
 from ..topics.models import Topic, TopicGroup, TopicGroupText, TopicText
+from ..topics.pictures import SIZE
 from .embedding import EmbedSettings
 from .mixins import PreferenceCenterMixin
 from .publishing import publish, republish, republish_below, unpublish
@@ -34,6 +36,12 @@ def connect() -> None:
     for model, receiver in watched.items():
         for signal, name in ((post_save, "save"), (post_delete, "delete")):
             signal.connect(receiver, sender=model, dispatch_uid=f"wagtail_prefs.{model.__name__}.{name}")
+    picture = get_image_model()
+    post_save.connect(_picture_changed, sender=picture, dispatch_uid="wagtail_prefs.picture.save")
+    # Before: afterwards no topic knows that it was hers.
+    pre_delete.connect(_picture_changed, sender=picture, dispatch_uid="wagtail_prefs.picture.delete")
+    rendition = picture.get_rendition_model()
+    post_delete.connect(_rendition_gone, sender=rendition, dispatch_uid="wagtail_prefs.rendition.delete")
 
 
 @dataclass(slots=True)
@@ -93,6 +101,23 @@ def _group_text_changed(instance: TopicGroupText, raw: bool = False, **kwargs: A
     group = TopicGroup.objects.filter(pk=instance.group_id).first()
     if group:
         _topic_changed(group, raw)
+
+
+def _picture_changed(instance: Any, raw: bool = False, **kwargs: Any) -> None:
+    if not raw:
+        _republish_with_picture(instance.pk)
+
+
+def _rendition_gone(instance: Any, **kwargs: Any) -> None:
+    # Wagtail makes away with them when a file is replaced, after it has saved the image.
+    if instance.filter_spec == SIZE:
+        _republish_with_picture(instance.image_id)
+
+
+def _republish_with_picture(picture_id: int) -> None:
+    shown = Topic.objects.filter(picture_id=picture_id).order_by("audience_id")
+    for audience_id in shown.values_list("audience_id", flat=True).distinct():
+        _Republish("audience_id", audience_id).after_commit()
 
 
 def _site_changed(instance: Any, raw: bool = False, **kwargs: Any) -> None:

@@ -10,8 +10,9 @@ from django.db import transaction
 from django.utils.text import slugify
 from wagtail.models import Site
 
-from ..values import TopicInfo
+from ..values import Media, TopicInfo
 from .models import Audience, Topic, TopicGroupText, TopicText
+from .pictures import pictures_of
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     Text = TypeVar("Text", TopicText, TopicGroupText)
 
 
-def topics_for(audience_id: int, locale: str) -> Mapping[int, TopicInfo]:
+def topics_for(audience_id: int, locale: str, base_url: str = "") -> Mapping[int, TopicInfo]:
     """All topics of an audience by primary key, in the editors' order, with their words in the locale.
 
     Where the locale has none, its base language is taken, then the site's default language, then any: a topic
-    without words could not be chosen. Three queries, however many topics there are.
+    without words could not be chosen. `base_url` is the address that those of pictures are completed with. Three
+    queries, however many topics there are, and two more where there are pictures.
     """
     topics = list(Topic.objects.filter(audience_id=audience_id).order_by("sort_order", "key"))
     texts = _by_owner(
@@ -34,8 +36,10 @@ def topics_for(audience_id: int, locale: str) -> Mapping[int, TopicInfo]:
         "group_id",
         locale,
     )
+    pictures = pictures_of(topics, base_url)
     return {
-        topic.pk: _info(topic, texts.get(topic.pk), headings.get(topic.group_id or 0)) for topic in topics
+        topic.pk: _info(topic, texts.get(topic.pk), headings.get(topic.group_id or 0), pictures.get(topic.pk))
+        for topic in topics
     }
 
 
@@ -66,17 +70,24 @@ def locale_order(locale: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([locale, locale.split("-")[0], default, default.split("-")[0]]))
 
 
-def _info(topic: Topic, text: TopicText | None, heading: TopicGroupText | None) -> TopicInfo:
+def _info(
+    topic: Topic, text: TopicText | None, heading: TopicGroupText | None, picture: Media | None
+) -> TopicInfo:
     return TopicInfo(
         key=topic.key,
         label=text.label if text else topic.key,
         text=text.text if text else "",
         group=heading.label if heading else "",
+        media=picture,
         channels=tuple(topic.channels),
+        frequencies=tuple(topic.frequencies),
         basis=topic.basis,
         transactional=topic.transactional,
+        private=topic.private,
         archived=topic.archived,
         cadence=text.cadence if text else "",
+        benefit=text.benefit if text else "",
+        sample=text.sample if text else "",
     )
 
 
