@@ -49,6 +49,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "property: random examples; `make soak` tries ten times as many")
+    config.addinivalue_line("markers", "sqlite: what only SQLite would do; left out elsewhere")
     if "soak" in config.option.markexpr:
         hypothesis.settings.load_profile(SOAK)
     if config.option.hypothesis_seed is None:  # one for the whole run, also of the workers of pytest-xdist
@@ -72,8 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("property"):
                 item.add_marker("soak")
     unasked = {name for name in ON_REQUEST if name not in asked}
-    if connection.vendor != "postgresql":
-        unasked.add("postgres")  # these run in the suite that has one: `make test-postgres`
+    # What only the other database would do runs in the suite that has it.
+    unasked.add("sqlite" if connection.vendor == "postgresql" else "postgres")
     left_out = [item for item in items if unasked & {mark.name for mark in item.iter_markers()}]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

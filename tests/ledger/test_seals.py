@@ -379,6 +379,21 @@ def test_workers_in_one_moment_seal_nothing_twice(
 
 
 @pytest.mark.django_db
+def test_of_two_who_seal_the_same_one_leaves_it_to_the_other(configure: Callable[..., None]) -> None:
+    configure(SEAL_RECORDS=2)
+    crowd(9)
+
+    def other_comes() -> bool:
+        seals.Sealer().round(SOON, lambda: True)
+        return False
+
+    assert seals.Sealer().round(SOON, other_comes) == 1
+    assert Seal.objects.count() == 2
+    seals.Sealer().round(SOON)
+    assert held() == all_records()
+
+
+@pytest.mark.django_db
 def test_what_is_late_is_sealed_though_others_seal_what_is_new(configure: Callable[..., None]) -> None:
     configure(SEAL_RECORDS=2)
     chains.append(CONTACT, chains.START + MINUTE)
@@ -465,6 +480,30 @@ def sealing(size: int) -> override_settings:
     return override_settings(
         WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "SEAL_RECORDS": size, "SEAL_MINUTES": 0}
     )
+
+
+@pytest.mark.django_db
+def test_a_look_back_that_ends_in_a_moment_knows_all_of_its_seals(configure: Callable[..., None]) -> None:
+    configure(SEAL_RECORDS=2)
+    crowd(3)
+    seals.seal(chains.START)
+    now = chains.START + seals.LOOK_BACK
+    chains.append(CONTACT, now)
+    assert [made.at for made in seals.seal(now)] == [now]
+    assert seals.seal(now) == []
+    assert held() == all_records()
+
+
+@pytest.mark.django_db
+def test_a_moment_of_which_nothing_is_left_is_not_read_for_ever(configure: Callable[..., None]) -> None:
+    """Retention removed what was still to be sealed: a seal of nothing speaks for the time."""
+    configure(SEAL_RECORDS=2)
+    crowd(3)
+    assert seals.Sealer().round(SOON, lambda: True) == 1
+    Record.objects.exclude(contact_ref__in=[contact for contact, _ in held()]).delete()
+    assert [(made.records, made.at) for made in seals.seal_if_due(SOON)] == [(0, chains.START)]
+    assert seals.seal_if_due(SOON) == []
+    assert held() == all_records()
 
 
 @pytest.mark.django_db

@@ -469,7 +469,7 @@ def sql(statement: str, *params: Any) -> None:
         assert cursor.rowcount == 1
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="other databases refuse it")
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "change",
     [
