@@ -19,6 +19,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 #: As people write a phone number, with all that stands between the digits.
 PHONE_LENGTH = 40
+#: RFC 5321, s4.5.3.1.3, without the brackets.
+ADDRESS_LENGTH = 254
 #: Control characters, halves of characters, ends of lines and of paragraphs.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 #: Embeddings, overrides and isolates: they make a text read as another one, in any direction.
@@ -200,7 +202,7 @@ class AddressField(TextField):
     default_error_messages = {"address": _("Give an e-mail address, for example name@example.org")}
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(254, **kwargs)
+        super().__init__(ADDRESS_LENGTH, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         address = super().to_internal_value(data)

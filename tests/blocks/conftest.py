@@ -79,6 +79,45 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "rich_text": {"heading": "Hello", "text": "<p>Good to see you.</p>", "picture": Picture()},
     "history": {"heading": "Your history", "entries": 5},
+    "question": {
+        "heading": "",
+        "question": "Would you recommend us?",
+        "help": "One is no.",
+        "key": "recommend",
+        "purpose": "to become better",
+        "answer": [
+            SimpleNamespace(
+                block_type="scale", value={"steps": "five", "low_label": "No", "high_label": "Yes"}
+            )
+        ],
+    },
+    "profile": {
+        "heading": "You",
+        "fields_asked": ["language", "phone", "country", "region", "address", "family_name", "given_name"],
+        "purpose": "to write to you",
+        "countries": ["DE", "AT"],
+        "more_countries": [{"code": "UY", "name": "Uruguay"}],
+        "own_fields": [{"key": "nickname", "label": "Nickname", "purpose": "to be friendly"}],
+        "change_address": True,
+    },
+    "role": {
+        "heading": "",
+        "question": "Who are you?",
+        "purpose": "to show what is for you",
+        "roles": [
+            {"key": "member", "label": "A member", "topics": [SimpleNamespace(pk=1), SimpleNamespace(pk=2)]},
+            {"key": "press", "label": "A writer", "topics": [SimpleNamespace(pk=2), None]},
+        ],
+        "all_until_answered": True,
+    },
+    "reason": {
+        "heading": "Before you go",
+        "text": "<p>Thank you.</p>",
+        "question": "",
+        "purpose": "to become better",
+        "options": [{"key": "too_many", "label": "Too many"}, {"key": "other", "label": "Something else"}],
+        "own_words": True,
+    },
 }
 
 
@@ -89,6 +128,7 @@ def context(locale: str = "en") -> CompileContext:
         topics=TOPICS,
         rich_text=html_to_tree,
         base_url="https://brand.example/en/",
+        blocks={"unsubscribe_all": "b0"},
     )
 
 

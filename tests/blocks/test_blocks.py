@@ -64,6 +64,18 @@ states = st.builds(
         st.sampled_from(["privacy", "other"]),
         st.sampled_from([SPECS["privacy_notice"].rules["notice"]["sha256"], "0" * 64]),
     ),
+    # What these blocks or others may have kept under the same names.
+    attributes=st.fixed_dictionaries(
+        {},
+        optional={
+            "role": st.sampled_from(["press", "nobody"]),
+            "reason": st.sampled_from([{"code": "other"}, {"code": "gone"}, "other"]),
+            "recommend": st.sampled_from([1, 5, 11, "5", True]),
+            "country": st.sampled_from(["DE", "US-CA", ""]),
+            "given_name": st.sampled_from(["", "Aa", 3]),
+            "phone": st.just("+49301234567"),
+        },
+    ),
 )
 
 
