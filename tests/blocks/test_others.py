@@ -103,3 +103,32 @@ def test_beside_the_button_stands_what_still_comes() -> None:
     words = tree_to_text(control("still_comes", "unsubscribe_all")["content"])
     assert words.startswith("Receipts.")
     assert words.endswith("Orders – Receipts.")
+
+
+def test_the_uses_of_data_are_part_of_the_notice() -> None:
+    use = {"data": "Your address", "purpose": "to send what you choose"}
+    uses = control("uses", "privacy_notice", uses=[use])
+    assert tree_to_text(uses["content"]) == "Your address – to send what you choose"
+
+    def shown(**value: Any) -> str:
+        sha256: str = compiled("privacy_notice", **value).rules["notice"]["sha256"]
+        return sha256
+
+    assert shown(uses=[use]) != shown(uses=[{**use, "purpose": "to sell it"}])
+    assert shown(uses=[use]) != shown()
+    assert shown(uses=[]) == shown()  # nobody is asked again because a new version knows more
+
+
+def test_an_editor_says_in_her_own_words_how_often() -> None:
+    words = [{"frequency": "weekly", "words": "About one mail a week"}]
+    columns = control("frequency", "frequency", words=words)["columns"]
+    assert [column["label"] for column in columns] == ["About one mail a week", "At most one a month"]
+
+
+def test_words_are_for_what_is_offered_and_once() -> None:
+    weekly = {"frequency": "weekly", "words": "About one mail a week"}
+    offer = {"frequencies": ["weekly"], "overall": True, "words": [weekly]}
+    block = FrequencyBlock()
+    assert block.problems(offer) == {}
+    assert set(block.problems({**offer, "words": [weekly, weekly]})) == {"words"}
+    assert set(block.problems({**offer, "frequencies": ["monthly"]})) == {"words"}
