@@ -19,6 +19,7 @@ from wagtail_prefs.changes import Change
 from wagtail_prefs.ids import uuid7
 from wagtail_prefs.ledger import format1, seals, services as ledger, verify as verifier
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Effect
+from wagtail_prefs.writes import carry_out
 
 from .calls import Calls
 
@@ -61,7 +62,9 @@ def append(_random: random.Random) -> Calls:
 
             def call(given: dict[str, Any] = given, record: list[str] = record) -> int:
                 with transaction.atomic():
-                    record.append(ledger.append(**given).hash)
+                    made = ledger.next_record(**given)
+                    carry_out(made.writes)
+                    record.append(made.hash)
                 return 1
 
             given |= {"contact": contact, "seq": seq, "prev": prev}

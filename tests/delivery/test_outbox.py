@@ -16,6 +16,7 @@ from tests.delivery.crm import Crm
 from tests.delivery.people import JOIN, OUT, person, row, save
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.delivery.services import want
+from wagtail_prefs.writes import carry_out
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ def test_one_statement_for_all_backends(
     configure(a={}, b={}, c={})
     contact = uuid4()
     with django_assert_num_queries(1):
-        want(contact, 1, False)
+        carry_out(want(contact, 1, False))
     rows = Delivery.objects.filter(contact=contact).order_by("backend")
     assert [(r.backend, r.wanted, r.delivered, r.restricts, r.attempts, r.parked) for r in rows] == [
         (alias, 1, 0, False, 0, []) for alias in "abc"
@@ -39,16 +40,16 @@ def test_no_backend_no_statement(
 ) -> None:
     configure()
     with django_assert_num_queries(0):
-        want(uuid4(), 1, False)
+        carry_out(want(uuid4(), 1, False))
 
 
 @pytest.mark.usefixtures("crm")
 def test_a_row_only_moves_forward(clock: time_machine.Traveller) -> None:
     contact = uuid4()
-    want(contact, 5, True)
+    carry_out(want(contact, 5, True))
     first = row(contact).due_at
     clock.shift(60)
-    want(contact, 3, False)
+    carry_out(want(contact, 3, False))
     after = row(contact)
     # An opt-out stays an opt-out until it is delivered, and a waiting row does not lose its place.
     assert (after.wanted, after.restricts, after.due_at) == (5, True, first)
@@ -57,11 +58,11 @@ def test_a_row_only_moves_forward(clock: time_machine.Traveller) -> None:
 @pytest.mark.usefixtures("crm")
 def test_a_new_wish_is_tried_at_once(clock: time_machine.Traveller) -> None:
     contact = uuid4()
-    want(contact, 1, False)
+    carry_out(want(contact, 1, False))
     later = timezone.now() + timedelta(hours=10)
     for due_at in (later, None):
         Delivery.objects.update(due_at=due_at, attempts=6)
-        want(contact, 2, False)
+        carry_out(want(contact, 2, False))
         after = row(contact)
         assert (after.due_at, after.attempts) == (timezone.now(), 6)
 
@@ -70,7 +71,7 @@ def test_a_new_wish_is_tried_at_once(clock: time_machine.Traveller) -> None:
 def test_what_is_not_saved_is_not_wanted() -> None:
     contact = uuid4()
     with transaction.atomic():
-        want(contact, 1, False)
+        carry_out(want(contact, 1, False))
         transaction.set_rollback(True)
     assert not Delivery.objects.exists()
 

@@ -14,6 +14,7 @@ from wagtail_prefs.ledger import format1, services
 from wagtail_prefs.ledger.models import Record, Seal
 from wagtail_prefs.ledger.seals import lines
 from wagtail_prefs.values import Actor, ActorType, Effect, Evidence, Source
+from wagtail_prefs.writes import carry_out
 
 #: The time of the first record of a ledger that does not say otherwise.
 START = datetime(2026, 11, 22, 8, 0, 0, 123456, tzinfo=UTC)
@@ -33,7 +34,7 @@ def append(
     last = Record.objects.filter(contact_ref=contact).order_by("-seq").first()
     seq = last.seq + 1 if last else 1
     given = changes or [chosen("news", "email", "subscribed" if seq % 2 else "unsubscribed")]
-    return services.append(
+    record = services.next_record(
         contact=contact,
         audience=audience,
         seq=seq,
@@ -49,6 +50,8 @@ def append(
         idempotency_key=key,
         request=sha256_hex([seq]),
     )
+    carry_out(record.writes)
+    return Record.objects.get(pk=record.id)
 
 
 def chosen(topic: str, channel: str, value: str) -> tuple[Change, Effect]:

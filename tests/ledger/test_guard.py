@@ -27,6 +27,7 @@ from wagtail_prefs.ledger.format1 import GENESIS, Proof
 from wagtail_prefs.ledger.models import Record, Seal, SideValue
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import Actor, ActorType, Effect, Source
+from wagtail_prefs.writes import carry_out
 
 REFUSED = "wagtail_prefs: ledger records are never changed or deleted"
 NOT_EDITED = "wagtail_prefs: the personal values of ledger records are never edited"
@@ -55,7 +56,7 @@ def switched(on: bool) -> override_settings:
 @pytest.fixture
 def ledger_rows(db: None) -> Record:
     """A record with a personal value, and a seal; the guard is down."""
-    record = ledger.append(
+    record = ledger.next_record(
         contact=uuid.uuid4(),
         audience="brand",
         seq=1,
@@ -71,8 +72,9 @@ def ledger_rows(db: None) -> Record:
         idempotency_key="k" * 64,
         request=None,
     )
+    carry_out(record.writes)
     make_seal(1).save(force_insert=True)
-    return record
+    return Record.objects.get(pk=record.id)
 
 
 def make_seal(number: int) -> Seal:

@@ -29,6 +29,7 @@ from ..values import (
     Target,
     key_to_scope,
 )
+from ..writes import Write
 from .addresses import address_key, address_keys
 from .models import Contact, State
 from .rules.paths import key_of
@@ -251,23 +252,28 @@ def loaded(
     )
 
 
-def write(state: ContactState, effects: Iterable[Effect]) -> None:
-    """Upsert the rows that effects touched, in one statement sorted by key: unsorted batches deadlock.
+def upsert(state: ContactState, effects: Iterable[Effect]) -> list[Write]:
+    """The rows that effects touched, all in one INSERT sorted by key: unsorted batches deadlock."""
+    keys = sorted({key_of(effect.path) for effect in effects if effect.path not in _OF_THE_CONTACT})
+    if not keys:
+        return []
+    contact_id, moment = db_uuid(state.id), connection.ops.adapt_datetimefield_value
+    kinds = tuple(_kind(state, key) for key in keys)
+    values = [
+        value
+        for key, kind in zip(keys, kinds, strict=True)
+        for value in (contact_id, *key, *_values_of(state, key, kind, moment))
+    ]
+    return [Write(_upsert(kinds), values)]
 
-    What became of the contact as a whole - an address, an erasure, a merge - is one statement more.
-    """
-    effects = list(effects)
-    contact = {
+
+def write_contact(state: ContactState, effects: Iterable[Effect]) -> None:
+    """Write what became of the contact as a whole, an address, an erasure, a merge: one statement where there is any."""
+    became = {
         effect.path: effect.after for effect in effects if effect.path in _OF_THE_CONTACT | _FACTS.keys()
     }
-    keys = sorted({key_of(effect.path) for effect in effects if effect.path not in _OF_THE_CONTACT})
-    if keys:
-        contact_id, moment = db_uuid(state.id), connection.ops.adapt_datetimefield_value
-        values = [value for key in keys for value in (contact_id, *key, *_values_of(state, key, moment))]
-        with connection.cursor() as cursor:
-            cursor.execute(_upsert(tuple("" in key for key in keys)), values)
-    if contact:
-        _write_contact(state, contact)
+    if became:
+        _write_contact(state, became)
 
 
 #: What stands in the contact's own row and nowhere else.
@@ -327,32 +333,47 @@ def _entries_of(stored: Any, kind: str, field: str, held: dict[str, Any], versio
         versions[f"{kind}:{name}"] = entry["version"]
 
 
-def _values_of(state: ContactState, key: Key, moment: Callable[[datetime | None], Any]) -> tuple[Any, ...]:
-    """What stands in the row of a key: all columns of a scope, the choice alone of a topic on a channel.
+#: The kinds of rows, with what is the same in all of a kind: psycopg parses a statement of more than 50 values each time
+#: anew. A choice that waits for nothing and has no end is what nearly all rows are.
+_CHOICE, _WAITING, _SCOPE = (
+    "(%s, %s, %s, %s, %s, FALSE, NULL, '', 0, NULL, 0, '{}', '{}')",
+    "(%s, %s, %s, %s, %s, %s, %s, '', 0, NULL, 0, '{}', '{}')",
+    f"({', '.join(['%s'] * (1 + len(STATE_COLUMNS)))})",
+)
 
-    `moment` spells one for this database's driver.
-    """
+
+def _kind(state: ContactState, key: Key) -> str:
+    if "" in key:
+        return _SCOPE
+    return _WAITING if key in state.pending or key in state.until else _CHOICE
+
+
+def _values_of(
+    state: ContactState, key: Key, kind: str, moment: Callable[[datetime | None], Any]
+) -> tuple[Any, ...]:
+    """What stands in the row of a key beside it. `moment` spells one for this database's driver."""
     topic, channel = key
     versions = state.versions
-    choice = (
-        state.choices.get(key, ""),
-        versions.get(f"choice:{topic}:{channel}", 0),
-        key in state.pending,
-        moment(state.until.get(key)),
-    )
-    if "" not in key:
-        return choice
+    said, version = state.choices.get(key, ""), versions.get(f"choice:{topic}:{channel}", 0)
+    if kind == _CHOICE:
+        return (said, version)
+    waits, until = key in state.pending, state.until.get(key)
+    if kind == _WAITING:
+        return (said, version, waits, moment(until))
     attributes: dict[str, Any] = {}
     notices: dict[str, Any] = {}
     if key == ("", ""):
         said = UNSUBSCRIBED if state.opted_out else (SUBSCRIBED if "opted_out" in versions else "")
-        choice = (said, versions.get("opted_out", 0), False, None)
+        version, waits, until = versions.get("opted_out", 0), False, None
         attributes = _entries(state, "attribute", "value", state.attributes)
         notices = _entries(state, "notice", "sha256", state.notices)
     scope = key_to_scope(key)
     pause = state.pauses.get(key)
     return (
-        *choice,
+        said,
+        version,
+        waits,
+        moment(until),
         state.frequencies.get(key, ""),
         versions.get(f"frequency:{scope}", 0),
         moment(pause.until if pause else None),
@@ -373,17 +394,12 @@ def _entries(state: ContactState, kind: str, field: str, held: Mapping[str, Any]
 
 
 @lru_cache(maxsize=128)
-def _upsert(scopes: tuple[bool, ...]) -> str:
-    """The statement for rows of these kinds. psycopg parses a statement of more than 50 parameters each time anew,
-    so what is the same in every choice stands in the text.
-    """
+def _upsert(kinds: tuple[str, ...]) -> str:
     quote = connection.ops.quote_name
     columns = ["contact_id", *STATE_COLUMNS]
-    scope = f"({', '.join(['%s'] * len(columns))})"
-    choice = "(%s, %s, %s, %s, %s, %s, %s, '', 0, NULL, 0, '{}', '{}')"
     values = [f"{quote(column)} = excluded.{quote(column)}" for column in columns[3:]]
     return (
         f"INSERT INTO {quote(State._meta.db_table)} ({', '.join(map(quote, columns))}) "  # noqa: S608 - names, no values
-        f"VALUES {', '.join(scope if is_scope else choice for is_scope in scopes)} "
+        f"VALUES {', '.join(kinds)} "
         f"ON CONFLICT ({', '.join(map(quote, columns[:3]))}) DO UPDATE SET {', '.join(values)}"
     )

@@ -6,21 +6,23 @@ from uuid import UUID
 
 from django.db import transaction
 
+from ..writes import Write
 from . import drain, outbox, tasks
 from .drain import Round
 
 __all__ = ["Round", "run_once", "want"]
 
 
-def want(contact_id: UUID, version: int, restricts: bool) -> None:
-    """Note that every backend must learn `version` of this contact; call it inside the transaction of the save.
+def want(contact_id: UUID, version: int, restricts: bool) -> list[Write]:
+    """What notes that every backend must learn `version` of this contact; to be carried out in the transaction of the
+    save, which this is called in.
 
     `restricts` says that the submission made something stricter: such rows go first and are never given up.
     """
-    outbox.write(contact_id, version, restricts=restricts)
     if tasks.wanted():
         # robust: what was saved is saved, and the next sweep finds it, whatever the broker says.
         transaction.on_commit(tasks.nudge, robust=True)
+    return outbox.upsert(contact_id, version, restricts=restricts)
 
 
 def run_once(limit: int | None = None) -> Round:

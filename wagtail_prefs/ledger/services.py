@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from itertools import islice
@@ -18,6 +19,7 @@ from ..canonical import canonical
 from ..changes import Change, changes_from_json
 from ..ids import uuid7
 from ..values import Actor, ActorType, ChangeBatch, Effect, Json, Merged, Source
+from ..writes import Write
 from . import format1
 from .models import Record, SideValue
 
@@ -31,7 +33,16 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield some
 
 
-def append(
+@dataclass(frozen=True, slots=True)
+class Next:
+    """A record that is ready to be written, and what writes it."""
+
+    id: UUID
+    hash: str
+    writes: list[Write]
+
+
+def next_record(
     *,
     contact: UUID,
     audience: str,
@@ -47,8 +58,8 @@ def append(
     proof: format1.Proof,
     idempotency_key: str | None,
     request: str | None,
-) -> Record:
-    """Write the next record of a contact's chain, and its personal values beside it: two statements.
+) -> Next:
+    """Make the next record of a contact's chain, and its personal values beside it: two INSERTs.
 
     The caller holds the contact's row lock and knows `prev`, the hash of record `seq - 1`.
     """
@@ -74,26 +85,27 @@ def append(
             commitments=commitments,
         )
     )
-    record = Record(
-        id=record_id,
-        contact_ref=contact,
-        audience=audience,
-        seq=seq,
-        at=at,
-        actor=actor.type.value,
-        idempotency_key=idempotency_key,
-        body=body.decode(),
-        prev=prev,
-        hash=format1.record_hash(prev, body),
-    )
-    _insert(Record, [[getattr(record, column) for column in _columns(Record)]])
+    record_hash = format1.record_hash(prev, body)
+    row = {
+        "id": record_id,
+        "contact_ref": contact,
+        "audience": audience,
+        "seq": seq,
+        "at": at,
+        "actor": actor.type.value,
+        "idempotency_key": idempotency_key,
+        "body": body.decode(),
+        "prev": prev,
+        "hash": record_hash,
+    }
+    writes = [_insert(Record, [[row[column] for column in _columns(Record)]])]
     kept = [item for item in commitments if item.name not in erased]
     if kept:
-        _insert(SideValue, [[record_id, item.name, item.salt, item.text] for item in kept])
-    return record
+        writes.append(_insert(SideValue, [[record_id, item.name, item.salt, item.text] for item in kept]))
+    return Next(record_id, record_hash, writes)
 
 
-def _insert(model: type[Record] | type[SideValue], rows: Sequence[Sequence[Any]]) -> None:
+def _insert(model: type[Record] | type[SideValue], rows: Sequence[Sequence[Any]]) -> Write:
     """What `bulk_create` does, at a third of its cost: every save comes by here."""
     native, moment = connection.features.has_native_uuid_field, connection.ops.adapt_datetimefield_value
     values = [value for row in rows for value in row]
@@ -102,8 +114,7 @@ def _insert(model: type[Record] | type[SideValue], rows: Sequence[Sequence[Any]]
             values[place] = value.hex
         elif isinstance(value, datetime):
             values[place] = moment(value)
-    with connection.cursor() as cursor:
-        cursor.execute(_insertion(model, len(rows)), values)
+    return Write(_insertion(model, len(rows)), values)
 
 
 @lru_cache(maxsize=64)

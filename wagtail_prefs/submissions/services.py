@@ -1,4 +1,4 @@
-"""The one way in which a contact's state changes: lock, read, merge, apply, write - one transaction, six statements."""
+"""The one way in which a contact's state changes: lock, read, merge, apply, write - one transaction, six statements at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from .. import keys
+from .. import keys, writes
 from ..canonical import canonical
 from ..centers import services as centers
 from ..centers.services import Snapshot
@@ -307,10 +307,10 @@ def _try(wish: _Wish) -> Saved:
             if not effects:
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
             moved = next((effect.after for effect in effects if effect.path == "address:email"), None)
-            _write(found.loaded, after, effects, moved)
+            _write_contact(found.loaded, after, effects, moved)
             _lift_suppression(found.loaded, after, effects, moved)
             proof = wish.proof or Proof(bases=found.bases)
-            entry = ledger.append(
+            entry = ledger.next_record(
                 contact=state.id,
                 audience=state.audience,
                 seq=after.version,
@@ -326,7 +326,14 @@ def _try(wish: _Wish) -> Saved:
                 idempotency_key=once.keys[0] if once.keys else None,
                 request=once.requests[0] if once.requests else None,
             )
-            delivery.want(state.id, after.version, restricts=any(effect.is_no for effect in effects))
+            restricts = any(effect.is_no for effect in effects)
+            writes.carry_out(
+                [
+                    *store.upsert(after, effects),
+                    *entry.writes,
+                    *delivery.want(state.id, after.version, restricts=restricts),
+                ]
+            )
     except _Settled as settled:
         return settled.saved
     return Saved(after.version, str(entry.id), effects, yielded, after, found.loaded.email)
@@ -414,16 +421,18 @@ def _base(wish: _Wish, found: _Found) -> int:
     return min(wish.base_version, version)
 
 
-def _write(found: store.Loaded, after: ContactState, effects: Sequence[Effect], moved: str | None) -> None:
-    """Write the state. Raises AddressTaken where `moved`, the new address, is another contact's in whatever spelling."""
+def _write_contact(
+    found: store.Loaded, after: ContactState, effects: Sequence[Effect], moved: str | None
+) -> None:
+    """Write what became of the contact as a whole. Raises AddressTaken where `moved`, the new address, is another contact's in whatever spelling."""
     if moved is None:
-        store.write(after, effects)
+        store.write_contact(after, effects)
         return
     holder = contacts.find(found.audience_id, moved)
     if holder is not None and holder.pk != after.id:
         raise AddressTaken
     try:
-        store.write(after, effects)
+        store.write_contact(after, effects)
     except IntegrityError as taken:  # in just this moment
         raise AddressTaken from taken
 
