@@ -162,7 +162,11 @@ class PauseBlock(PreferenceBlock):
             block_id=block_id,
             type=self.name,
             document=self.document(value, ctx, block_id, controls),
-            rules={"lengths": lengths, "days": {_day_name(scope): scope for scope in scopes}},
+            rules={
+                "lengths": lengths,
+                "scopes": scopes,
+                "days": {_day_name(scope): scope for scope in scopes},
+            },
             # What is wrong with a pause, and what became of it, is told beside the day on which it ends.
             paths={
                 f"pause:{scope}": (_day_name(scope), gettext("Pause: %(what)s") % {"what": label})

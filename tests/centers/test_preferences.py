@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from tests.blocks.conftest import state
+from django.utils import timezone
+
+from tests.blocks.conftest import compiled, state
 from tests.centers.test_answers import snapshot
 from wagtail_prefs.blocks.base import control
 from wagtail_prefs.canonical import canonical
 from wagtail_prefs.centers.services import Snapshot, outlook, preferences
 from wagtail_prefs.centers.values import make_snapshot
-from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, ContactState, Key, Pause
 
 
 def test_the_preferences_are_what_the_reference_says() -> None:
@@ -77,3 +80,36 @@ def special() -> Snapshot:
     return make_snapshot(
         {**plain.document, "blocks": [topics.document, frequency.document]}, [topics, frequency]
     )
+
+
+def paused(*keys: Key, zone: str = "", at: datetime = datetime(2027, 3, 2, 23, tzinfo=UTC)) -> ContactState:
+    return state(pauses={key: Pause(at) for key in keys}, timezone=zone)
+
+
+def test_the_outlook_says_what_is_paused_until_which_day() -> None:
+    held = paused(("news", ""), ("", "sms"), ("", ""), ("secret", ""), ("gone", ""), zone="Europe/Berlin")
+    assert [said.text for said in outlook(snapshot("topics"), held) if said.kind == "pause"] == [
+        "Paused until March 3, 2027.",  # where she lives it is the 3rd already
+        "Text message: paused until March 3, 2027.",
+        "News: paused until March 3, 2027.",
+    ]
+    german = replace(snapshot("topics"), locale="de", digest="de")
+    assert "3. März 2027" in outlook(german, paused(("", ""), zone="Europe/Berlin"))[0].text
+
+
+def test_a_topic_that_can_only_be_paused_here_is_named() -> None:
+    shown = snapshot(pause=compiled("pause", lengths=[]))
+    shown = make_snapshot(shown.document, [spec for spec in shown.specs if spec.block_id == "pause"])
+    assert [said.text for said in outlook(shown, paused(("news", ""), zone="UTC"))] == [
+        "News: paused until March 2, 2027."
+    ]
+
+
+def test_a_pause_that_is_over_is_not_told_of() -> None:
+    held = paused(("", ""), at=timezone.now() - timedelta(seconds=1))
+    assert [said.kind for said in outlook(snapshot("topics"), held)] == ["topics", "topics"]
+
+
+def test_whoever_left_is_not_told_of_pauses() -> None:
+    held = replace(paused(("", "")), opted_out=True)
+    assert [said.kind for said in outlook(snapshot(), held)] == ["opted_out"]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 
 from django.utils import translation
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _, ngettext
 
+from ..blocks.pause import day_it_ends
 from ..blocks.words import CHANNEL_LABELS, in_order
 from ..contacts.addresses import masked
-from ..values import CHANNELS, SUBSCRIBED, Assurance, ContactState, Json, Key, Outlook
+from ..values import (
+    CHANNELS,
+    SUBSCRIBED,
+    Assurance,
+    ContactState,
+    Json,
+    Key,
+    Outlook,
+    controls_of,
+    scope_to_key,
+)
 from . import visibility
 from .answers import initial_answers, pending_paths, today
 from .values import Snapshot
@@ -43,18 +56,46 @@ def preferences(
 
 
 def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
-    """What will come now, in one sentence for each channel, in the snapshot's language."""
+    """What will come now: a sentence for each pause and each channel, in the snapshot's language."""
     state = today(state)
     if state.opted_out:
         with translation.override(snapshot.locale):
             return [Outlook(_("You get no marketing from us."), "opted_out")]
+    paused = _pauses(snapshot, state) if state.pauses else []
     got = {key for key, value in state.choices.items() if value == SUBSCRIBED} - state.pending
-    return [
+    return paused + [
         Outlook(
             _sentence(snapshot.locale, channel, sum(key in got for key in offered), len(offered)), "topics"
         )
         for channel, offered in _offered(snapshot, _closed(snapshot, state))
     ]
+
+
+def _pauses(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
+    """One sentence for each pause: of everything, of the channels, of the topics that this page names."""
+    names = {("", ""): "", **{("", channel): "" for channel in CHANNELS}, **_topics(snapshot)}
+    return [
+        Outlook(
+            _paused(snapshot.locale, key, name, day_it_ends(state.pauses[key].until, state.timezone)), "pause"
+        )
+        for key, name in names.items()
+        if key in state.pauses
+    ]
+
+
+@lru_cache(maxsize=512)
+def _topics(snapshot: Snapshot) -> dict[Key, str]:
+    """The topics that everybody sees on a page, or can pause there, with their names."""
+    found: dict[Key, str] = {}
+    for spec in snapshot.specs:
+        chosen = {path.split(":")[1] for path in spec.paths if path.startswith("choice:")}
+        for control in controls_of(spec.document):
+            rows = control["rows"] if control["type"] == "matrix" else ()
+            found |= {(row["key"], ""): row["label"] for row in rows if row["key"] in chosen}
+        for scope, name in spec.rules.get("scopes", {}).items() if spec.type == "pause" else ():
+            if scope.startswith("topic:"):
+                found[scope_to_key(scope)] = name
+    return found
 
 
 def _closed(snapshot: Snapshot, state: ContactState) -> frozenset[str]:
@@ -99,3 +140,13 @@ def _sentence(locale: str, channel: str, chosen: int, offered: int) -> str:
             offered,
         )
         return text % {"channel": CHANNEL_LABELS[channel], "chosen": chosen, "offered": offered}
+
+
+@lru_cache(maxsize=1024)
+def _paused(locale: str, key: Key, name: str, day: date) -> str:
+    with translation.override(locale):
+        until = date_format(day, "DATE_FORMAT")
+        if key == ("", ""):
+            return _("Paused until %(day)s.") % {"day": until}
+        what = CHANNEL_LABELS[key[1]] if key[1] else name
+        return _("%(what)s: paused until %(day)s.") % {"what": what, "day": until}
