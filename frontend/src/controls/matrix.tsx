@@ -15,6 +15,7 @@ interface Line extends ReturnType<typeof tell> {
 
 /** Rows of choices: a table where each row has a choice for each column, else a list with one choice a row. */
 export function Matrix(props: MatrixProps) {
+  if (!groupsOf(props)[0]) return null; // all rows are private, or hidden by their conditions
   return isFlat(props.control) ? <List {...props} /> : <Table {...props} />;
 }
 

@@ -52,6 +52,12 @@ describe('a table of choices', () => {
     ]);
   });
 
+  test('is not there for whom it has no row', async () => {
+    const matrix = center.blocks.flatMap((block) => block.controls).find((one) => one.type === 'matrix');
+    const { root } = await mount({ document: only({ ...matrix, rows: [] } as never) });
+    expect(root.querySelector('table, fieldset')).toBeNull();
+  });
+
   test('draws a locked row disabled, with the reason', async () => {
     const { field, root } = await mount();
     const input = field('topics.choices.orders.email');
