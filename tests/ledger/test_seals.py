@@ -33,6 +33,7 @@ from wagtail_prefs.ledger.models import Record, Seal, SealExport
 from wagtail_prefs.ledger.reading import Columns
 from wagtail_prefs.ledger.seal1 import RUN
 from wagtail_prefs.ledger.sealed import Held, Runs
+from wagtail_prefs.ledger.verify import verify
 
 NOW = chains.START + timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -483,6 +484,25 @@ def sealing(size: int) -> override_settings:
 
 
 @pytest.mark.django_db
+def test_a_seal_of_an_older_version_may_end_within_a_moment(configure: Callable[..., None]) -> None:
+    """They filled every seal, and a process may have ended after any."""
+    configure(SEAL_RECORDS=4)
+    later = chains.START + SECOND
+    contacts = [uuid.UUID(int=number) for number in range(1, 8)]
+    records = [chains.append(contact, chains.START) for contact in contacts[:3]]
+    records += [chains.append(contact, later) for contact in contacts[3:]]
+    some = [seals._sealed(record) for record in records[:4]]
+    made = seals._make(seals._newest(), later - seals.INSTANT, SOON, some)
+    assert made and made.records == 4
+    assert [made.records for made in seals.seal_if_due(SOON)] == [3]
+    chains.append(CONTACT, chains.START + MINUTE)
+    seals.seal_if_due(SOON + MINUTE)
+    assert held() == all_records()
+    report = verify(seals.lines())
+    assert (report.ok, report.unsealed, report.seals) == (True, 0, 3)
+
+
+@pytest.mark.django_db
 def test_a_look_back_that_ends_in_a_moment_knows_all_of_its_seals(configure: Callable[..., None]) -> None:
     configure(SEAL_RECORDS=2)
     crowd(3)
@@ -714,6 +734,7 @@ def test_workers_at_the_same_time_make_one_chain(configure: Callable[..., None])
         thread.start()
     for thread in threads:
         thread.join(60)
+        assert not thread.is_alive()
     assert not failed
     rows = list(Seal.objects.order_by("number"))
     assert [row.number for row in rows] == list(range(1, len(rows) + 1))
@@ -744,7 +765,8 @@ def test_the_worker_seals_beside_its_deliveries(configure: Callable[..., None], 
             threading.Event().wait(0.01)
     finally:
         worker.stop()
-        thread.join(30)
+        thread.join(60)
+    assert not thread.is_alive()
     assert path.read_bytes().splitlines() == list(seals.lines())
     assert held() == all_records()
 
