@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,9 @@ from tests.blocks.conftest import compiled, state
 from tests.properties import examples
 from wagtail_prefs.blocks.fields import ObjectField
 from wagtail_prefs.blocks.pause import LENGTHS, LONGEST, PauseBlock, day_it_ends
+from wagtail_prefs.centers.drawing import draw
+from wagtail_prefs.centers.services import preferences
+from wagtail_prefs.centers.values import make_snapshot
 from wagtail_prefs.changes import PauseFor, Resume
 from wagtail_prefs.contacts.rules import Act, apply, contradictions, merge
 from wagtail_prefs.decisions.periods import add_period, start_of_day, zone
@@ -270,3 +274,37 @@ def test_every_length_is_one_that_a_save_can_count() -> None:
     now = datetime(2027, 1, 31, 12, tzinfo=UTC)
     ends = [add_period(now, length, ZoneInfo("Europe/Berlin")) for length in LENGTHS]
     assert ends == sorted(set(ends))
+
+
+def drawn(held: Any) -> dict[str, Any]:
+    """The controls on the page without JavaScript, by their names."""
+    shown = make_snapshot(
+        {
+            "center": str(UUID(int=7)),
+            "locale": "en",
+            "direction": "ltr",
+            "labels": {},
+            "title": "",
+            "page_url": "",
+            "blocks": [SPEC.document],
+        },
+        [SPEC],
+    )
+    form = draw(shown.document, preferences(shown, held, "", assurance="link"))
+    return {control.json["name"]: control for control in form.sections[0].controls}
+
+
+def test_the_page_says_when_a_pause_ends_and_offers_to_end_it() -> None:
+    until = start_of_day(date.fromisoformat(soon()), zone("Asia/Tokyo", ""))
+    found = drawn(state(timezone="Asia/Tokyo", pauses={("", "sms"): Pause(until)}))
+    assert found["until--channel-sms"].field.value == soon()
+    assert "resume--channel-sms" in found
+    assert "resume" not in found
+    assert found["until"].field.value == ""
+
+
+def test_nothing_on_the_page_is_paused_that_is_not() -> None:
+    assert not [name for name in drawn(state()) if name.startswith("resume")]
+    over = drawn(state(pauses={("", ""): Pause(timezone.now() - timedelta(seconds=1))}))
+    assert "resume" not in over
+    assert over["until"].field.value == ""
