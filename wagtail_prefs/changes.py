@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -50,14 +51,21 @@ class Change:
 
     def to_json(self) -> Json:
         data: Json = {"change": type(self).__name__, "v": self.v}
-        for item in fields(self):
-            value = getattr(self, item.name)
+        for name in _names(type(self)):
+            value = getattr(self, name)
             if value is not None:
-                data[item.name] = _written(value)
+                data[name] = _written(value)
         return data
 
 
+@cache
+def _names(kind: type[Change]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
+
+
 def _written(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, UUID):

@@ -63,7 +63,12 @@ class Loaded:
 
 def db_uuid(value: uuid.UUID) -> Any:
     """A UUID as this database's driver takes it."""
-    return value if connection.features.has_native_uuid_field else value.hex
+    return value if _has_uuids() else value.hex
+
+
+@cache
+def _has_uuids() -> bool:
+    return bool(connection.features.has_native_uuid_field)
 
 
 def as_uuid(value: Any) -> uuid.UUID:
