@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wagtail import hooks
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
-from .admin.centers import center_listings
+from .admin.centers import center_listings, center_viewsets
 from .admin.deliveries import delivery_listings, register_policies
 from .admin.menu import PreferencesGroup
+from .admin.panels import before_bulk_action
+from .centers.checks import audit
 
 register_policies()
 register_snippet(PreferencesGroup)
@@ -21,4 +25,12 @@ def register_icons(icons: list[str]) -> list[str]:
 
 @hooks.register("register_admin_viewset")
 def register_viewsets() -> list[ViewSet]:
-    return [*center_listings(), *delivery_listings()]
+    return [*center_listings(), *center_viewsets(), *delivery_listings()]
+
+
+@hooks.register("register_log_actions")
+def register_log_actions(actions: Any) -> None:
+    audit.register_actions(actions)
+
+
+hooks.register("before_bulk_action", before_bulk_action)

@@ -70,6 +70,18 @@ def center_form(topics: list[Topic], *, action: str = "action-publish", **values
                             "topics": listed([topic.pk for topic in topics]),
                         },
                     ),
+                    (
+                        "privacy_notice",
+                        {
+                            "heading": "Your data",
+                            **texts,
+                            "notice": "privacy",
+                            "content": rich_text("<p>For what you choose here.</p>"),
+                            "policy_url": "",
+                            "uses": listed([]),
+                        },
+                    ),
+                    ("transactional", {"heading": "What always comes", **texts}),
                     ("unsubscribe_all", {"heading": "", **texts, "still_comes": rich_text(""), "button": ""}),
                 ]
             ),

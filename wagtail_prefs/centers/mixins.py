@@ -14,10 +14,12 @@ from ..errors import NotPublished
 from .fields import CenterStreamField
 from .forms import PreferenceCenterForm
 from .origins import lines, validate_host_pages
+from .panels import ChecksPanel, EmbedPanel
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from .checks.audit import Overruled
     from .values import Snapshot
 
 
@@ -46,13 +48,19 @@ class PreferenceCenterMixin(models.Model):
     )
 
     center_panels: ClassVar[list[Any]] = [
+        ChecksPanel(),
         FieldPanel("body"),
         MultiFieldPanel([FieldPanel("host_pages")], heading=_("Embedding"), classname="collapsed"),
+        EmbedPanel(classname="collapsed"),
     ]
 
     base_form_class = PreferenceCenterForm
 
+    #: What an editor has just overruled in the form; logged with the revision that she saves.
+    overruled: Overruled | None = None
+
     if TYPE_CHECKING:  # what Wagtail's page brings
+        pk: int | None
         title: str
         live: bool
         locale: Any
@@ -66,6 +74,16 @@ class PreferenceCenterMixin(models.Model):
     @property
     def host_page_list(self) -> list[str]:
         return lines(self.host_pages)
+
+    def save_revision(self, user: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Every way of the editor to a publication saves a revision, and only then a new page has a key to log."""
+        revision = super().save_revision(user, *args, **kwargs)  # type: ignore[misc]
+        if self.overruled:
+            from .checks.audit import log_overruled  # noqa: PLC0415 - models
+
+            log_overruled(self, self.overruled, revision, user)
+            self.overruled = None
+        return revision
 
     def get_template(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str:
         return "wagtail_prefs/center_page.html"

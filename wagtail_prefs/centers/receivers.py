@@ -14,6 +14,7 @@ from wagtail.signals import page_published, page_slug_changed, page_unpublished,
 
 from ..topics.models import Topic, TopicGroup, TopicGroupText, TopicText
 from ..topics.pictures import SIZE
+from .checks.audit import log_unchecked
 from .embedding import EmbedSettings
 from .mixins import PreferenceCenterMixin
 from .publishing import publish, republish, republish_below, unpublish
@@ -73,7 +74,9 @@ class _Republish:
 def _published(instance: Any, **kwargs: Any) -> None:
     # In the transaction of the publish: a center and its snapshot appear together, or neither does.
     if isinstance(instance, PreferenceCenterMixin):
-        publish(instance)
+        snapshot = publish(instance)
+        if snapshot is not None:
+            log_unchecked(instance, snapshot)
 
 
 def _unpublished(instance: Any, **kwargs: Any) -> None:

@@ -1,0 +1,182 @@
+"""The facts around a page, and what the rules make of them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext as _
+from wagtail.blocks import URLBlock
+from wagtail.blocks.list_block import ListValue
+from wagtail.blocks.stream_block import StreamValue
+from wagtail.blocks.struct_block import StructBlock
+from wagtail.rich_text import RichText
+
+from ...backends.registry import backends
+from ...conf import conf
+from ...html import html_to_tree
+from ...topics.models import Audience, Topic, TopicGroupText, TopicText
+from ...values import Capabilities, CompileContext, TopicInfo
+from ..compile import compile_center
+from ..values import Snapshot
+from .promises import DECIDE
+from .rules import check
+from .values import Facts, Finding, Written
+
+if TYPE_CHECKING:
+    from ..mixins import PreferenceCenterMixin
+
+logger = logging.getLogger(__name__)
+
+_HREF = re.compile(r"""<a\s[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+
+
+def check_page(page: PreferenceCenterMixin) -> list[Finding]:
+    """What stands against publishing the page as it is in memory; stores nothing.
+
+    Nothing goes out of here but findings: a page that cannot even be compiled must still open in the editor.
+    """
+    try:
+        audience_id = _audience_id(page)
+        return check(compile_center(page, audience_id), facts_of(page, audience_id))
+    except Exception:  # a block of a third party can raise anything
+        logger.exception("The preference center %s could not be checked.", page.pk)
+        text = _(
+            "This page could not be put together, so it cannot be checked. Ask your developers to look into the log "
+            "of the site."
+        )
+        return [Finding("error", "not-compiled", text)]
+
+
+def check_snapshot(page: PreferenceCenterMixin, snapshot: Snapshot) -> list[Finding]:
+    """The same for what has just been compiled of the page."""
+    try:
+        return check(snapshot, facts_of(page, _audience_id(page)))
+    except Exception:
+        logger.exception("The preference center %s could not be checked.", page.pk)
+        return []
+
+
+def facts_of(page: PreferenceCenterMixin, audience_id: int | None) -> Facts:
+    """Three statements for the topics library, however large it is; none without an audience."""
+    library = _library(audience_id, page.locale.language_code) if audience_id is not None else _Library()
+    return Facts(
+        language=str(page.locale),
+        senders=conf.senders,
+        capabilities=_capabilities(),
+        topics={info.key: info for info in library.topics.values()},
+        untranslated=library.untranslated,
+        headings=library.headings,
+        written={str(child.id): _written(child, page, library) for child in page.body},
+    )
+
+
+def _audience_id(page: PreferenceCenterMixin) -> int | None:
+    site = page.get_site()
+    return Audience.objects.filter(site=site).values_list("pk", flat=True).first() if site else None
+
+
+# --- the topics library ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Library:
+    topics: dict[int, TopicInfo] = field(default_factory=dict)  # by primary key
+    untranslated: frozenset[str] = frozenset()
+    headings: dict[str, str] = field(default_factory=dict)
+
+
+def _library(audience_id: int, locale: str) -> _Library:
+    """Topics with the words they have in the locale, or in any: a finding must call them something."""
+    texts, worded = _labels(TopicText.objects.filter(topic__audience_id=audience_id), "topic_id", locale)
+    groups, headed = _labels(
+        TopicGroupText.objects.filter(group__audience_id=audience_id), "group_id", locale
+    )
+    topics = list(Topic.objects.filter(audience_id=audience_id).order_by("sort_order", "key"))
+    return _Library(
+        {
+            topic.pk: TopicInfo(
+                key=topic.key,
+                label=texts.get(topic.pk, topic.key),
+                channels=tuple(topic.channels),
+                transactional=topic.transactional,
+                private=getattr(topic, "private", False),
+                archived=topic.archived,
+            )
+            for topic in topics
+        },
+        frozenset(topic.key for topic in topics if topic.pk not in worded),
+        {
+            topic.key: groups.get(topic.group_id, "")
+            for topic in topics
+            if topic.group_id is not None and topic.group_id not in headed
+        },
+    )
+
+
+def _labels(rows: Any, owner: str, locale: str) -> tuple[dict[int, str], set[int]]:
+    """{owner: its label}, and the owners that have one in exactly this locale."""
+    found: dict[int, str] = {}
+    exact: set[int] = set()
+    for key, code, label in rows.order_by("pk").values_list(owner, "locale__language_code", "label"):
+        if code == locale:
+            found[key] = label
+            exact.add(key)
+        found.setdefault(key, label)
+    return found, exact
+
+
+def _capabilities() -> dict[str, Capabilities]:
+    """Of the backends that send anything. One that is not set up is as good as none; a check of the system says so."""
+    named = {sender for of in conf.senders.values() for sender in of.values()} - {DECIDE}
+    found: dict[str, Capabilities] = {}
+    for alias in named:
+        try:
+            found[alias] = backends[alias].capabilities
+        except ImproperlyConfigured:
+            logger.warning("The sender %r is no backend that could be set up.", alias)
+    return found
+
+
+# --- what the editor wrote -------------------------------------------------------------------------------------------
+
+
+def _written(child: Any, page: PreferenceCenterMixin, library: _Library) -> Written:
+    fields: Mapping[str, Any] = getattr(child.block, "child_blocks", {})
+    purpose = child.value.get("purpose") if "purpose" in fields else None
+    ctx = CompileContext(
+        locale=page.locale.language_code, direction="ltr", topics=library.topics, rich_text=html_to_tree
+    )
+    return Written(
+        label=str(child.block.label),
+        fields=frozenset(fields),
+        links=tuple(
+            (name, href) for name, block in fields.items() for href in _links(block, child.value.get(name))
+        ),
+        purpose=None if "purpose" not in fields else str(purpose or ""),
+        roles=tuple(child.block.row_conditions(child.value, ctx, str(child.id))),
+    )
+
+
+def _links(block: Any, value: Any) -> Iterator[str]:
+    """Every address in a value, at any depth: in rich text, and in fields that are addresses."""
+    if isinstance(value, RichText):
+        for match in _HREF.finditer(value.source):
+            yield unescape(next(filter(None, match.groups()), ""))
+    elif isinstance(block, URLBlock):
+        if value:
+            yield str(value)
+    elif isinstance(value, StreamValue):
+        for child in value:
+            yield from _links(child.block, child.value)
+    elif isinstance(value, ListValue):
+        for item in value:
+            yield from _links(block.child_block, item)
+    elif isinstance(block, StructBlock) and isinstance(value, Mapping):
+        for name, inner in block.child_blocks.items():
+            yield from _links(inner, value.get(name))
