@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FIELDS: dict[str, tuple[_StrPromise, str]] = {
     "given_name": (_("Given name"), "given-name"),
     "family_name": (_("Family name"), "family-name"),
-    "street": (_("Street and number"), "street-address"),
+    "street": (_("Street and number"), "address-line1"),
     "postcode": (_("Postcode"), "postal-code"),
     "city": (_("City"), "address-level2"),
     "region": (_("State or region"), "address-level1"),

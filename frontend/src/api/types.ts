@@ -77,7 +77,13 @@ interface Base {
   label: string;
   help?: string;
   required?: boolean;
-  constraints?: { min?: number | string | null; max?: number | string | null; max_length?: number | null };
+  constraints?: {
+    min?: number | string | null;
+    max?: number | string | null;
+    max_length?: number | null;
+    /** What a browser may fill in by itself, in the words of HTML. */
+    autocomplete?: string | null;
+  };
   /** Why it cannot be changed here, in words. */
   locked?: string | null;
   personal?: boolean;

@@ -7,6 +7,7 @@ interface PickProps extends ReturnType<typeof inputOf> {
   options: readonly Option[];
   path: Path;
   store: Store;
+  autocomplete?: 'country' | undefined;
 }
 
 /** A native select. The empty choice is there only while the server holds no answer: one cannot be taken back. */
@@ -34,7 +35,13 @@ export function Select(props: ControlProps<OptionsControl>) {
   const { control, path, store } = props;
   return (
     <Field {...props}>
-      <Pick options={control.options} path={path} store={store} {...inputOf(props)} />
+      <Pick
+        options={control.options}
+        path={path}
+        store={store}
+        autocomplete={control.constraints?.autocomplete as 'country'}
+        {...inputOf(props)}
+      />
     </Field>
   );
 }

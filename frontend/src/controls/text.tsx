@@ -4,7 +4,7 @@ import { type ControlProps, Field, inputOf } from './field.tsx';
 /** A text of one line or more, an address, a number, a date: `null` takes a date back, `""` a text. */
 export function Text(props: ControlProps<TextControl | DateControl>) {
   const { control, path, store } = props;
-  const { min, max, max_length } = control.constraints ?? {};
+  const { min, max, max_length, autocomplete } = control.constraints ?? {};
   const format = control.type === 'date' ? 'date' : control.format;
   const known = /^(date|email|tel)$/.test(format ?? '');
   const attributes = {
@@ -23,7 +23,7 @@ export function Text(props: ControlProps<TextControl | DateControl>) {
       ) : (
         <input
           type={(known ? format : 'text') as 'text'}
-          autocomplete={known && format !== 'date' ? (format as 'email') : 'on'}
+          autocomplete={(autocomplete ?? (known && format !== 'date' ? format : 'on')) as 'email'}
           min={min ?? undefined}
           max={max ?? undefined}
           {...attributes}
