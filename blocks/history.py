@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy as _
@@ -10,8 +11,10 @@ from wagtail.blocks import IntegerBlock
 
 from ..values import CompileContext, Spec
 from .base import PreferenceBlock, control
-from .words import WORDS
+from .words import WORDS, by_channel
 
+#: On the button of an entry.
+TAKE_BACK = _("Take this back")
 #: More than this is for the history's own address, page by page.
 MOST = 50
 
@@ -31,12 +34,24 @@ class HistoryBlock(PreferenceBlock):
         label_format = "{heading}"
 
     def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
+        records = control("records", "history", "", help=gettext("What was saved here, the newest first."))
         return Spec(
             block_id=block_id,
             type=self.name,
-            document=self.document(value, ctx, block_id, [control("records", "history", "")]),
+            document=self.document(value, ctx, block_id, [records]),
             rules={"records": "history", "entries": min(max(int(value.get("entries") or 1), 1), MOST)},
         )
+
+    def preview_spec(self, value: Any) -> Spec:
+        """With an entry as it will look: in the picker there is nobody whose records could be shown."""
+        spec = super().preview_spec(value)
+        lines = [
+            ["p", {}, ["strong", {}, gettext("By you, on this page")]],
+            ["p", {}, by_channel(gettext("News"), "email")],
+        ]
+        undo = control("action", "undo", TAKE_BACK, style="secondary", do={"answers": {}})
+        controls = [*spec.document["controls"], control("rich_text", "entry", "", content=lines), undo]
+        return replace(spec, document={**spec.document, "controls": controls})
 
     def get_preview_value(self) -> Any:
         text = gettext("Everything you chose here, and when. Most of it can be taken back.")

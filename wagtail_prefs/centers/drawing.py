@@ -19,7 +19,7 @@ from ..values import Json, controls_of
 from .conditions import holds
 from .form import WAS, one
 from .leaves import Kind, cell_kind, columns_of, is_flat, leaf_kind, lines, read, spell
-from .screen import Control, Entry, Field, Form, Group, Option, Problem, Row, Section
+from .screen import Control, Entry, Field, Form, Group, Option, Press, Problem, Row, Section
 
 _DRAWN = frozenset(
     "toggle one_of many_of select matrix scale text date action rich_text links image records".split()
@@ -100,6 +100,8 @@ class _Pen:
             and self.preferences is not None
             and self.seen("assurance") != "fresh"
         )
+        if masked and leaf_kind(control):
+            kind = "masked"
         own = self.field(
             block, place, control, leaf_kind(control), masked=masked, options=control.get("options", ())
         )
@@ -110,7 +112,7 @@ class _Pen:
             groups=self.groups(block, control, masked=masked) if kind == "matrix" else (),
             html=tree_to_html(control["content"]) if kind == "rich_text" else None,
             items=tuple(_link(item) for item in control["items"]) if kind == "links" else _steps(control),
-            entries=tuple(self.entries(block)) if kind == "records" else (),
+            entries=tuple(self.entries(block, own.name)) if kind == "records" else (),
             input_type=_INPUT_TYPES.get(control.get("format", ""), "text"),
         )
 
@@ -128,7 +130,9 @@ class _Pen:
     ) -> Field:
         name = ".".join((block, *place))
         disabled = self.preferences is None or locked or masked or bool(what.get("locked"))
-        stored = spell(kind, read((self.seen("answers") or {}).get(block, {}), place)) if kind else ""
+        answer = read((self.seen("answers") or {}).get(block, {}), place)
+        # What is masked is no answer of its kind, only a sign that there is one.
+        stored = str(answer or "") if masked else spell(kind, answer) if kind else ""
         value, was = self._again(name, kind, stored)
         chosen = value.split() if kind == "many" else [value]
         self.words[name] = call or what["label"]
@@ -216,10 +220,16 @@ class _Pen:
             tuple(cells),
         )
 
-    def entries(self, block: str) -> Iterable[Entry]:
-        for item in (self.seen("records") or {}).get(block, ()):
+    def entries(self, block: str, name: str) -> Iterable[Entry]:
+        for number, item in enumerate((self.seen("records") or {}).get(block, ())):
             when = item.get("when")
-            yield Entry(item["title"], parse_datetime(when) if when else None, item.get("lines") or ())
+            buttons = tuple(
+                Press(f"{name}.{action['receipt']}", action["label"], action.get("style") or "secondary")
+                for action in item.get("actions") or ()
+                if action["do"] == "undo"  # as with other buttons: what this page can do
+            )
+            moment = parse_datetime(when) if when else None
+            yield Entry(f"{name}.{number}", item["title"], moment, item.get("lines") or (), buttons)
 
     def problems(self) -> Iterable[Problem]:
         told: set[str] = set()

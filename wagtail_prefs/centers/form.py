@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.http import QueryDict
 from django.utils import translation
@@ -27,16 +28,21 @@ HIDDEN = ("base_version", "revision", "idempotency_key")
 _VERSION = re.compile(r"[0-9]{1,15}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _KEY = re.compile(r"[!-~]{1,64}", re.ASCII)
+_RECEIPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What a form says: the answers that differ from what was drawn, and on what they were made."""
+    """What a form says: the answers that differ from what was drawn, and on what they were made.
+
+    `undo` is the receipt of what is to be taken back, and then there are no answers.
+    """
 
     answers: Answers
     base_version: int
     revision: str
     idempotency_key: str
+    undo: UUID | None = None
 
 
 def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
@@ -56,8 +62,15 @@ def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
             raise InvalidAnswers(
                 {"": {"revision": [_("The page has changed. Please check your choices and save again.")]}}
             )
-        answers = _pressed(snapshot, data.getlist("do")) if "do" in data else _edited(snapshot, data)
-    return Submitted(answers, int(one(data, "base_version")), snapshot.digest, one(data, "idempotency_key"))
+        pressed = data.getlist("do")
+        undo = _taken_back(snapshot, pressed)
+        if undo is not None:
+            answers: Answers = {}
+        else:
+            answers = _pressed(snapshot, pressed) if pressed else _edited(snapshot, data)
+    return Submitted(
+        answers, int(one(data, "base_version")), snapshot.digest, one(data, "idempotency_key"), undo
+    )
 
 
 def one(data: QueryDict, name: str) -> str:
@@ -119,6 +132,24 @@ def _edited(snapshot: Snapshot, data: QueryDict) -> Answers:
     if errors:
         raise InvalidAnswers(errors)
     return answers
+
+
+def _taken_back(snapshot: Snapshot, pressed: list[str]) -> UUID | None:
+    """The receipt that an entry's button names; whose it is, and whether it is too late, is found out later."""
+    if len(pressed) == 1:
+        place, _dot, receipt = pressed[0].rpartition(".")
+        if _RECEIPT.fullmatch(receipt) and place in records_of(snapshot).values():
+            return UUID(receipt)
+    return None
+
+
+def records_of(snapshot: Snapshot) -> dict[str, str]:
+    """Where what was recorded is shown: {block id: name of the control in the form}."""
+    return {
+        spec.block_id: f"{spec.block_id}.{spec.rules['records']}"
+        for spec in snapshot.specs
+        if spec.rules.get("records")
+    }
 
 
 def _pressed(snapshot: Snapshot, pressed: list[str]) -> Answers:

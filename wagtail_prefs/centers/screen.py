@@ -72,12 +72,23 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of a `records` control."""
+class Press:
+    """A button of an entry; `name` is its value in the form."""
 
+    name: str
+    label: str
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a `records` control; `name` is the id of its title."""
+
+    name: str
     title: str
     when: datetime | None
     lines: Sequence[str]
+    buttons: tuple[Press, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
