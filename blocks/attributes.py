@@ -135,9 +135,13 @@ def said(name: str, value: Any) -> Change:
 
 
 def held_text(state: ContactState, name: str) -> str | None:
-    """A stored text as it is: what came from elsewhere is shown even where nobody could type it here."""
+    """A stored text as it is: what came from elsewhere is shown even where nobody could type it here.
+
+    But for one of several lines. An input of one line drops their ends, and would send that as a change of hers.
+    """
     value = state.attributes.get(name)
-    return value if isinstance(value, str) and value else None
+    is_line = isinstance(value, str) and value and not {"\n", "\r"} & set(value)
+    return value if is_line else None
 
 
 def held_key(state: ContactState, name: str, keys: Any) -> str | None:

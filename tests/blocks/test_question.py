@@ -160,6 +160,8 @@ def test_a_text_from_elsewhere_is_shown_as_it_is() -> None:
     spec = question("text", **KINDS["text"])
     assert initial(spec, state(attributes={"recommend": "x" * 500})) == {"answer": "x" * 500}
     assert initial(spec, state(attributes={"recommend": 5})) == {}
+    # A browser would make one line of it, and that would look like a wish of hers.
+    assert initial(spec, state(attributes={"recommend": "a\nb"})) == {}
 
 
 def test_a_question_without_a_kind_yet_can_be_previewed() -> None:
