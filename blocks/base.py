@@ -85,7 +85,10 @@ class PreferenceBlock(StructBlock):
 
     @classmethod
     def fields(cls, spec: Spec) -> dict[str, AnyField]:
-        """What a submission may hold for this block, as DRF fields; nothing by default."""
+        """What a submission may hold for this block, as DRF fields; nothing by default.
+
+        Asked once for a snapshot and shared by all threads, so they keep nothing of what they validate, and no "today".
+        """
         return {}
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -195,3 +196,27 @@ def test_a_published_center_takes_the_answers_it_shows() -> None:
     changes = services.answers_to_changes(shown, {topics: {"choices": offered}})
     assert {change.path for change in changes} == set(shown.spec(topics).paths)
     assert all(change.key[1] in CHANNELS for change in changes)
+
+
+def test_threads_share_the_fields_of_a_snapshot_and_none_hears_of_another() -> None:
+    """They are made once for a snapshot: what one person sends, good or bad, must leave no trace in them."""
+    shown = snapshot()
+    sent: list[dict[str, Any]] = [
+        {
+            "topics": {"choices": {"news": {"email": number % 2 == 0}}},
+            "frequency": {"frequency": {"all": code}},
+        }
+        for number, code in enumerate(["weekly", "monthly", "never", 1, None] * 20)
+    ]
+
+    def outcome(answers: dict[str, Any]) -> object:
+        try:
+            return answers_to_changes(shown, answers)
+        except InvalidAnswers as error:
+            return error.errors
+
+    alone = [outcome(answers) for answers in sent]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(outcome, sent * 5))
+    assert together == alone * 5
+    assert len({repr(each) for each in alone}) > 3

@@ -8,7 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from tests import factories
 from wagtail_prefs.access import services as access
@@ -22,10 +25,10 @@ from wagtail_prefs.changes import (
     SetChoice,
     SetFrequency,
 )
-from wagtail_prefs.contacts import services as contacts
+from wagtail_prefs.contacts import services as contacts, store
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.delivery.models import Delivery
-from wagtail_prefs.errors import KeyReused, UnknownContact, UnknownReceipt
+from wagtail_prefs.errors import BadToken, KeyReused, UnknownContact, UnknownReceipt
 from wagtail_prefs.ledger import services as ledger
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.submissions import services as submissions
@@ -166,6 +169,45 @@ def test_her_old_link_saves_for_whom_she_became_however_often(scene: Scene, twin
     assert access.open_link(token, Purpose.MANAGE).contact_id == scene.contact.pk
     assert contacts.load_state(scene.contact.pk).choices == {NEWS: SUBSCRIBED}
     whole(scene.contact, twin, third)
+
+
+def test_only_links_of_one_who_was_merged_take_a_second_statement(
+    scene: Scene, twin: Contact, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    unite(twin, scene.contact)
+    for link_id, statements, found in (
+        (scene.contact.link_id, 1, scene.contact.pk),
+        (twin.link_id, 2, scene.contact.pk),
+        ("nobody's", 2, None),
+    ):
+        with django_assert_num_queries(statements):
+            loaded = store.load_by_link(link_id, scene.contact.audience_id)
+        assert (loaded and loaded.state.id) == found
+    with CaptureQueriesContext(connection) as hers:
+        scene.save(scene.choose(news=True))
+    with CaptureQueriesContext(connection) as old:
+        replace(scene, contact=twin).save(scene.choose(news=False))
+    assert len(old) == len(hers) + 1
+
+
+def test_her_old_link_goes_by_its_own_epoch(scene: Scene, twin: Contact) -> None:
+    old = replace(scene, contact=twin)
+    unite(twin, scene.contact)
+    Contact.objects.filter(pk=twin.pk).update(
+        epoch=1
+    )  # the links of the one she was are revoked, and made anew
+    loaded = store.load_by_link(twin.link_id, twin.audience_id)
+    assert loaded is not None and loaded.epoch == 1
+    assert store.load_by_link(twin.link_id, twin.audience_id + 1) is None
+    assert old.save(old.choose(news=True), epoch=1).state.id == scene.contact.pk
+    with pytest.raises(BadToken):
+        old.save(old.choose(news=False), epoch=0)
+    Contact.objects.filter(pk=scene.contact.pk).update(
+        epoch=2
+    )  # which revokes the winner's own, and only those
+    assert old.save(old.choose(news=False), epoch=1).state.id == scene.contact.pk
+    with pytest.raises(BadToken):
+        scene.save(scene.choose(news=True), epoch=1)
 
 
 def test_a_save_that_was_acknowledged_before_the_merge_is_not_made_twice(scene: Scene, twin: Contact) -> None:
