@@ -11,7 +11,7 @@ import wagtail_prefs.topics.models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('wagtail_prefs', '0002_core'),
+        ('wagtail_prefs', '0003_record_seq_covers_id'),
         migrations.swappable_dependency(get_image_model_string()),  # a site may have its own
     ]
 
@@ -53,6 +53,7 @@ class Migration(migrations.Migration):
                 ('reason', models.CharField(max_length=500, verbose_name='reason')),
                 ('started_at', models.DateTimeField(auto_now_add=True, verbose_name='started')),
                 ('started_by', models.CharField(editable=False, max_length=64)),
+                ('channel', models.CharField(blank=True, default='', editable=False, max_length=16)),
                 ('after', models.UUIDField(editable=False, null=True)),
                 ('looked_at', models.PositiveBigIntegerField(default=0, editable=False)),
                 ('changed', models.PositiveBigIntegerField(default=0, editable=False)),
