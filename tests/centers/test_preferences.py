@@ -13,7 +13,7 @@ from wagtail_prefs.blocks.base import control
 from wagtail_prefs.canonical import canonical
 from wagtail_prefs.centers.services import Snapshot, outlook, preferences
 from wagtail_prefs.centers.values import make_snapshot
-from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, ContactState, Key, Pause
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, ContactState, Json, Key, Pause
 
 
 def test_the_preferences_are_what_the_reference_says() -> None:
@@ -113,3 +113,20 @@ def test_a_pause_that_is_over_is_not_told_of() -> None:
 def test_whoever_left_is_not_told_of_pauses() -> None:
     held = replace(paused(("", "")), opted_out=True)
     assert [said.kind for said in outlook(snapshot(), held)] == ["opted_out"]
+
+
+def test_what_was_recorded_is_asked_for_once_and_only_where_it_is_shown() -> None:
+    asked: list[int] = []
+
+    def records(limit: int) -> list[Json]:
+        asked.append(limit)
+        return [{"title": str(number)} for number in range(limit)]
+
+    few, many = replace(compiled("history", entries=2), block_id="few"), compiled("history", entries=7)
+    shown = preferences(snapshot("topics", few=few, many=many), state(), "", records=records)
+    assert asked == [7]
+    assert [len(shown["records"][block]) for block in ("few", "many")] == [2, 7]
+    assert preferences(snapshot("topics"), state(), "", records=records)["records"] == {}
+    hidden = replace(many, conditions=({"fact": "country", "in": ["DE"]},))
+    assert preferences(snapshot("topics", many=hidden), state(), "", records=records)["records"] == {}
+    assert asked == [7]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 
@@ -27,11 +28,22 @@ from . import visibility
 from .answers import initial_answers, pending_paths, today
 from .values import Snapshot
 
+#: What was recorded of a contact, the newest entries first, as many as asked for: [{title, when, lines, actions}].
+Records = Callable[[int], list[Json]]
+
 
 def preferences(
-    snapshot: Snapshot, state: ContactState, email: str, *, assurance: Assurance = "link"
+    snapshot: Snapshot,
+    state: ContactState,
+    email: str,
+    *,
+    assurance: Assurance = "link",
+    records: Records | None = None,
 ) -> Json:
-    """What element and page draw for this contact. The address is masked whatever the assurance (security.md TK-08)."""
+    """What element and page draw for this contact. The address is masked whatever the assurance (security.md TK-08).
+
+    `records` is called where a block of the page shows what was recorded, once, and nowhere else.
+    """
     state = today(state)
     answers, pending = initial_answers(snapshot, state), pending_paths(snapshot, state)
     private: Json = {}
@@ -50,8 +62,29 @@ def preferences(
         "pending": pending,
         "private": private,
         "hidden": hidden,
-        "records": {},
+        "records": _records(snapshot, hidden, records) if records else {},
         "outlook": [sentence.to_json() for sentence in outlook(snapshot, state)],
+    }
+
+
+def _records(snapshot: Snapshot, hidden: list[str], records: Records) -> Json:
+    """The entries of each block that shows some, as many as its editor wants."""
+    wanted = {
+        block_id: entries for block_id, entries in _looking_back(snapshot).items() if block_id not in hidden
+    }
+    if not wanted:
+        return {}
+    found = records(max(wanted.values()))
+    return {block_id: found[:entries] for block_id, entries in wanted.items()}
+
+
+@lru_cache(maxsize=512)
+def _looking_back(snapshot: Snapshot) -> dict[str, int]:
+    """The blocks that show what was recorded, with the number of their entries."""
+    return {
+        spec.block_id: int(spec.rules.get("entries", 10))
+        for spec in snapshot.specs
+        if spec.rules.get("records")
     }
 
 
