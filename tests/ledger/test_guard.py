@@ -21,6 +21,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from tests import factories
+from tests.statements import said
 from wagtail_prefs.changes import SetChoice
 from wagtail_prefs.ledger import guard, services as ledger
 from wagtail_prefs.ledger.checks import check_guard
@@ -288,9 +289,7 @@ def test_a_save_is_the_same_statements_under_the_guard(db: None) -> None:
                 )
         assert ledger.first_broken(contact.pk) is None
         assert Record.objects.filter(contact_ref=contact.pk).count() == 2
-        return [
-            " ".join(TABLES.findall(query["sql"])) for query in captured if "SAVEPOINT" not in query["sql"]
-        ]
+        return [" ".join(TABLES.findall(sql)) for sql in said(captured)]
 
     saved(0)  # what is asked only once in a process
     unguarded = saved(1)

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from tests.statements import said
 from wagtail_prefs.changes import OptOut, SetChoice
 from wagtail_prefs.contacts import services as contacts
 from wagtail_prefs.contacts.models import Contact, State
@@ -54,11 +55,8 @@ def test_a_save_is_at_most_six_statements(scene: Scene) -> None:
     with CaptureQueriesContext(connection) as captured:
         saved = scene.save(everything, base=1, key="the-key")
     assert saved.version == 2
-    said = [
-        query["sql"] for query in captured if not re.match(r"(BEGIN|COMMIT|SAVEPOINT|RELEASE)", query["sql"])
-    ]
-    written = [re.match(r'(?:UPDATE|INSERT\s+INTO)\s+"?wagtail_prefs_(\w+)', sql.strip()) for sql in said]
-    assert [found[1] if found else sql.split()[0] for found, sql in zip(written, said, strict=True)] == [
+    written = [re.match(r'(?:UPDATE|INSERT\s+INTO)\s+"?wagtail_prefs_(\w+)', sql) for sql in said(captured)]
+    assert [found[1] if found else "SELECT" for found in written] == [
         "contact",
         "SELECT",
         "state",
@@ -66,6 +64,8 @@ def test_a_save_is_at_most_six_statements(scene: Scene) -> None:
         "sidevalue",
         "delivery",
     ]
+    journeys = [query for query in captured if re.match(r"UPDATE|SELECT|INSERT|WITH", query["sql"])]
+    assert len(journeys) == (3 if connection.vendor == "postgresql" else 6)
 
 
 def test_the_record_holds_commitments_and_the_side_table_the_values(scene: Scene) -> None:

@@ -1,0 +1,19 @@
+"""What was asked of the database, alike on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_BORDER = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE")
+
+
+def said(captured: Iterable[dict[str, str]]) -> list[str]:
+    """The statements without the borders of transactions; of INSERTs that PostgreSQL takes together, each by itself."""
+    found = [query["sql"].strip() for query in captured]
+    return [
+        part
+        for sql in found
+        if not _BORDER.match(sql)
+        for part in (re.split(r"(?=INSERT INTO)", sql)[1:] if sql.startswith("WITH write0") else [sql])
+    ]
