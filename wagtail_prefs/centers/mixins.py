@@ -98,11 +98,20 @@ class PreferenceCenterMixin(models.Model):
             snapshot = draft_snapshot(self)
         return self._render(request, snapshot)
 
+    @property
+    def preview_modes(self) -> list[tuple[str, str]]:
+        """A visitor without a link, and people who do not exist (`personas`)."""
+        from .previewing import modes  # noqa: PLC0415 - knows models, as the next
+
+        return modes()
+
     def serve_preview(self, request: HttpRequest, mode_name: str) -> HttpResponse:
         """The draft, compiled in memory: nothing is stored."""
-        from .services import draft_snapshot  # noqa: PLC0415
+        from . import personas, previewing  # noqa: PLC0415
 
-        return self._render(request, draft_snapshot(self))
+        if mode_name in personas.LABELS:
+            return previewing.serve(self, request, mode_name)
+        return self._render(request, previewing.snapshot_of(self))
 
     def _render(self, request: HttpRequest, snapshot: Snapshot) -> HttpResponse:
         context = self.get_context(request)  # type: ignore[attr-defined]
