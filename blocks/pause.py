@@ -238,7 +238,10 @@ class PauseBlock(PreferenceBlock):
 @lru_cache(maxsize=1024)
 def day_it_ends(until: datetime, zone: str) -> date:
     """The calendar day on which a pause ends where the contact lives; the site's day where that is not known."""
-    return until.astimezone(_zone(zone)).date()
+    try:
+        return until.astimezone(_zone(zone)).date()
+    except OverflowError:  # the last day of all: it has no later one in the east
+        return until.date()
 
 
 def _zone(name: str) -> tzinfo:

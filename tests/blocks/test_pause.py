@@ -199,6 +199,10 @@ def test_the_zone_is_the_one_that_a_save_goes_by(name: str) -> None:
     assert day_it_ends(start_of_day(day, zone(name, settings.TIME_ZONE)), name) == day
 
 
+def test_a_pause_that_never_ends_has_a_day_as_well() -> None:
+    assert day_it_ends(datetime.max.replace(tzinfo=UTC), "Asia/Tokyo") == date.max
+
+
 wishes = st.one_of(
     st.sampled_from(["P3M", "P7D"]).map(lambda length: {"for": length}),
     st.integers(2, LONGEST.days).map(lambda days: {"until": soon(days)}),
