@@ -171,6 +171,12 @@ class QuestionBlock(PreferenceBlock):
     def changes(cls, spec: Spec, answers: Mapping[str, Any]) -> list[Change]:
         return [said(spec.rules["key"], answers["answer"])] if "answer" in answers else []
 
+    def problems(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        kind, given = _kind_of(value)
+        if kind == "date" and given.get("first") and given.get("last") and given["first"] > given["last"]:
+            return {"answer": gettext("No day is both not before the first and not after the last.")}
+        return {}
+
     def get_preview_value(self) -> Any:
         return self.normalize(
             {

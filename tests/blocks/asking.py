@@ -13,7 +13,9 @@ from wagtail.blocks.list_block import ListBlockValidationError
 from wagtail.blocks.stream_block import StreamBlockValidationError
 from wagtail.blocks.struct_block import StructBlockValidationError
 
+from tests import factories
 from tests.blocks.conftest import compiled, state
+from tests.factories import block
 from wagtail_prefs.blocks.fields import ObjectField
 from wagtail_prefs.blocks.registry import block_classes
 from wagtail_prefs.contacts.rules import Act, apply
@@ -48,18 +50,23 @@ def question(kind: str, **value: Any) -> Spec:
 
 def published(name: str, stored: Mapping[str, Any]) -> Any:
     """A value as an editor sends it, cleaned for publishing: raises what stops her."""
-    block = block_classes()[name]()
-    block.set_name(name)
-    return block.clean(block.to_python({"heading": "", "text": "", "conditions": [], **stored}))
+    made = block_classes()[name]()
+    made.set_name(name)
+    return made.clean(made.to_python({"heading": "", "text": "", "conditions": [], **stored}))
+
+
+def refusal(name: str, stored: Mapping[str, Any]) -> StructBlockValidationError | None:
+    """What stops the editor; None where she can publish."""
+    try:
+        published(name, stored)
+    except StructBlockValidationError as refused:
+        return refused
+    return None
 
 
 def objections(name: str, stored: Mapping[str, Any]) -> list[str]:
     """Where the editor is told what, as `place: message`; none where it can be published."""
-    try:
-        published(name, stored)
-    except StructBlockValidationError as refused:
-        return list(_told(refused, ""))
-    return []
+    return list(_told(refusal(name, stored), "")) if refusal(name, stored) else []
 
 
 def _told(error: Any, place: str) -> Iterator[str]:
@@ -76,8 +83,8 @@ def preview(name: str, client: Any) -> str:
     """The block as the picker shows it."""
     from wagtail_prefs.centers.page import PreferenceCenterPage
 
-    block = PreferenceCenterPage._meta.get_field("body").stream_block.child_blocks[name]
-    response = client.get(reverse("wagtailadmin_block_preview"), {"id": block.definition_prefix})
+    shown = PreferenceCenterPage._meta.get_field("body").stream_block.child_blocks[name]
+    response = client.get(reverse("wagtailadmin_block_preview"), {"id": shown.definition_prefix})
     html: str = response.content.decode()
     return html
 
@@ -89,3 +96,66 @@ def refused(spec: Spec, answers: Any) -> Any:
     except ValidationError as error:
         return error.detail
     return None
+
+
+def asking() -> list[dict[str, Any]]:
+    """A body with each of these blocks, as it is stored; needs the database for its topics."""
+    topics = factories.make_topics()
+    return [
+        block(
+            "role",
+            {
+                "question": "Who are you?",
+                "purpose": "to show what is for you",
+                "roles": [
+                    {"key": "member", "label": "A member", "help": "", "topics": [topics["events"].pk]},
+                    {"key": "press", "label": "A writer", "help": "", "topics": []},
+                ],
+                "all_until_answered": False,
+            },
+            "role",
+        ),
+        {**factories.topics_block(topics.values()), "id": "topics"},
+        block(
+            "question",
+            {
+                "question": "Which colour?",
+                "help": "",
+                "key": "colour",
+                "purpose": "to send what you like",
+                "answer": [
+                    {
+                        "type": "many_of",
+                        "value": {
+                            "options": [{"key": "red", "label": "Red"}, {"key": "blue", "label": "Blue"}],
+                            "personal": False,
+                        },
+                    }
+                ],
+            },
+            "question",
+        ),
+        block(
+            "profile",
+            {
+                "fields_asked": ["given_name", "country"],
+                "purpose": "to write to you",
+                "countries": ["AT", "DE"],
+                "more_countries": [],
+                "own_fields": [],
+                "change_address": True,
+            },
+            "profile",
+        ),
+        {**factories.unsubscribe_all_block(), "id": "leave"},
+        block(
+            "reason",
+            {
+                "question": "",
+                "purpose": "",
+                "options": [{"key": "too_many", "label": "Too many"}],
+                "own_words": True,
+            },
+            "reason",
+        ),
+    ]

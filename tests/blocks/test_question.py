@@ -213,6 +213,21 @@ def test_a_question_has_one_kind_of_answer() -> None:
     assert objections("question", {**STORED, "answer": two}) == ["answer: The maximum number of items is 1"]
 
 
+def test_a_date_leaves_a_day_to_choose() -> None:
+    days = {"first": "2026-03-31", "last": "2026-03-30", "personal": True}
+    answer = [{"type": "date", "value": days}]
+    assert objections("question", {**STORED, "answer": answer}) == [
+        "answer: No day is both not before the first and not after the last."
+    ]
+    value = published(
+        "question", {**STORED, "answer": [{"type": "date", "value": {**days, "last": "2026-03-31"}}]}
+    )
+    assert controls(compiled("question", answer=value["answer"]))["answer"]["constraints"] == {
+        "min": "2026-03-31",
+        "max": "2026-03-31",
+    }
+
+
 def test_a_draft_may_be_anything_and_is_drawn_without_what_is_missing() -> None:
     block = QuestionBlock()
     block.set_name("question")

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from tests import factories, pages
-from tests.factories import block
+from tests.blocks.asking import asking
 from tests.web.conftest import path_of
 from wagtail_prefs.access.services import manage_url
 from wagtail_prefs.centers.page import PreferenceCenterPage
@@ -17,68 +17,6 @@ from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
 
 Send = Callable[..., Any]
-
-
-def asking() -> list[dict[str, Any]]:
-    topics = factories.make_topics()
-    return [
-        block(
-            "role",
-            {
-                "question": "Who are you?",
-                "purpose": "to show what is for you",
-                "roles": [
-                    {"key": "member", "label": "A member", "help": "", "topics": [topics["events"].pk]},
-                    {"key": "press", "label": "A writer", "help": "", "topics": []},
-                ],
-                "all_until_answered": False,
-            },
-            "role",
-        ),
-        {**factories.topics_block(topics.values()), "id": "topics"},
-        block(
-            "question",
-            {
-                "question": "Which colour?",
-                "help": "",
-                "key": "colour",
-                "purpose": "to send what you like",
-                "answer": [
-                    {
-                        "type": "many_of",
-                        "value": {
-                            "options": [{"key": "red", "label": "Red"}, {"key": "blue", "label": "Blue"}],
-                            "personal": False,
-                        },
-                    }
-                ],
-            },
-            "question",
-        ),
-        block(
-            "profile",
-            {
-                "fields_asked": ["given_name", "country"],
-                "purpose": "to write to you",
-                "countries": ["AT", "DE"],
-                "more_countries": [],
-                "own_fields": [],
-                "change_address": True,
-            },
-            "profile",
-        ),
-        {**factories.unsubscribe_all_block(), "id": "leave"},
-        block(
-            "reason",
-            {
-                "question": "",
-                "purpose": "",
-                "options": [{"key": "too_many", "label": "Too many"}],
-                "own_words": True,
-            },
-            "reason",
-        ),
-    ]
 
 
 @pytest.fixture
