@@ -4,20 +4,92 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
-from wagtail.admin.panels import FieldPanel
-from wagtail.admin.ui.tables import Column
-from wagtail.snippets.views.snippets import SnippetViewSet
+from django.urls import URLPattern, path, reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext, gettext_lazy as _
+from wagtail.admin.panels import FieldPanel, ObjectList
+from wagtail.admin.ui.tables import Column, NumberColumn
+from wagtail.admin.widgets.button import Button
+from wagtail.log_actions import LogActionRegistry, LogFormatter
+from wagtail.snippets.views.chooser import ChooseResultsView, ChooseView, SnippetChooserViewSet
+from wagtail.snippets.views.snippets import EditView, IndexView, SnippetViewSet
 
 from ..topics.models import Audience, Topic, TopicGroup
+from .topic_numbers import with_subscribers
+from .topic_panels import TopicUsePanel
+from .topic_views import ArchiveTopicView, BringBackTopicView, MergeTopicView
+
+_NAMESPACE = "wagtailsnippets_wagtail_prefs_topic"
+
+
+def topic_actions(topic: Topic) -> list[Button]:
+    """What can be done with a topic as a whole, for whoever may change it."""
+
+    def url(action: str) -> str:
+        return reverse(f"{_NAMESPACE}:{action}", args=[quote(topic.pk)])
+
+    if topic.archived:
+        return [
+            Button(_("Bring back"), url=url("bring_back"), icon_name="rotate", priority=40),
+            *(
+                [Button(_("Go on merging"), url=url("merge"), icon_name="resubmit", priority=50)]
+                if any(merge.done_at is None for merge in topic.merges.all())
+                else []
+            ),
+        ]
+    archive = Button(_("Archive"), url=url("archive"), icon_name="folder", priority=40)
+    merge = Button(_("Merge into another topic"), url=url("merge"), icon_name="resubmit", priority=50)
+    return [archive] if topic.transactional else [archive, merge]
+
+
+class TopicIndexView(IndexView):
+    def get_list_more_buttons(self, instance: Topic) -> list[Button]:
+        buttons: list[Button] = super().get_list_more_buttons(instance)
+        return [*buttons, *topic_actions(instance)] if self._may_change else buttons
+
+    @cached_property
+    def _may_change(self) -> bool:
+        return bool(self.user_has_permission("change"))
+
+
+class TopicEditView(EditView):
+    @cached_property
+    def header_more_buttons(self) -> list[Button]:
+        return [*super().header_more_buttons, *topic_actions(self.object)]
+
+
+class _OfferedTopics:
+    """An archived topic is offered nowhere, so it cannot be chosen either."""
+
+    def get_object_list(self) -> QuerySet[Topic]:
+        topics: QuerySet[Topic] = super().get_object_list()  # type: ignore[misc]
+        return topics.filter(archived=False).prefetch_related("texts__locale")
+
+
+class ChooseTopicView(_OfferedTopics, ChooseView):
+    pass
+
+
+class ChooseTopicResultsView(_OfferedTopics, ChooseResultsView):
+    pass
+
+
+class TopicChooserViewSet(SnippetChooserViewSet):
+    choose_view_class = ChooseTopicView
+    choose_results_view_class = ChooseTopicResultsView
 
 
 class TopicViewSet(SnippetViewSet):
     """One row for each thing people can get."""
 
     model = Topic
+    index_view_class = TopicIndexView
+    edit_view_class = TopicEditView
+    chooser_viewset_class = TopicChooserViewSet
+    edit_handler = ObjectList([*Topic.panels, TopicUsePanel()])
     icon = "list-ul"
     menu_label = _("Topics")
     add_to_admin_menu = False
@@ -26,6 +98,7 @@ class TopicViewSet(SnippetViewSet):
         Column("key", label=_("Key"), sort_key="key"),
         Column("group", label=_("Group"), sort_key="group__key"),
         Column("channel_words", label=_("Channels")),
+        NumberColumn("subscribers", label=_("Subscribed"), sort_key="subscribers"),
         Column("status_words", label=_("Status")),
     ]
     list_filter = ["audience", "group", "transactional", "archived"]
@@ -34,8 +107,19 @@ class TopicViewSet(SnippetViewSet):
     search_fields = ["key", "texts__label"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Topic]:
-        topics: QuerySet[Topic] = Topic.objects.select_related("group", "audience")
-        return topics.prefetch_related("texts__locale", "group__texts__locale")
+        topics: QuerySet[Topic] = with_subscribers(Topic.objects.select_related("group", "audience"))
+        return topics.prefetch_related("texts__locale", "group__texts__locale", "merges")
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        patterns: list[URLPattern] = super().get_urlpatterns()
+        views = {"archive": ArchiveTopicView, "bring_back": BringBackTopicView, "merge": MergeTopicView}
+        return [
+            *patterns,
+            *(
+                path(f"{name.replace('_', '-')}/<int:pk>/", self.construct_view(view), name=name)
+                for name, view in views.items()
+            ),
+        ]
 
 
 class TopicGroupViewSet(SnippetViewSet):
@@ -67,3 +151,19 @@ class AudienceViewSet(SnippetViewSet):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Audience]:
         return Audience.objects.select_related("site")
+
+
+def register_log_actions(actions: LogActionRegistry) -> None:
+    """How the history of a topic tells of what was done to it."""
+    actions.register_action("wagtail_prefs.topic.archive", _("Archive"), _("Archived"))
+    actions.register_action("wagtail_prefs.topic.bring_back", _("Bring back"), _("Brought back"))
+
+    @actions.register_action("wagtail_prefs.topic.merge")
+    class MergeFormatter(LogFormatter):
+        label = _("Merge into another topic")
+
+        def format_message(self, log_entry: Any) -> str:
+            return gettext("Merged into “%(into)s”: %(reason)s") % {
+                "into": log_entry.data.get("into", ""),
+                "reason": log_entry.data.get("reason", ""),
+            }

@@ -96,6 +96,13 @@ class Backend:
         """Make the platform forget a person."""
         raise Unsupported(f"{self.alias} cannot erase")
 
+    def describe_topic(self, key: str) -> str:
+        """Where the platform keeps a topic, in an editor's words: a list, a group, a field. "" where by its key.
+
+        Only says what the options map; never talks to the platform.
+        """
+        return ""
+
     def operation_key(self, contact: UUID, version: int, kind: str) -> str:
         """The key of an operation: the same over every retry, another for every version."""
         return f"{self.alias}-{contact.hex}-{version}-{kind}"

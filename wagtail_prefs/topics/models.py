@@ -274,8 +274,8 @@ class TopicText(models.Model):
 class TopicMerge(models.Model):
     """One topic that goes on as another: begun by somebody, carried over contact by contact, and then done.
 
-    The loser is archived when it begins. `after` is the last contact that was looked at, so that a merge that was
-    stopped - by a closed tab, or a restart - goes on where it was.
+    The loser is archived when it begins. `channel` and `after` name the last row of state that was looked at, so that
+    a merge that was stopped - by a closed tab, or a restart - goes on where it was.
     """
 
     loser = models.ForeignKey("wagtail_prefs.Topic", on_delete=models.CASCADE, related_name="merges")
@@ -283,6 +283,7 @@ class TopicMerge(models.Model):
     reason = models.CharField(_("reason"), max_length=500)
     started_at = models.DateTimeField(_("started"), auto_now_add=True)
     started_by = models.CharField(max_length=64, editable=False)  # as records name the actor
+    channel = models.CharField(max_length=16, default="", blank=True, editable=False)
     after = models.UUIDField(null=True, editable=False)
     looked_at = models.PositiveBigIntegerField(default=0, editable=False)
     changed = models.PositiveBigIntegerField(default=0, editable=False)
