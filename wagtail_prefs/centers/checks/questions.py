@@ -12,12 +12,16 @@ from .values import Facts, Finding
 
 
 def without_purpose(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
-    """`question-purpose`: a block that can say what an answer is for, and does not."""
+    """`question-purpose`: an attribute is asked for, and nobody says what for."""
     for spec in snapshot.specs:
         written = facts.of(spec.block_id)
-        if written.purpose is not None and not written.purpose.strip():
-            text = _("Say in “%(block)s” what the answer is for. Do not ask what nobody will use.")
-            words = {"block": name_of(spec, written.label)}
+        attributes = spec.rules.get("attributes") or {}
+        idle = [one.get("label") or key for key, one in attributes.items() if not one.get("purpose")]
+        if not attributes and written.purpose is not None and not written.purpose.strip():
+            idle = [name_of(spec, written.label)]
+        if idle:
+            text = _("Say in “%(block)s” what the answer is for (%(what)s). Do not ask what nobody will use.")
+            words = {"block": name_of(spec, written.label), "what": ", ".join(map(str, idle))}
             field = facts.field_of(spec.block_id, "purpose")
             yield Finding("warning", "question-purpose", text % words, spec.block_id, field)
 
@@ -67,4 +71,5 @@ def role_without_topics(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
                 "take them out of the roles."
             )
             words = {"block": name_of(spec, written.label), "topics": ", ".join(missing)}
-            yield Finding("warning", "role-topics", text % words, spec.block_id)
+            field = facts.field_of(spec.block_id, "roles")
+            yield Finding("warning", "role-topics", text % words, spec.block_id, field)

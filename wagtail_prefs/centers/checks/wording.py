@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from ...values import Json, controls_of
 from ..leaves import leaf_kind
 from ..values import Snapshot
-from .shown import name_of, private_topics, topics_of, words_of
+from .shown import leaving, name_of, private_topics, topics_of, words_of
 from .values import Facts, Finding
 
 #: Only inside a longer text is it clear what these are; alone they are unusable.
@@ -63,7 +63,8 @@ def wordless(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
         block = {"block": name_of(spec, facts.of(spec.block_id).label)}
         document = spec.document
         controls = controls_of(document)
-        if not controls and not document.get("heading") and not document.get("text"):
+        waits = spec.type == "reason" and not leaving(snapshot)  # `reason-alone` says what it waits for
+        if not controls and not document.get("heading") and not document.get("text") and not waits:
             text = _("“%(block)s” is empty: nothing of it would be on the page. Fill it in, or take it out.")
             yield Finding("error", "text-missing", text % block, spec.block_id)
         for control in controls:
