@@ -15,8 +15,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from tests.bench.site.peers import DrfDecisions
-from wagtail_prefs.decisions import services as decisions
-from wagtail_prefs.decisions.values import Decision
+from wagtail_prefs.decisions import services as decisions, wire
 from wagtail_prefs.values import SUBSCRIBED
 
 from .calls import Calls
@@ -59,9 +58,7 @@ def decide_json(random: random.Random) -> Calls:
 
         def call(body: bytes = body) -> int:
             asked = json.loads(body)
-            contacts = [UUID(contact) for contact in asked["contacts"]]
-            found = decisions.decide(contacts, asked["topic"], asked["channel"])
-            return _written(json.dumps({"decisions": _as_json(found)}).encode())
+            return _written(wire.answer(asked["contacts"], asked["topic"], asked["channel"]))
 
         yield call
 
@@ -130,22 +127,6 @@ def _done(answers: list[Any]) -> int:
 def _written(content: bytes) -> int:
     assert content.count(b'"contact"') == MANY, content[:200]
     return 1
-
-
-def _as_json(found: list[Decision]) -> list[dict[str, str | None]]:
-    words = {one.reason: one.rule for one in found}
-    words = {reason: str(rule) for reason, rule in words.items()}  # translated once
-    return [
-        {
-            "contact": str(one.contact),
-            "decision": one.verdict.value,
-            "until": one.until.isoformat() if one.until else None,
-            "reason": one.reason,
-            "rule": words[one.reason],
-            "record": str(one.record) if one.record else None,
-        }
-        for one in found
-    ]
 
 
 def _body(random: random.Random) -> bytes:

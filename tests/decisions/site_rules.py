@@ -7,6 +7,9 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.utils.functional import lazy
+from django.utils.translation import get_language
+
 from wagtail_prefs.decisions.services import Facts, Question, Rule, Ruling, Verdict, defer, digest, refuse
 
 SUNDAY = 6
@@ -80,6 +83,19 @@ def nothing(_facts: Facts, _question: Question, _prepared: Any) -> None:
 def dislikes(facts: Facts, _question: Question, _prepared: Any) -> Ruling | None:
     """Knows whom: every second contact."""
     return refuse("disliked", "Not her.") if facts.contact.int % 2 else None
+
+
+#: Facts that `witness` has seen.
+SEEN: list[Facts] = []
+
+
+def witness(facts: Facts, _question: Question, _prepared: Any) -> None:
+    SEEN.append(facts)
+
+
+def quotes(_facts: Facts, _question: Question, _prepared: Any) -> Ruling:
+    """Words that JSON cannot take as they are, and that are not the same in every language."""
+    return refuse("quotes", lazy(lambda: f'"{get_language()}" \\ </b> \n ü \u2028', str)())
 
 
 NOT_CALLABLE = 3

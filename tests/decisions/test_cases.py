@@ -44,11 +44,11 @@ def differing(settings: Any, laws: Mapping[str, Path]) -> Judge:
     for site in {case.site for case in cases()}:
         settings.WAGTAIL_PREFS = {**usual, **site.prefs(laws)}
         settings.TIME_ZONE = site.tz
-        ready[site] = dict(prepared(RULES, contacts)), prepared(custom.rules(), contacts)
+        ready[site] = dict(prepared(RULES, contacts).rules), prepared(custom.rules(), contacts)
 
     def asked(site: Site, rules: Sequence[Rule]) -> Asked:
         ours, theirs = ready[site]
-        return [*((rule, ours[rule]) for rule in rules), *theirs]
+        return Asked.of([*((rule, ours[rule]) for rule in rules), *theirs.rules])
 
     def find(rules: Sequence[Rule] = RULES) -> list[Case]:
         each = {site: asked(site, rules) for site in ready}

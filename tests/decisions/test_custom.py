@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from wagtail_prefs import decide
+from wagtail_prefs.decisions import answers
 from wagtail_prefs.decisions.models import Send
+from wagtail_prefs.decisions.values import CapFact, TopicFacts
+from wagtail_prefs.topics.models import Topic
 
-from .conftest import Readers
+from . import site_rules
+from .cases import World, cases
+from .conftest import NOW, Readers
 
 WITH = Callable[..., None]
 
@@ -37,9 +43,6 @@ def test_a_rule_knows_who_is_asked_about(readers: Readers, with_rules: WITH) -> 
 def test_a_rule_prepares_itself_once_for_all(
     readers: Readers, with_rules: WITH, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.decisions import site_rules
-    from wagtail_prefs.decisions import services
-
     calls = []
     prepare = site_rules.ticket.prepare
     monkeypatch.setattr(
@@ -47,7 +50,7 @@ def test_a_rule_prepares_itself_once_for_all(
         "prepare",
         lambda self, contacts: (calls.append(list(contacts)), prepare(self, contacts))[1],
     )
-    monkeypatch.setattr(services, "CHUNK", 2)
+    monkeypatch.setattr(answers, "CHUNK", 2)
     with_rules("ticket")
     people = [readers.subscribe() for _ in range(5)]
     decided = decide([*people, people[0]], "news", "email")
@@ -82,3 +85,37 @@ def test_a_rule_that_is_not_there_stops_the_call(readers: Readers, with_rules: W
     with pytest.raises(ImportError):
         decide(readers.subscribe(), "news", "email", record="m")
     assert not Send.objects.exists()
+
+
+def test_a_rule_sees_all_there_is_to_know(readers: Readers, with_rules: WITH) -> None:
+    """Ours look at few facts, and the others are fetched for a site's rules only."""
+    with_rules("witness")
+    site_rules.SEEN.clear()
+    reader = readers.subscribe(readers.make(version=1, country="DE", timezone="Europe/Berlin"))
+    readers.state(reader, frequency="weekly")
+    last = NOW - timedelta(days=20)
+    Send.objects.create(message_id="old", contact=reader, topic="news", channel="email", at=last)
+    decide(reader, "news", "email")
+    (seen,) = site_rules.SEEN
+    topic = Topic.objects.get(key="news")
+    assert (seen.contact, seen.country, seen.timezone) == (reader, "DE", "Europe/Berlin")
+    assert seen.topic == TopicFacts(frozenset(topic.channels), topic.basis)
+    assert len(topic.channels) > 1
+    assert seen.caps == (CapFact("all", "weekly", last),)
+
+
+@pytest.mark.parametrize("hours", [{}, {"email": ["21:00", "08:00"], "sms": ["00:00", "23:00"]}])
+def test_what_our_rules_do_not_look_at_changes_no_answer(
+    hours: dict[str, Any], with_rules: WITH, settings: Any, db: None
+) -> None:
+    world = World(cases())
+    everybody = list(world.contacts.values())
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "QUIET_HOURS": hours}
+    questions = sorted(
+        {(case.question.topic, case.question.channel, case.question.at) for case in cases()}, key=str
+    )
+    for topic, channel, at in questions[::12]:
+        with_rules()
+        few = decide(everybody, topic, channel, at=at)
+        with_rules("nothing")
+        assert decide(everybody, topic, channel, at=at) == few

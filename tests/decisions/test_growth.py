@@ -58,9 +58,7 @@ def test_no_statement_reads_a_whole_table(crowd: list[Contact]) -> None:
         assert {decision.verdict for decision in decided} == ({"digest", "send"} if asked > 1 else {"digest"})
         assert all(decision.record for decision in decided)
         looks = [query["sql"] for query in captured if query["sql"].startswith(("SELECT", "WITH"))]
-        assert len(looks) == (
-            5 if connection.vendor == "postgresql" else 4
-        )  # facts and records, twice; the lock
+        assert len(looks) == (3 if connection.vendor == "postgresql" else 2)  # the facts, twice; the lock
         for sql in looks:
             # The lock may read all where it takes a third of all.
             if asked < CROWD / 10 or "FOR NO KEY" not in sql:

@@ -14,7 +14,9 @@ from hypothesis import assume, event, given, strategies as st
 from tests.properties import examples
 from wagtail_prefs import decide
 from wagtail_prefs.contacts.rules import effective
-from wagtail_prefs.decisions.rules import LAST, RULES, Capped, Consent, Quiet, judge
+from wagtail_prefs.decisions import periods
+from wagtail_prefs.decisions.facts import LOOK_BACK
+from wagtail_prefs.decisions.rules import LAST, RULES, Asked, Capped, Consent, Quiet, judge
 from wagtail_prefs.decisions.values import (
     CapFact,
     Facts,
@@ -121,7 +123,7 @@ def situations(draw: st.DrawFn) -> Situation:
         ),
     }
     names = draw(st.sets(st.sampled_from(sorted(spoilt)), max_size=3))
-    return replace(facts, **{name: draw(spoilt[name]) for name in sorted(names)}), question, hours
+    return facts._replace(**{name: draw(spoilt[name]) for name in sorted(names)}), question, hours
 
 
 LAW = law.load()
@@ -129,7 +131,7 @@ LAW = law.load()
 
 def ruling(facts: Facts, question: Question, hours: dict[str, Any]) -> Ruling:
     ready = {Consent: LAW, Capped: "Europe/Vienna", Quiet: (hours, "Europe/Vienna")}
-    return judge(facts, question, [(rule, ready.get(type(rule))) for rule in RULES])
+    return judge(facts, question, Asked.of([(rule, ready.get(type(rule))) for rule in RULES]))
 
 
 Restriction = Callable[[Facts, Question, dict[str, Any]], tuple[Facts, dict[str, Any]]]
@@ -144,27 +146,27 @@ def restrictions(draw: st.DrawFn) -> tuple[str, Restriction]:
     def paused(facts: Facts, question: Question) -> Facts:
         others = [pause for pause in facts.pauses if pause.scope != scope]
         until = max([question.at + minutes, *(p.until for p in facts.pauses if p.scope == scope)])
-        return replace(facts, pauses=(*others, PauseFact(scope, until)))
+        return facts._replace(pauses=(*others, PauseFact(scope, until)))
 
     def capped(facts: Facts, question: Question) -> Facts:
-        return replace(facts, caps=(*facts.caps, CapFact(scope, frequency, question.at - minutes / 50)))
+        return facts._replace(caps=(*facts.caps, CapFact(scope, frequency, question.at - minutes / 50)))
 
     def unconfirmed(facts: Facts, _question: Question) -> Facts:
         choice = "" if facts.choice == "subscribed" else facts.choice
-        return replace(facts, choice=choice, pending=True, choice_until=None)
+        return facts._replace(choice=choice, pending=True, choice_until=None)
 
     known: dict[str, Restriction] = {
-        "opts out": lambda f, q, h: (replace(f, opted_out=True), h),
-        "unsubscribes": lambda f, q, h: (replace(f, choice="unsubscribed", choice_until=None), h),
+        "opts out": lambda f, q, h: (f._replace(opted_out=True), h),
+        "unsubscribes": lambda f, q, h: (f._replace(choice="unsubscribed", choice_until=None), h),
         "pauses": lambda f, q, h: (paused(f, q), h),
         "caps": lambda f, q, h: (capped(f, q), h),
         "sleeps": lambda f, q, h: (f, {**h, q.channel: night} if q.channel not in h else h),
-        "is suppressed": lambda f, q, h: (replace(f, suppressed=True), h),
-        "dies": lambda f, q, h: (replace(f, email_dead=True), h),
+        "is suppressed": lambda f, q, h: (f._replace(suppressed=True), h),
+        "dies": lambda f, q, h: (f._replace(email_dead=True), h),
         "did not confirm": lambda f, q, h: (unconfirmed(f, q), h),
-        "is erased": lambda f, q, h: (replace(f, standing=Standing.ERASED), h),
-        "is merged": lambda f, q, h: (replace(f, standing=Standing.MERGED), h),
-        "loses her topic": lambda f, q, h: (replace(f, topic=f.topic and replace(f.topic, archived=True)), h),
+        "is erased": lambda f, q, h: (f._replace(standing=Standing.ERASED), h),
+        "is merged": lambda f, q, h: (f._replace(standing=Standing.MERGED), h),
+        "loses her topic": lambda f, q, h: (f._replace(topic=f.topic and replace(f.topic, archived=True)), h),
     }
     name = draw(st.sampled_from(sorted(known)))
     return name, known[name]
@@ -229,7 +231,7 @@ def test_who_waits_for_as_long_as_she_is_told_gets_there_in_one_step(
 def test_what_is_always_sent_asks_only_whether_she_is_there(situation: Situation, channel: str) -> None:
     facts, question, hours = situation
     topic = TopicFacts(frozenset(CHANNELS), "consent", transactional=True)
-    said = ruling(replace(facts, topic=topic), replace(question, channel=channel), hours)
+    said = ruling(facts._replace(topic=topic), replace(question, channel=channel), hours)
     there = facts.standing is Standing.KNOWN and not (facts.email_dead and channel == "email")
     assert (said.verdict == Verdict.SEND) is there
 
@@ -266,8 +268,7 @@ def test_it_does_not_matter_whether_somebody_wrote_down_what_ended_by_itself(sit
         pauses={(pause.scope, ""): Pause(pause.until) for pause in facts.pauses},
     )
     written = effective(state, question.at)
-    later = replace(
-        facts,
+    later = facts._replace(
         choice=written.choices.get(key, ""),
         pending=key in written.pending,
         choice_until=written.until.get(key),
@@ -277,6 +278,19 @@ def test_it_does_not_matter_whether_somebody_wrote_down_what_ended_by_itself(sit
     one, other = ruling(facts, question, hours), ruling(later, question, hours)
     assert (one.verdict, one.until) == (other.verdict, other.until)
     assert one.reason == other.reason or (one.reason, other.reason) == ("expired", "unsubscribed")
+
+
+@pytest.mark.property
+@examples(250)
+@given(moments(), st.sampled_from(ZONES), st.sampled_from([f for f in FREQUENCIES if f != "as_it_happens"]))
+def test_a_period_begins_nowhere_before_what_is_looked_back_to(
+    at: datetime, zone: str, frequency: str
+) -> None:
+    span = periods.period(frequency, at, periods.zone(zone, "UTC"))
+    assert span
+    earliest = periods.begins_not_before(frequency, at)
+    assert earliest <= span[0]
+    assert earliest > at - LOOK_BACK
 
 
 @pytest.mark.django_db

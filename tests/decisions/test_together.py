@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from tests import factories
 from wagtail_prefs import decide
 from wagtail_prefs.contacts.models import Contact, State
-from wagtail_prefs.decisions import services
+from wagtail_prefs.decisions import answers
 from wagtail_prefs.decisions.models import Send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,13 +135,13 @@ def lists(rounds: int, seed: int) -> None:
 
 
 def test_lists_in_any_order_do_not_wait_for_each_other_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "CHUNK", 5)  # three locks in one transaction
+    monkeypatch.setattr(answers, "CHUNK", 5)  # three locks in one transaction
     lists(10, seed=7)
 
 
 @pytest.mark.soak
 def test_lists_in_any_order_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "CHUNK", 5)
+    monkeypatch.setattr(answers, "CHUNK", 5)
     lists(100, seed=8)
 
 

@@ -1,18 +1,18 @@
-"""The facts behind decisions: one statement for any number of contacts, and one for the ledger records behind.
+"""The facts behind decisions and the ledger records that they come from: one statement for any number of contacts.
 
-A contact comes as one row for each row of state that touches the question, one without state for the others. A row ends
-with the versions that lead to records; what stands before them are the circumstances that rules look at, so that
-contacts in the same circumstances - most of a thousand are - are judged once. PostgreSQL gives moments as microseconds:
-a thousand datetimes with a time zone would cost a fifth of the call.
+A contact comes as one row for each row of state that touches the question, one without state for the others. A row
+begins with the records; what stands after them are the circumstances that rules look at, so that contacts in the same
+circumstances - most of a thousand are - are judged once. Hence a column that no rule looks at stays empty. PostgreSQL
+gives moments as microseconds: a thousand datetimes with a time zone would cost a fifth of the call.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -21,82 +21,124 @@ from ..contacts import store
 from ..contacts.models import Contact, State
 from ..ledger.models import Record
 from ..topics.models import Topic
-from ..values import UNSUBSCRIBED
+from ..values import FREQUENCIES, SUBSCRIBED, UNSUBSCRIBED
+from . import periods
 from .models import Send
 from .values import CapFact, Facts, PauseFact, Place, Question, Standing, TopicFacts
 
 #: Longer than the longest period: what was sent before that counts for no cap.
 LOOK_BACK = timedelta(days=100)
+_PERIODS = [frequency for frequency in FREQUENCIES if frequency != "as_it_happens"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-#: What is true or not of a contact, its topic and the message: bits of one number, because columns cost.
+#: What is true or not of a contact, its topic, a row of its state and the message: bits of one number, because columns
+#: cost.
 (
-    _KNOWN, _ERASED, _MERGED, _SUPPRESSED, _EMAIL_DEAD, _TRANSACTIONAL, _ARCHIVED, _HAS_PLACE, _HAS_THIS_PLACE,
-) = (1 << bit for bit in range(9))  # fmt: skip
+    _KNOWN, _ERASED, _MERGED, _SUPPRESSED, _EMAIL_DEAD, _HAS_TOPIC, _TRANSACTIONAL, _ARCHIVED, _OFFERED, _HAS_PLACE,
+    _HAS_THIS_PLACE, _HAS_STATE, _OF_CHANNEL, _OF_TOPIC, _SUBSCRIBED, _UNSUBSCRIBED, _PENDING,
+) = (1 << bit for bit in range(17))  # fmt: skip
 
-
-#: The columns of a row. Those of the state are None where the contact has no such row; moments are as `_number` gives
-#: them, `channels` is JSON, `place` that in the list that was asked about, `scope` of the state a place in _SCOPES.
+#: The columns of a row. Those after `marks` are None where they say nothing, and `channels` where the mark _OFFERED says
+#: enough; moments are as `_number` gives them, `channels` is JSON, `place` that in the list that was asked about.
 _ROW = (
-    "place", "country", "timezone", "marks", "basis", "channels",
-    "scope", "choice", "pending", "choice_until", "paused_until", "frequency", "last",
-    "contact_version", "choice_version", "pause_version", "frequency_version",
+    "place", "record", "pause_record", "frequency_record",
+    "marks", "country", "basis", "channels", "choice_until", "paused_until", "frequency", "last", "timezone",
 )  # fmt: skip
-#: How a row's state is called: index = 2 where it names a topic + 1 where it names a channel.
-_SCOPES = ("all", "channel", "topic", "choice")
-_EVERYTHING, _CHOICE = 0, 3
+#: How a row's state is called, by _OF_TOPIC and _OF_CHANNEL.
+_SCOPES = {0: "all", _OF_CHANNEL: "channel", _OF_TOPIC: "topic", _OF_TOPIC | _OF_CHANNEL: "choice"}
+_SCOPE = _OF_TOPIC | _OF_CHANNEL
+_EVERYTHING, _CHOICE = 0, _SCOPE
 _COLUMNS = {name: place for place, name in enumerate(_ROW)}
-#: Where the state begins, and where the versions: what stands before those are the circumstances.
-_STATE, _VERSIONS = _COLUMNS["scope"], _COLUMNS["contact_version"]
-_BEHIND = {"pause": _COLUMNS["pause_version"], "frequency": _COLUMNS["frequency_version"]}
+#: Where the circumstances begin; they end with the time zone.
+_MARKS, _LAST = _COLUMNS["marks"], _COLUMNS["last"]
+
+_RECORD = _COLUMNS["record"]
+#: In the row of which scope the record behind a ruling stands, and where there.
+_BEHIND = {
+    "choice": (_CHOICE, _RECORD),
+    "opted_out": (_EVERYTHING, _RECORD),
+    **{
+        f"{kind}:{name}": (scope, _COLUMNS[f"{kind}_record"])
+        for kind in ("pause", "frequency")
+        for scope, name in _SCOPES.items()
+    },
+}
 
 #: A contact's rows: one for each row of state, at least one.
-Rows = list[tuple[Any, ...]]
-#: Where in a contact's rows a version stands.
+Rows = tuple[tuple[Any, ...], ...]
+#: Where in a contact's rows a record stands.
 Spot = tuple[int, int]
 
 
-def fetch(contacts: str, size: int, question: Question, message: str = "") -> list[Rows]:
+class Look(NamedTuple):
+    """What has to be fetched. `whole`: all there is, for rules that we do not know. Otherwise the topic's channels do
+    not come, the country and the legal basis where neither a yes nor a no makes them irrelevant, what was sent in
+    earlier periods, and the time zone without a frequency, but for `zones`.
+
+    `recording`: whether the message has a place already. `texts`: the ids of records as the JSON of an answer has them,
+    if the database knows UUIDs.
+    """
+
+    recording: bool = False
+    whole: bool = False
+    zones: bool = False
+    texts: bool = False
+
+
+def fetch(contacts: str, size: int, question: Question, look: Look, message: str = "") -> list[Rows]:
     """The rows of each of these contacts, an `array` of `size`, in their order.
 
     `message` is the id of one that is being recorded: its own place is not held against it.
     """
-    found: list[Rows] = [[] for _ in range(size)]
     with connection.cursor() as cursor:
         cursor.execute(
-            _statement(recording=bool(message)),
+            _statement(look),
             {
                 "contacts": contacts,
                 "topic": question.topic,
                 "channel": question.channel,
-                "since": connection.ops.adapt_datetimefield_value(question.at - LOOK_BACK),
                 "message": message,
+                **_since(question.at, look),
             },
         )
-        for row in cursor.fetchall():
-            found[row[0]].append(row)
+        rows = cursor.fetchall()
+    found: list[Rows] = [()] * size
+    for row in rows:
+        found[row[0]] += (row,)
     return found
 
 
-def circumstances(rows: Rows) -> tuple[tuple[Any, ...], ...]:
-    """What rules look at: the same for contacts in the same circumstances."""
-    return tuple([row[1:_VERSIONS] for row in rows])
+def _since(at: datetime, look: Look) -> dict[str, Any]:
+    """How far back what was sent can count: for our own rules as far as the period may reach that the moment is in."""
+    since = {"since": at - LOOK_BACK}
+    if not look.whole:
+        since |= {frequency: periods.begins_not_before(frequency, at) for frequency in _PERIODS}
+    return {name: connection.ops.adapt_datetimefield_value(moment) for name, moment in since.items()}
 
 
-def facts_of(contact: UUID, rows: Rows) -> Facts:
-    """What rules see of a contact's rows."""
-    _place, country, timezone, marks, basis, channels, *_ = rows[0]
-    opted_out, chosen, waits, ends = False, "", False, None
+def circumstances(rows: Rows, look: Look) -> tuple[Any, ...]:
+    """What our rules look at: the same for contacts in the same circumstances."""
+    if len(rows) == 1:
+        return rows[0][_MARKS:]
+    if look.zones:
+        return tuple([row[_MARKS:] for row in rows])
+    # A time zone beside a frequency that is not used up says nothing.
+    return tuple([row[_MARKS:-1] if row[_LAST] is None else row[_MARKS:] for row in rows])
+
+
+def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
+    """What rules see of a contact's rows when they are asked about a channel."""
+    country, basis, timezone, opted_out, chosen, waits, ends = "", "", "", False, "", False, None
     pauses: list[PauseFact] = []
     caps: list[CapFact] = []
     for row in rows:
-        scope, choice, pending, until, paused, frequency, last = row[_STATE:_VERSIONS]
-        if choice is None:  # the outer join gives one empty row to a contact without state
-            continue
+        marks, home, law, channels, until, paused, frequency, last, zone = row[_MARKS:]
+        country, basis, timezone = home or country, law or basis, zone or timezone
+        scope = marks & _SCOPE
         if scope == _CHOICE:
-            chosen, waits, ends = choice, bool(pending), _moment(until)
+            chosen, waits, ends = _choice(marks), bool(marks & _PENDING), _moment(until)
             continue
-        if choice == UNSUBSCRIBED and scope == _EVERYTHING:
+        if scope == _EVERYTHING and marks & _UNSUBSCRIBED:
             opted_out = True
         if paused is not None:
             pauses.append(PauseFact(_SCOPES[scope], _known_moment(paused)))
@@ -105,11 +147,11 @@ def facts_of(contact: UUID, rows: Rows) -> Facts:
     return Facts(
         contact,
         _standing(marks),
-        country or "",
-        timezone or "",
+        country,
+        timezone,
         bool(marks & _SUPPRESSED),
         bool(marks & _EMAIL_DEAD),
-        _topic(channels, basis, marks & (_TRANSACTIONAL | _ARCHIVED)),
+        _topic(marks & _OF_THE_TOPIC, basis, channels, channel),
         opted_out,
         chosen,
         waits,
@@ -121,56 +163,31 @@ def facts_of(contact: UUID, rows: Rows) -> Facts:
 
 
 def spot_behind(rows: Rows, behind: str) -> Spot | None:
-    """Where the version stands that made what a ruling went by: "choice", "opted_out", "contact", "pause:topic" ..."""
+    """Where the record stands that made what a ruling went by: "choice", "opted_out", "contact", "pause:topic" ..."""
     if not behind:
         return None
     if behind == "contact":
-        return 0, _COLUMNS["contact_version"]
-    kind, _, scope = behind.partition(":")
-    index = _SCOPES.index(scope or ("all" if kind == "opted_out" else kind))
-    column = _BEHIND.get(kind, _COLUMNS["choice_version"])
-    return next(
-        (
-            (number, column)
-            for number, row in enumerate(rows)
-            if row[_COLUMNS["scope"]] == index and row[_COLUMNS["choice"]] is not None
-        ),
-        None,
-    )
+        return 0, _RECORD
+    wanted, column = _BEHIND[behind]
+    for number, row in enumerate(rows):
+        if row[_MARKS] & (_HAS_STATE | _SCOPE) == wanted | _HAS_STATE:
+            return number, column
+    return None
 
 
-def records(
-    contacts: str, versions: Sequence[int | None], first: str = "", values: Mapping[str, Any] | None = None
-) -> list[UUID | None]:
-    """The ledger records of these contacts, an `array`, at versions of the same order: one statement, or none.
-
-    On PostgreSQL the statement can begin with what else there is to do: `first`, a WITH clause, and its values.
-    """
-    found: list[UUID | None] = [None] * len(versions)
-    if first or any(versions):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                first + _records_statement(),
-                {"contacts": contacts, "versions": _numbers(versions), **(values or {})},
-            )
-            rows = cursor.fetchall()
-        native = connection.features.has_native_uuid_field
-        for place, record in rows:
-            found[place] = record if native else UUID(record)
-    return found
-
-
-def array(contacts: Iterable[UUID]) -> str:
+def array(ids: Iterable[str]) -> str:
     """Ids as one parameter: psycopg quotes a thousand for longer than PostgreSQL looks them up, and SQLite takes 999."""
-    ids = [contact.hex for contact in contacts]
-    return f"{{{','.join(ids)}}}" if connection.vendor == "postgresql" else json.dumps(ids)
+    if connection.vendor == "postgresql":
+        return f"{{{','.join(ids)}}}"
+    return json.dumps([contact.replace("-", "") for contact in ids])
 
 
 def from_array(name: str) -> str:
     """A parameter that `array` made, as a table of (place from 0, id)."""
     if connection.vendor == "postgresql":
         of = f"unnest(%({name})s::uuid[]) WITH ORDINALITY AS given(id, n)"
-        return f"(SELECT n - 1 AS place, id FROM {of})"  # noqa: S608 - names, no values
+        # Neighbours stand on the same pages, which are then in the processor's caches.
+        return f"(SELECT n - 1 AS place, id FROM {of} ORDER BY id)"  # noqa: S608 - names, no values
     return f"(SELECT key AS place, value AS id FROM json_each(%({name})s))"  # noqa: S608 - names, no values
 
 
@@ -188,75 +205,126 @@ def _place_of(marks: int) -> Place:
     return Place.SAME if marks & _HAS_THIS_PLACE else Place.OTHER
 
 
+def _choice(marks: int) -> str:
+    if marks & _SUBSCRIBED:
+        return SUBSCRIBED
+    return UNSUBSCRIBED if marks & _UNSUBSCRIBED else ""
+
+
+_OF_THE_TOPIC = _HAS_TOPIC | _TRANSACTIONAL | _ARCHIVED | _OFFERED
+
+
 @lru_cache(maxsize=64)
-def _topic(channels: str | None, basis: str | None, marks: int) -> TopicFacts | None:
-    if channels is None or basis is None:
+def _topic(marks: int, basis: str, channels: str | None, channel: str) -> TopicFacts | None:
+    if not marks & _HAS_TOPIC:
         return None
-    return TopicFacts(
-        frozenset(json.loads(channels)), basis, bool(marks & _TRANSACTIONAL), bool(marks & _ARCHIVED)
-    )
+    offered = json.loads(channels) if channels else [channel] if marks & _OFFERED else []
+    return TopicFacts(frozenset(offered), basis, bool(marks & _TRANSACTIONAL), bool(marks & _ARCHIVED))
 
 
 @cache
-def _statement(*, recording: bool) -> str:
+def _statement(look: Look) -> str:
     contact, state, topic, send = (
         connection.ops.quote_name(model._meta.db_table) for model in (Contact, State, Topic, Send)
     )
+    of_choice = "state.topic <> '' AND state.channel <> ''"
+    opted_out = f"state.topic = '' AND state.channel = '' AND state.choice = '{UNSUBSCRIBED}'"
+    # Who has said yes or no is not asked about by the law of her country.
+    settled = (
+        f"{opted_out} OR {of_choice} AND (state.choice = '{SUBSCRIBED}' OR state.choice = '{UNSUBSCRIBED}')"
+    )
+    capped = "state.frequency <> ''"
     marks = {
         _KNOWN: "contact.id IS NOT NULL",
         _ERASED: "contact.erased_at IS NOT NULL",
         _MERGED: "contact.merged_into_id IS NOT NULL",
         _SUPPRESSED: "contact.suppressed",
         _EMAIL_DEAD: "contact.email_dead_at IS NOT NULL",
-        _TRANSACTIONAL: "topic.transactional",
-        _ARCHIVED: "topic.archived",
+        _HAS_STATE: "state.contact_id IS NOT NULL",
+        _OF_CHANNEL: "state.channel <> ''",
+        _OF_TOPIC: "state.topic <> ''",
+        _SUBSCRIBED: f"state.choice = '{SUBSCRIBED}'",
+        _UNSUBSCRIBED: f"state.choice = '{UNSUBSCRIBED}'",
+        _PENDING: "state.pending",
     }
-    if recording:
+    if look.recording:
         marks[_HAS_PLACE] = "own.id IS NOT NULL"
         marks[_HAS_THIS_PLACE] = "own.topic = %(topic)s AND own.channel = %(channel)s"
+    since = "%(since)s"
+    if not look.whole:
+        each = " ".join(f"WHEN '{frequency}' THEN %({frequency})s" for frequency in _PERIODS)
+        since = f"CASE state.frequency {each} ELSE {since} END"
     # Asked only where there is a cap, and answered by the index of sends.
     last = (
-        f"(SELECT sent.at FROM {send} AS sent WHERE sent.contact = asked.id AND sent.at >= %(since)s"  # noqa: S608
+        f"(SELECT sent.at FROM {send} AS sent WHERE sent.contact = asked.id AND sent.at >= {since}"  # noqa: S608
         " AND sent.counts AND sent.message_id <> %(message)s"
         " AND (state.topic = '' OR sent.topic = state.topic)"
         " AND (state.channel = '' OR sent.channel = state.channel) ORDER BY sent.at DESC LIMIT 1)"
     )
     columns = {
         "place": "asked.place",
-        "country": "contact.country",
-        "timezone": "contact.timezone",
-        "marks": " + ".join(f"CASE WHEN {true} THEN {mark} ELSE 0 END" for mark, true in marks.items()),
-        "basis": "topic.basis",
-        "channels": "CAST(topic.channels AS text)",
-        "scope": "CASE WHEN state.topic = '' THEN 0 ELSE 2 END + CASE WHEN state.channel = '' THEN 0 ELSE 1 END",
-        "choice": "state.choice",
-        "pending": "state.pending",
+        # Of who is gone, the last record says so.
+        "record": _record(
+            "CASE WHEN contact.erased_at IS NOT NULL OR contact.merged_into_id IS NOT NULL THEN contact.version"
+            f" WHEN {of_choice} OR {opted_out} THEN state.choice_version END",
+            look,
+        ),
+        "pause_record": f"CASE WHEN state.paused_until IS NOT NULL THEN {_record('state.pause_version', look)} END",
+        "frequency_record": f"CASE WHEN {capped} THEN {_record('state.frequency_version', look)} END",
+        "marks": f"{_marks(marks)} + COALESCE(topic.marks, 0)",
+        "country": "contact.country"
+        if look.whole
+        else f"CASE WHEN {settled} THEN NULL ELSE contact.country END",
+        "basis": "topic.basis" if look.whole else f"CASE WHEN {settled} THEN NULL ELSE topic.basis END",
+        "channels": "CAST(topic.channels AS text)" if look.whole else "NULL",
         "choice_until": _number("state.choice_until"),
         "paused_until": _number("state.paused_until"),
-        "frequency": "state.frequency",
-        "last": f"CASE WHEN state.frequency NOT IN ('', 'as_it_happens') THEN {_number(last)} END",
-        # Of who is gone, the last record says so.
-        "contact_version": "CASE WHEN contact.erased_at IS NOT NULL OR contact.merged_into_id IS NOT NULL"
-        " THEN contact.version END",
-        "choice_version": "state.choice_version",
-        "pause_version": "state.pause_version",
-        "frequency_version": "state.frequency_version",
+        "frequency": f"CASE WHEN {capped} THEN state.frequency END",
+        "last": f"CASE WHEN {capped} THEN {_number(last)} END",
+        "timezone": "contact.timezone"
+        if look.whole or look.zones
+        else f"CASE WHEN {capped} THEN contact.timezone END",
     }
+    # What touches the question: everything, the channel, the topic, the choice. Not IN, for which PostgreSQL would put
+    # together a list for every row.
+    touches = "(one.topic = '' OR one.topic = %(topic)s) AND (one.channel = '' OR one.channel = %(channel)s)"
     joins = [
         _join(contact, "contact", "one.id = asked.id"),
-        f"LEFT JOIN {topic} AS topic ON topic.audience_id = contact.audience_id AND topic.key = %(topic)s",
-        # The channel is looked at row by row (that is what || does): these are few, and to descend the index once for
-        # each pair of topic and channel costs more.
-        _join(
-            state,
-            "state",
-            "one.contact_id = asked.id AND one.topic IN ('', %(topic)s) AND one.channel || '' IN ('', %(channel)s)",
-        ),
+        f"LEFT JOIN ({_topics(topic)}) AS topic ON topic.audience_id = contact.audience_id",
+        _join(state, "state", f"one.contact_id = asked.id AND {touches}"),
     ]
-    if recording:
+    if look.recording:
         joins.append(_join(send, "own", "one.message_id = %(message)s AND one.contact = asked.id"))
     wanted = ", ".join(columns[name] for name in _ROW)
     return f"SELECT {wanted} FROM {from_array('contacts')} AS asked {' '.join(joins)}"  # noqa: S608 - names
+
+
+def _topics(table: str) -> str:
+    """The topic of that key in each audience: few, and what is true of them is put together once for each."""
+    native = connection.vendor == "postgresql"
+    channels = "SELECT 1 FROM json_each(one.channels) AS given WHERE given.value = %(channel)s"
+    marks = {
+        _HAS_TOPIC: "one.id IS NOT NULL",
+        _TRANSACTIONAL: "one.transactional",
+        _ARCHIVED: "one.archived",
+        _OFFERED: "one.channels ? %(channel)s" if native else f"EXISTS ({channels})",
+    }
+    columns = f"one.audience_id, one.basis, one.channels, {_marks(marks)} AS marks"
+    once = " OFFSET 0" if native else ""
+    return f"SELECT {columns} FROM {table} AS one WHERE one.key = %(topic)s{once}"  # noqa: S608 - names
+
+
+def _marks(marks: Mapping[int, str]) -> str:
+    return " + ".join(f"CASE WHEN {true} THEN {mark} ELSE 0 END" for mark, true in marks.items())
+
+
+def _record(version: str, look: Look) -> str:
+    """The ledger record of a contact at a version, from the index alone."""
+    table = connection.ops.quote_name(Record._meta.db_table)
+    name = (
+        "CAST(record.id AS text)" if look.texts and connection.features.has_native_uuid_field else "record.id"
+    )
+    return f"(SELECT {name} FROM {table} AS record WHERE record.contact_ref = asked.id AND record.seq = {version})"  # noqa: S608
 
 
 def _join(table: str, name: str, condition: str) -> str:
@@ -268,30 +336,6 @@ def _join(table: str, name: str, condition: str) -> str:
     if connection.vendor != "postgresql":
         return f"LEFT JOIN {table} AS {name} ON {condition.replace('one.', f'{name}.')}"
     return f"LEFT JOIN LATERAL (SELECT * FROM {table} AS one WHERE {condition} OFFSET 0) AS {name} ON true"  # noqa: S608
-
-
-@cache
-def _records_statement() -> str:
-    record = connection.ops.quote_name(Record._meta.db_table)
-    if connection.vendor == "postgresql":
-        given = (
-            "unnest(%(contacts)s::uuid[], %(versions)s::bigint[]) WITH ORDINALITY AS given(id, version, n)"
-        )
-        given = f"(SELECT n - 1 AS place, id, version FROM {given})"  # noqa: S608 - names, no values
-    else:
-        given = (
-            "(SELECT contacts.key AS place, contacts.value AS id, versions.value AS version"
-            " FROM json_each(%(contacts)s) AS contacts JOIN json_each(%(versions)s) AS versions"
-            " ON versions.key = contacts.key)"
-        )
-    joined = _join(record, "record", "one.contact_ref = asked.id AND one.seq = asked.version")
-    return f"SELECT asked.place, record.id FROM {given} AS asked {joined} WHERE record.id IS NOT NULL"  # noqa: S608
-
-
-def _numbers(numbers: Iterable[int | None]) -> str:
-    if connection.vendor == "postgresql":
-        return f"{{{','.join(map(str, (number or 'NULL' for number in numbers)))}}}"
-    return json.dumps(list(numbers))
 
 
 def _number(moment: str) -> str:

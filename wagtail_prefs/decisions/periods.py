@@ -58,6 +58,12 @@ def period(frequency: str, at: datetime, tz: ZoneInfo) -> Span | None:
     return start_of_day(first, tz), start_of_day(after, tz)
 
 
+def begins_not_before(frequency: str, at: datetime) -> datetime:
+    """A moment (UTC) before which the period that `at` falls in has begun in no time zone, a few days at most too early."""
+    yesterday = _aware(at).date() - _DAY  # nowhere is it an earlier day
+    return datetime.combine(_days(frequency, yesterday)[0] - _DAY, time(), UTC)
+
+
 def start_of_day(day: date, tz: ZoneInfo) -> datetime:
     """The first moment (UTC) at which it is that day in the zone, or a later one if the zone skipped it."""
     return _first(datetime.combine(day, time()), tz)

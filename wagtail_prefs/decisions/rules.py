@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -284,19 +284,33 @@ RULES: tuple[Rule, ...] = (
     Quiet(),
 )
 
-#: Rules with what each has prepared for a call.
-Asked = Sequence[tuple[Callable[[Facts, Question, Any], Ruling | None], Any]]
+_Call = Callable[[Facts, Question, Any], Ruling | None]
+#: A rule with what it has prepared for a call.
+Ready = tuple[_Call, Any]
+
+
+class Asked(NamedTuple):
+    """The rules of a call, and those of them that can ask to wait."""
+
+    rules: Sequence[Ready]
+    waiting: Sequence[Ready]
+
+    @classmethod
+    def of(cls, rules: Sequence[Ready]) -> Asked:
+        return cls(rules, [ready for ready in rules if getattr(ready[0], "waits", True)])
 
 
 def prepared(rules: Sequence[Rule], contacts: Sequence[UUID]) -> Asked:
     """Let each rule prepare itself for these contacts."""
-    return [(rule, rule.prepare(contacts)) for rule in rules]
+    return Asked.of([(rule, rule.prepare(contacts)) for rule in rules])
 
 
 def judge(facts: Facts, question: Question, asked: Asked) -> Ruling:
     """What the rules come to for one contact; see the module."""
     waits: list[Ruling] = []
-    for rule, ready in asked:
+    for rule, ready in asked.rules:
+        if type(rule) is Refusal and not rule.when(facts, question):
+            continue  # most are, and do not: asked without a call in between
         ruling = rule(facts, question, ready)
         if ruling is None:
             continue
@@ -306,8 +320,8 @@ def judge(facts: Facts, question: Question, asked: Asked) -> Ruling:
     if not waits:
         return _yes(facts)
     longest = _longest(waits)
-    waiting = [(rule, ready) for rule, ready in asked if getattr(rule, "waits", True)]
-    return replace(longest, until=_settled(longest, facts, question, waiting))
+    until = _settled(longest, facts, question, asked.waiting)
+    return longest if until == longest.until else replace(longest, until=until)
 
 
 def _longest(waits: Sequence[Ruling]) -> Ruling:
@@ -315,15 +329,18 @@ def _longest(waits: Sequence[Ruling]) -> Ruling:
     return max(waits, key=lambda ruling: ruling.until or LAST)
 
 
-def _settled(longest: Ruling, facts: Facts, question: Question, asked: Asked) -> datetime:
+def _settled(longest: Ruling, facts: Facts, question: Question, waiting: Sequence[Ready]) -> datetime:
     """The first moment from the end of a wait on at which no rule asks to wait: a pause may end in the night."""
     until = longest.until or LAST
     for _round in range(_ROUNDS):
         if until >= LAST:
             break
-        later = replace(question, at=until)
-        rulings = [rule(facts, later, ready) for rule, ready in asked]
-        waits = [ruling for ruling in rulings if ruling is not None and ruling.verdict in _WAITS]
+        later = Question(question.topic, question.channel, until)
+        waits = [
+            ruling
+            for rule, ready in waiting
+            if (ruling := rule(facts, later, ready)) is not None and ruling.verdict in _WAITS
+        ]
         if not waits:
             break
         until = _longest(waits).until or LAST

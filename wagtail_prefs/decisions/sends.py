@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,9 @@ from ..contacts import store
 from ..contacts.models import Contact
 from . import facts
 from .models import Send
-from .values import Question
 
-#: A contact, and whether the message counts for her frequencies.
-Place = tuple[UUID, bool]
+#: A contact's id, as `facts.array` takes it, and whether the message counts for her frequencies.
+Place = tuple[str, bool]
 
 
 def lock(contacts: str) -> None:
@@ -47,24 +46,13 @@ def write(message: str, places: Iterable[Place], topic: str, channel: str, at: d
         return int(cursor.rowcount)
 
 
-def take(
-    message: str, places: list[Place], question: Question, contacts: str, versions: Sequence[int | None]
-) -> list[UUID | None]:
-    """`write` the places and read the `facts.records` behind the answers: on PostgreSQL one statement does both."""
-    if connection.vendor == "postgresql" and places and any(versions):
-        values = _values(message, places, question.topic, question.channel, question.at)
-        return facts.records(contacts, versions, f"WITH placed AS ({_insert()}) ", values)
-    write(message, places, question.topic, question.channel, question.at)
-    return facts.records(contacts, versions)
-
-
 def free(message: str, contacts: Collection[UUID] | None) -> int:
     """Take the message's places away again; returns how many there were. None: all of them."""
     table = connection.ops.quote_name(Send._meta.db_table)
     sql, values = f"DELETE FROM {table} WHERE message_id = %(message)s", {"message": message}  # noqa: S608 - a name
     if contacts is not None:
         sql += f" AND contact IN (SELECT id FROM {facts.from_array('contacts')} AS given)"  # noqa: S608 - names
-        values["contacts"] = facts.array(contacts)
+        values["contacts"] = facts.array(contact.hex for contact in contacts)
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return int(cursor.rowcount)

@@ -41,6 +41,13 @@ class Decision(NamedTuple):
     record: UUID | None = None
     static: bool = False
 
+    @staticmethod
+    def of(contact: UUID, ruling: Ruling, record: UUID | None) -> Decision:
+        """What a ruling comes to for a contact."""
+        of = ruling
+        # Past __new__, which is written in Python and takes as long again.
+        return tuple.__new__(Decision, (contact, of.verdict, of.reason, of.rule, of.until, record, of.static))
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -98,8 +105,7 @@ class Place(enum.StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the rules know about one contact and one question. `topic` is None where her audience has no such topic.
 
     `choice` is `subscribed`, `unsubscribed`, or "" for never asked; `choice_until` is when the yes, or the wait for its
