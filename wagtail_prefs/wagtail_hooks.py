@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.urls import URLPattern
 from wagtail import hooks
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
@@ -12,6 +13,7 @@ from .admin.centers import center_listings, center_viewsets
 from .admin.deliveries import delivery_listings, register_policies
 from .admin.menu import PreferencesGroup
 from .admin.panels import before_bulk_action
+from .admin.preview import preview_urls
 from .centers.checks import audit
 
 register_policies()
@@ -26,6 +28,11 @@ def register_icons(icons: list[str]) -> list[str]:
 @hooks.register("register_admin_viewset")
 def register_viewsets() -> list[ViewSet]:
     return [*center_listings(), *center_viewsets(), *delivery_listings()]
+
+
+@hooks.register("register_admin_urls")
+def register_preview() -> list[URLPattern]:
+    return preview_urls()
 
 
 @hooks.register("register_log_actions")
