@@ -179,13 +179,13 @@ def test_the_other_country_is_one_where_the_page_differs(condition: Json, home: 
     assert ("for-some" in hidden(page, abroad)) != ("for-some" in hidden(page, replace(abroad, country=home)))
 
 
-@pytest.mark.parametrize("home", ["", *sorted(COUNTRIES)])
-def test_where_the_page_does_not_differ_the_law_does(home: str) -> None:
-    there = personas.other_country(snapshot("transactional"), home, law.current())
-    assert there != home
-    found = personas.differences(law.current(), home, there)
-    assert {"jurisdiction"} < {one.what for one in found}
-    assert all(one.here != one.there for one in found)
+def test_where_the_page_does_not_differ_the_law_does() -> None:
+    for home in ("", *sorted(COUNTRIES)):
+        there = personas.other_country(snapshot("transactional"), home, law.current())
+        assert there != home
+        found = personas.differences(law.current(), home, there)
+        assert {"jurisdiction"} < {one.what for one in found}, home
+        assert all(one.here != one.there for one in found)
 
 
 def test_the_same_law_makes_no_difference() -> None:
