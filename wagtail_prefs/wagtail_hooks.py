@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import Permission
+from django.db.models import QuerySet
 from django.urls import URLPattern
 from wagtail import hooks
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
 from .admin.centers import center_listings, center_viewsets
-from .admin.deliveries import delivery_listings, register_policies
+from .admin.deliveries import delivery_listings
 from .admin.menu import PreferencesGroup
 from .admin.panels import before_bulk_action
+from .admin.permissions import SitePermissionsForm, permissions, register_policies
 from .admin.preview import preview_urls
+from .admin.topics import register_log_actions as register_topic_actions
 from .centers.checks import audit
 
 register_policies()
@@ -38,6 +42,17 @@ def register_preview() -> list[URLPattern]:
 @hooks.register("register_log_actions")
 def register_log_actions(actions: Any) -> None:
     audit.register_actions(actions)
+    register_topic_actions(actions)
+
+
+@hooks.register("register_permissions")
+def register_permissions() -> QuerySet[Permission]:
+    return permissions()
+
+
+@hooks.register("register_group_permission_panel")
+def register_group_permission_panel() -> type[SitePermissionsForm]:
+    return SitePermissionsForm
 
 
 hooks.register("before_bulk_action", before_bulk_action)

@@ -9,8 +9,6 @@ from wagtail.admin.filters import WagtailFilterSet, django_filters  # Wagtail's 
 from wagtail.admin.ui.tables import BooleanColumn, Column, DateColumn, TitleColumn
 from wagtail.admin.views.generic import IndexView, InspectView
 from wagtail.admin.viewsets.model import ModelViewSet
-from wagtail.permission_policies import ModelPermissionPolicy
-from wagtail.permissions import register_permission_policy
 
 from ..backends.database.models import Subscriber
 from ..backends.registry import backends
@@ -27,19 +25,6 @@ OUTCOME_LABELS = {
     Outcome.NEEDS_CONFIRMATION: _("Waits for a confirmation there"),
     Outcome.ACCEPTED_UNKNOWN: _("Accepted, not yet confirmed"),
 }
-
-
-class ViewOnlyPolicy(ModelPermissionPolicy):
-    """Nobody adds, changes or deletes here, superusers included."""
-
-    def user_has_permission(self, user: Any, action: str) -> bool:
-        return action == "view" and bool(super().user_has_permission(user, action))
-
-
-def register_policies() -> None:
-    """Before any viewset asks for them: called while `wagtail_hooks` is imported."""
-    for model in (Delivery, Subscriber):
-        register_permission_policy(model, ViewOnlyPolicy(model))
 
 
 def outcome_in_words(delivery: Delivery) -> str:

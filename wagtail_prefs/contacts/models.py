@@ -45,6 +45,13 @@ class Contact(models.Model):
     class Meta:
         verbose_name = _("contact")
         verbose_name_plural = _("contacts")
+        # Django's own "view" and "change" are to look at a person, and to change choices on her behalf.
+        permissions = [
+            ("reveal_contact", "Can see addresses and answers"),
+            ("export_contact", "Can export people"),
+            ("retry_contact", "Can retry deliveries"),
+            ("verify_contact", "Can verify the ledger"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["audience", "address_key"], name="prefs_contact_address"),
             models.UniqueConstraint(
