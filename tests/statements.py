@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_BORDER = re.compile(r"BEGIN|COMMIT|SAVEPOINT|RELEASE")
+_BORDER = re.compile(r"BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE")
 
 
 def said(captured: Iterable[dict[str, str]]) -> list[str]:

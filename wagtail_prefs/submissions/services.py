@@ -259,7 +259,7 @@ def expire_due(at: datetime | None = None, limit: int = 500) -> int:
 _EXPIRY = Actor(ActorType.SYSTEM, "expiry")
 #: Whose acts are the person's own hand, whatever they may do.
 _HERS = {ActorType.SUBJECT_LINK, ActorType.SUBJECT_SESSION, ActorType.ONE_CLICK, ActorType.GPC}
-#: Each further try needs another merge of the same contact in just that moment.
+#: The second is for whoever was merged; each further one needs another merge of the same contact in just that moment.
 _TRIES = 8
 
 
@@ -282,17 +282,17 @@ class _Wish:
 
 
 def _save(wish: _Wish) -> Saved:
-    for _ in range(_TRIES):
+    for number in range(_TRIES):
         with suppress(_Moved):
-            return _try(wish)
+            return _try(wish, via=number > 0)
     raise UnknownContact
 
 
-def _try(wish: _Wish) -> Saved:
+def _try(wish: _Wish, *, via: bool) -> Saved:
     once = _Once.of(wish)
     try:
         with transaction.atomic():
-            held = _lock(wish)
+            held = _lock(wish, via=via)
             now = timezone.now()  # under the lock: the records of a chain stand in the order of their times
             found = _read(held, once, with_bases=wish.proof is None)
             if found.repeat is not None:
@@ -454,7 +454,11 @@ class _Settled(Exception):
 
 
 class _Moved(Exception):
-    """The contact of a link was merged between our look and our lock; the next try finds whom she became."""
+    """Nobody goes by this herself, or she was merged between our look and our lock; the next try finds whom she became.
+
+    It leaves the transaction first: PostgreSQL keeps a row locked that a merge has changed while we waited for it, and
+    who locks a loser before the winner stands in the way of who goes from the winner to her losers.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,24 +469,23 @@ class _Held:
     via: bool
 
 
-def _lock(wish: _Wish) -> _Held:
+def _lock(wish: _Wish, *, via: bool) -> _Held:
     """Statement 1: take the contact's row lock by moving its version on. Everything read after it is settled.
 
-    A link of one who was merged leads to whom she was merged into, as long as her own links hold. Few were, so that
-    road is taken only where nobody goes by the link herself: one statement more.
+    A link of one who was merged leads to whom she was merged into, as long as her own links hold: that road (`via`) is
+    taken where nobody goes by the link herself, by a second statement. Few were merged.
     """
     ((column, value),) = wish.who.items()
-    leads_on = column == "link_id" or wish.follow
     given = store.db_uuid(value) if isinstance(value, UUID) else value
+    leads_on = column == "link_id" or wish.follow
     with connection.cursor() as cursor:
-        cursor.execute(_lock_own(column, leads_on), [given])
-        row = cursor.fetchone()
-        via = row is None and leads_on
         if via:
             cursor.execute(_lock_via(column), [given, given])
-            row = cursor.fetchone()
+        else:
+            cursor.execute(_lock_own(column, leads_on), [given])
+        row = cursor.fetchone()
     if row is None:
-        raise UnknownContact
+        raise _Moved if leads_on and not via else UnknownContact
     epoch, head = row[0], list(row[1:])
     if via and head[_MERGED_INTO]:
         raise _Moved
