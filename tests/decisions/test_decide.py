@@ -15,7 +15,7 @@ from django.utils import translation
 import wagtail_prefs
 from wagtail_prefs import decide
 from wagtail_prefs.contacts.models import Contact
-from wagtail_prefs.decisions import answers, services
+from wagtail_prefs.decisions import answers, periods, services
 from wagtail_prefs.decisions.models import Send
 from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.ledger.models import Record
@@ -182,6 +182,26 @@ def test_the_record_behind_is_the_one_that_made_the_choice(readers: Readers) -> 
     assert decide(reader, "news", "email", at=NOW + 2 * HOUR).record == made[1]
     assert decide(other, "news", "email").record is None  # her chain has no such record
     assert [found.record for found in decide([other, reader], "news", "email")] == [None, made[3]]
+
+
+@pytest.mark.parametrize("frequency", ["daily", "weekly"])
+def test_at_the_edges_of_a_period_a_list_gets_what_each_gets(frequency: str, readers: Readers) -> None:
+    """Who used up the same period is answered once for all."""
+    people = []
+    tick = timedelta(microseconds=1)
+    for zone in ("", "Europe/Berlin", "Asia/Kathmandu"):
+        span = periods.period(frequency, NOW, periods.zone(zone, "UTC"))
+        assert span
+        for last in (span[0] - tick, span[0], NOW, NOW + tick, span[1] - tick, span[1], span[1] + tick):
+            reader = readers.subscribe(readers.make(version=1, timezone=zone))
+            readers.state(reader, frequency=frequency)
+            Send.objects.create(message_id="m", contact=reader, topic="news", channel="email", at=last)
+            people.append(reader)
+    decided = decide(people, "news", "email")
+    assert decided == [decide(reader, "news", "email") for reader in people]
+    assert (
+        len({decision.until for decision in decided}) == 1 + 2 * 3
+    )  # none, this period's end, the next one's
 
 
 @override_settings(TIME_ZONE="Asia/Tokyo")

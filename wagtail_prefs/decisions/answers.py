@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -76,8 +77,10 @@ def _answers(
     known: dict[Any, tuple[Ruling, facts.Spot | None]] = {}
     rulings: list[Ruling] = []
     records: list[Any] = []
-    for contact, rows in zip(contacts, facts.fetch(ids, len(contacts), question, look, message), strict=True):
-        same = contact if look.whole else facts.circumstances(rows, look)
+    zone = settings.TIME_ZONE
+    found = facts.fetch(ids, len(contacts), question, look, message)
+    for contact, rows in zip(contacts, found, strict=True):
+        same = contact if look.whole else facts.circumstances(rows, look, question.at, zone)
         judged = known.get(same)
         if judged is None:
             who = UUID(contact) if look.whole else _ANYBODY

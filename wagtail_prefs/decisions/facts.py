@@ -49,8 +49,8 @@ _SCOPES = {0: "all", _OF_CHANNEL: "channel", _OF_TOPIC: "topic", _OF_TOPIC | _OF
 _SCOPE = _OF_TOPIC | _OF_CHANNEL
 _EVERYTHING, _CHOICE = 0, _SCOPE
 _COLUMNS = {name: place for place, name in enumerate(_ROW)}
-#: Where the circumstances begin; they end with the time zone.
-_MARKS, _LAST = _COLUMNS["marks"], _COLUMNS["last"]
+#: Where the circumstances begin; they end with frequency, last and time zone.
+_MARKS, _FREQUENCY, _LAST = (_COLUMNS[name] for name in ("marks", "frequency", "last"))
 
 _RECORD = _COLUMNS["record"]
 #: In the row of which scope the record behind a ruling stands, and where there.
@@ -116,14 +116,26 @@ def _since(at: datetime, look: Look) -> dict[str, Any]:
     return {name: connection.ops.adapt_datetimefield_value(moment) for name, moment in since.items()}
 
 
-def circumstances(rows: Rows, look: Look) -> tuple[Any, ...]:
+def circumstances(rows: Rows, look: Look, at: datetime, default_zone: str) -> tuple[Any, ...]:
     """What our rules look at: the same for contacts in the same circumstances."""
     if len(rows) == 1:
         return rows[0][_MARKS:]
     if look.zones:
         return tuple([row[_MARKS:] for row in rows])
-    # A time zone beside a frequency that is not used up says nothing.
-    return tuple([row[_MARKS:-1] if row[_LAST] is None else row[_MARKS:] for row in rows])
+    return tuple([_of_caps(row, at, default_zone) if row[_FREQUENCY] else row[_MARKS:] for row in rows])
+
+
+def _of_caps(row: tuple[Any, ...], at: datetime, default_zone: str) -> tuple[Any, ...]:
+    """A row with a frequency: all moments of the period that is used up are as good as one, and beside a frequency that
+    is not used up, the time zone says nothing.
+    """
+    frequency, last, zone = row[_FREQUENCY:]
+    if last is None:
+        return row[_MARKS:_LAST]
+    now = periods.period(frequency, at, periods.zone(zone, default_zone))
+    if now is None or (sent := _known_moment(last)) < now[0]:
+        return row[_MARKS:_LAST]
+    return (*row[_MARKS:_LAST], now[0] if sent < now[1] else sent, zone)
 
 
 def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:

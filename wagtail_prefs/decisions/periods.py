@@ -45,6 +45,8 @@ def _utc() -> ZoneInfo:
     return ZoneInfo.from_file(BytesIO(head + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"), key="UTC")
 
 
+# A thousand contacts share a few zones, and each of these counts days.
+@lru_cache(maxsize=1024)
 def period(frequency: str, at: datetime, tz: ZoneInfo) -> Span | None:
     """The calendar period in the zone that a moment falls in: (its first moment, the first after it), UTC.
 

@@ -220,10 +220,10 @@ class Capped(Rule):
             if cap.last is None:
                 continue
             zone = periods.zone(facts.timezone, prepared)
-            now = _period(cap.frequency, question.at, zone)
+            now = periods.period(cap.frequency, question.at, zone)
             if now is None or cap.last < now[0]:
                 continue
-            taken = now if cap.last < now[1] else _period(cap.frequency, cap.last, zone) or now
+            taken = now if cap.last < now[1] else periods.period(cap.frequency, cap.last, zone) or now
             if longest is None or longest.until is None or taken[1] > longest.until:
                 longest = self.wait(Verdict.DIGEST, taken[1], f"frequency:{cap.scope}")
         return longest
@@ -249,12 +249,6 @@ class Quiet(Rule):
 
 #: {channel: (begin, end)}, and the time zone of contacts that have none.
 Night = tuple[Mapping[str, Sequence[str]], str]
-
-
-# A thousand contacts share a few zones, and each of these counts days.
-@lru_cache(maxsize=1024)
-def _period(frequency: str, at: datetime, zone: ZoneInfo) -> periods.Span | None:
-    return periods.period(frequency, at, zone)
 
 
 @lru_cache(maxsize=1024)
