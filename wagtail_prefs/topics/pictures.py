@@ -12,7 +12,7 @@ from ..values import Media
 from .models import Topic
 
 #: Twice the width at which a row shows it, for dense screens; cut around the focal point.
-SIZE = "fill-192x192|preserve-svg"
+SIZE = "fill-192x192"
 
 
 def pictures_of(topics: Iterable[Topic], base_url: str = "") -> Mapping[int, Media]:
