@@ -252,6 +252,7 @@ def test_saving_shows_what_would_be_and_writes_nothing(editor: Client, center: P
     assert response["X-Frame-Options"] == "SAMEORIGIN"
     answer = page_of(response)
     assert "News by e-mail: unsubscribed" in answer.words
+    assert "E-mail: you get 2 of 3 topics." in answer.words
     assert raw_record(answer)["effects"][0]["path"] == "choice:news:email"
     (told,) = operations(answer)
     assert told["choices"]["news"] == {"email": "unsubscribed", "sms": "subscribed"}

@@ -22,6 +22,7 @@ from ..centers.form import form_to_answers, revision_of
 from ..centers.mixins import PreferenceCenterMixin
 from ..centers.personas import LABELS
 from ..centers.previewing import Preview, person_page, preview_of
+from ..centers.services import outlook
 from ..errors import InvalidAnswers, StepUpRequired
 from ..submissions.rehearsal import Planned, Rehearsal, rehearse
 from ..values import Actor, ActorType, Json, Operation, Source
@@ -187,6 +188,8 @@ def _shown(preview: Preview, found: Rehearsal) -> Json:
             "applied": found.applied,
             "merged": found.merged,
             "merged_title": labels["merged_title"],
+            "outlook": [sentence.text for sentence in outlook(snapshot, found.state)],
+            "outlook_title": labels["outlook_title"],
         },
         "record": found.record and _record(found.record),
         "backends": [_backend(planned) for planned in found.planned],
