@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from wagtail.models import Page
 
 from tests import factories
@@ -146,6 +150,17 @@ def test_a_draft_is_not_served() -> None:
     page = factories.make_center(publish=False)
     with pytest.raises(NotPublished):
         services.current(page.translation_key)
+
+
+def test_a_scheduled_center_is_not_served_before_its_time() -> None:
+    page = factories.make_center(publish=False)
+    page.go_live_at = timezone.now() + timedelta(days=1)
+    page.save_revision().publish()
+    with pytest.raises(NotPublished):
+        services.current(page.translation_key)
+    with time_machine.travel(timezone.now() + timedelta(days=2)):
+        call_command("publish_scheduled")
+        assert words(page)
 
 
 def test_changed_words_of_a_topic_are_served_and_the_draft_is_not(committed: Any) -> None:

@@ -72,8 +72,9 @@ class _Republish:
 
 
 def _published(instance: Any, **kwargs: Any) -> None:
-    # In the transaction of the publish: a center and its snapshot appear together, or neither does.
-    if isinstance(instance, PreferenceCenterMixin):
+    # In the transaction of the publish: a center and its snapshot appear together, or neither does. Wagtail sends the
+    # signal for a page that is only scheduled as well; its words are not public before its time has come.
+    if isinstance(instance, PreferenceCenterMixin) and instance.live:
         snapshot = publish(instance)
         if snapshot is not None:
             log_unchecked(instance, snapshot)
