@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from wagtail_prefs import decide
@@ -67,6 +67,20 @@ def test_no_statement_reads_a_whole_table(crowd: list[Contact]) -> None:
     assert whole_tables("SELECT * FROM wagtail_prefs_state WHERE frequency = 'x'")
     assert whole_tables("SELECT * FROM wagtail_prefs_state WHERE topic = 'news' AND channel = 'email'")
     assert whole_tables("SELECT * FROM wagtail_prefs_send WHERE topic = 'x'")
+
+
+def test_the_id_of_a_record_stands_in_the_index(readers: Readers) -> None:
+    contact = readers.make()
+    one = {"contact_ref": contact, "audience": "", "seq": 1, "at": NOW, "actor": "system"}
+    Record.objects.create(**one)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Record.objects.create(**one)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'prefs_record_seq'"
+            )
+            assert cursor.fetchone() == ("UNIQUE (contact_ref, seq) INCLUDE (id)",)
 
 
 def whole_tables(sql: str) -> list[str]:
