@@ -78,6 +78,16 @@ def test_a_length_becomes_a_day_where_she_lives() -> None:
         tried("subscribed", {"pause": {"pauses": {"all": {"until": "2020-01-01"}}}})
 
 
+def test_a_form_that_is_older_than_her_opt_out_yields_to_it() -> None:
+    answers = {"topics": {"choices": {"news": {"email": True}}}}
+    assert tried("opted_out", answers, base_version=2).record is not None
+    found = tried("opted_out", answers, base_version=1)
+    assert found.record is None
+    assert [line.text for line in found.merged] == [
+        "News by e-mail: not changed, because you unsubscribed from everything in the meantime."
+    ]
+
+
 def test_personal_values_are_sealed_as_in_every_record() -> None:
     found = tried("new", {"question": {"answer": 4}})
     (effect,) = body(found)["effects"]
