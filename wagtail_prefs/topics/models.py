@@ -177,6 +177,7 @@ class Topic(index.Indexed, ClusterableModel):
     search_fields = [
         index.SearchField("key"),
         index.AutocompleteField("key"),
+        index.FilterField("archived"),
         index.RelatedFields("texts", [index.SearchField("label"), index.AutocompleteField("label")]),
     ]
     base_form_class = TopicForm
