@@ -257,7 +257,7 @@ def test_saving_shows_what_would_be_and_writes_nothing(editor: Client, center: P
     (told,) = operations(answer)
     assert told["choices"]["news"] == {"email": "unsubscribed", "sms": "subscribed"}
     for model in (Contact, State, Record, SideValue, Delivery):
-        assert not model.objects.exists()  # type: ignore[attr-defined]
+        assert not model.objects.exists()
 
 
 def test_an_action_is_pressed_and_the_way_back_leads_to_the_same_persona(
@@ -444,7 +444,7 @@ def test_a_foreign_site_cannot_press_the_button(editor: Client, center: Preferen
 def test_only_posts_of_known_personas_to_centers_are_answered(
     editor: Client, center: PreferenceCenterPage
 ) -> None:
-    def url(page: int, persona: str) -> str:
+    def url(page: int | None, persona: str) -> str:
         return reverse("wagtail_prefs_dry_run", args=[page, persona])
 
     assert editor.get(url(center.pk, "new")).status_code == 405
