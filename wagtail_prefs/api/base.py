@@ -22,7 +22,7 @@ from ..access.services import Session
 from ..centers import services as centers
 from ..centers.services import Center, Snapshot
 from ..errors import BadToken, BodyRefused, PrefsError
-from ..submissions.services import Saved
+from ..submissions.services import Saved, records_of
 from ..values import ContactState, Json, Source
 from . import cors, problems
 from .shapes import documented
@@ -81,7 +81,10 @@ class Call:
 
     def preferences(self, state: ContactState, email: str, session: Session) -> Json:
         """The contact's preferences, beside the newest snapshot."""
-        found: Json = centers.preferences(self.newest(), state, email, assurance=session.assurance)
+        newest = self.newest()
+        found: Json = centers.preferences(
+            newest, state, email, assurance=session.assurance, records=records_of(state, newest)
+        )
         return found
 
     def saved(self, saved: Saved, session: Session, *, yielded: str) -> Json:

@@ -68,7 +68,9 @@ def history(call: Call) -> Json:
     before = _before(call)
     contact = access.contact_of(session)
     # One more than is told says whether there are more.
-    found = submissions.history(contact.state.id, call.newest(), limit=PAGE + 1, before=before)
+    found = submissions.history(
+        contact.state.id, call.newest(), limit=PAGE + 1, before=before, zone=contact.state.timezone
+    )
     told = found[:PAGE]
     return {
         "records": [_record(past) for past in told],

@@ -133,12 +133,20 @@ COMPONENTS: dict[str, Any] = {
     ),
     "Line": _object({"path": STRING, "text": STRING}),
     "Outlook": _object({"text": STRING, "kind": STRING}),
+    "RecordAction": _object(
+        {
+            "label": STRING,
+            "style": {"type": "string", "enum": ["primary", "secondary", "danger"]},
+            "do": {"type": "string", "const": "undo"},
+            "receipt": RECEIPT,
+        }
+    ),
     "PastRecord": _object(
         {
             "title": STRING,
             "when": {"type": "string", "format": "date-time"},
             "lines": _list(STRING),
-            "actions": _list(ref("Control")),
+            "actions": _list(ref("RecordAction")),
         }
     ),
     "Preferences": _object(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,13 +10,14 @@ from uuid import UUID
 from django.utils import timezone
 from django.utils.translation import gettext as _, override
 
+from ..blocks.history import TAKE_BACK
 from ..centers.services import Snapshot
 from ..changes import Merge
 from ..conf import conf
 from ..contacts.rules.undoing import FINAL
 from ..ledger import services as ledger
 from ..ledger.models import Record
-from ..values import Actor, ActorType, Json
+from ..values import Actor, ActorType, ContactState, Json, iso
 from .words import Line, words_of
 
 
@@ -32,16 +34,16 @@ class PastSubmission:
 
 
 def history(
-    contact_id: UUID, snapshot: Snapshot, *, limit: int = 50, before: int | None = None
+    contact_id: UUID, snapshot: Snapshot, *, limit: int = 50, before: int | None = None, zone: str = ""
 ) -> list[PastSubmission]:
     """A contact's submissions, the newest first, in the words of a page: one statement.
 
-    `before` is a version: what came before it, for the next page.
+    `before` is a version: what came before it, for the next page. Days are those of `zone`, the contact's time zone.
     """
     records = Record.objects.filter(contact_ref=contact_id).order_by("-seq")
     if before is not None:
         records = records.filter(seq__lt=before)
-    words = words_of(snapshot)
+    words = words_of(snapshot, zone)
     since = timezone.now() - conf.undo_life
     found = []
     for entry in records[:limit]:
@@ -59,6 +61,28 @@ def history(
             )
         )
     return found
+
+
+def records_of(state: ContactState, snapshot: Snapshot) -> Callable[[int], list[Json]]:
+    """What a page shows of a contact's newest submissions, for `centers.preferences`: one statement when it is called.
+
+    Each is `{title, when, lines, actions}`, with an undo while it can be taken back.
+    """
+
+    def newest(limit: int) -> list[Json]:
+        with override(snapshot.locale):
+            undo = {"label": str(TAKE_BACK), "style": "secondary", "do": "undo"}
+        return [
+            {
+                "title": past.title,
+                "when": iso(past.at),
+                "lines": [line.text for line in past.lines],
+                "actions": [{**undo, "receipt": str(past.receipt)}] if past.undoable else [],
+            }
+            for past in history(state.id, snapshot, limit=limit, zone=state.timezone)
+        ]
+
+    return newest
 
 
 def is_final(body: Json) -> bool:

@@ -17,16 +17,14 @@ from django.core.exceptions import ImproperlyConfigured
 from .. import keys
 from ..backends.registry import backends
 from ..canonical import canonical
-from ..centers import services as centers
 from ..centers.services import Snapshot
-from ..centers.visibility import sift
 from ..contacts import rules
 from ..law import services as law
 from ..ledger import format1, services as ledger
 from ..ledger.models import Record
 from ..values import Actor, Answers, ChangeBatch, ContactState, Identifiers, Json, Operation, Source, Target
 from .services import _plain, _proof
-from .wishes import resolved
+from .wishes import wishes
 from .words import Line, words_of
 
 logger = logging.getLogger(__name__)
@@ -70,13 +68,13 @@ def rehearse(
 
     Raises InvalidAnswers and StepUpRequired, as the save would.
     """
-    sifted = sift(snapshot, answers, state, centers.initial_answers(snapshot, state))
-    changes = resolved(centers.answers_to_changes(snapshot, sifted.answers), state, now)
+    wished = wishes(snapshot, answers, state, now)
+    changes = wished.changes
     act = rules.Act(actor=actor, at=now, address=email)
     accepted, yielded = rules.merge(state, changes, min(base_version, state.version), act)
-    yielded = (*sifted.dropped, *yielded)
+    yielded = (*wished.hidden, *yielded)
     after, effects = rules.apply(state, accepted, act)
-    words = words_of(snapshot)
+    words = words_of(snapshot, state.timezone)
     applied, merged = words.applied(effects, yielded), words.merged(yielded)
     if not effects:
         return Rehearsal(state, applied, merged)

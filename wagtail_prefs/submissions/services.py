@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from .. import keys, writes
 from ..canonical import canonical
-from ..centers import services as centers
+from ..centers import services as centers, visibility
 from ..centers.services import Snapshot
-from ..changes import Change, ChangeAddress, Erase, Expire, Merge, Undo
+from ..changes import Change, ChangeAddress, Erase, Expire, Merge, PauseFor, Undo
 from ..conf import conf
 from ..contacts import rules, services as contacts, store
 from ..contacts.models import Contact, State
@@ -31,8 +31,9 @@ from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record, SideValue
 from ..topics.models import Topic
-from ..values import Actor, ActorType, Answers, ContactState, Effect, Merged, Source
-from .history import PastSubmission, history, is_final
+from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
+from .history import PastSubmission, history, is_final, records_of
+from .wishes import asked, wishes
 from .words import Line, words_of
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "history",
     "merge_contacts",
     "record",
+    "records_of",
     "submit",
     "undo",
 ]
@@ -72,12 +74,13 @@ def submit(
     actor: Actor,
     source: Source,
     idempotency_key: str | None,
+    assurance: Assurance = "link",
 ) -> Saved:
     """Save answers given on a snapshot by the holder of a link.
 
     An absent answer means "not touched". A stale `base_version` is merged, never refused. A repeat of
-    `idempotency_key` gets the first answer again. Raises InvalidAnswers, KeyReused, BadToken (revoked meanwhile) and
-    UnknownContact (erased meanwhile); then nothing was changed.
+    `idempotency_key` gets the first answer again. Raises InvalidAnswers, StepUpRequired (personal fields, but no fresh
+    link), KeyReused, BadToken (revoked meanwhile) and UnknownContact (erased meanwhile); then nothing was changed.
     """
     changes = centers.answers_to_changes(snapshot, answers)
     request = {"revision": snapshot.digest, "base_version": base_version, "answers": _plain(answers)}
@@ -93,6 +96,7 @@ def submit(
                 request=request,
                 proof=_proof(snapshot),
                 epoch=epoch,
+                screen=_Screen(snapshot, answers, assurance),
             )
         ),
         snapshot,
@@ -101,7 +105,7 @@ def submit(
 
 def _worded(saved: Saved, snapshot: Snapshot) -> Saved:
     """With what was done in the words of a page."""
-    words = words_of(snapshot)
+    words = words_of(snapshot, saved.state.timezone)
     applied = words.applied(saved.effects, saved.yielded)
     return replace(saved, applied=applied, merged=words.merged(saved.yielded))
 
@@ -264,6 +268,15 @@ _TRIES = 8
 
 
 @dataclass(frozen=True, slots=True)
+class _Screen:
+    """What a person had before her eyes, what she answered, and by which link she came."""
+
+    snapshot: Snapshot
+    answers: Answers
+    assurance: Assurance
+
+
+@dataclass(frozen=True, slots=True)
 class _Wish:
     """What somebody wants changed, of whom, and on what terms."""
 
@@ -279,6 +292,9 @@ class _Wish:
     others: Mapping[UUID, ContactState] = field(default_factory=dict)
     follow: bool = False  # an id leads on to whom its contact was merged into, as a link always does
     former: bool = False  # it is about one who was merged: to erase her, too
+    screen: _Screen | None = (
+        None  # where it was made on one: what of it she could see is known beside her state
+    )
 
 
 def _save(wish: _Wish) -> Saved:
@@ -301,8 +317,10 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             if wish.former:
                 state = replace(state, merged_into=None)
             base = _base(wish, found)
+            wish, hidden = _seen(wish, state, now)
             act = _act(wish, found.loaded, now)
             accepted, yielded = rules.merge(state, wish.changes, base, act)
+            yielded = (*hidden, *yielded)
             after, effects = rules.apply(state, accepted, act)
             if not effects:
                 raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
@@ -358,6 +376,19 @@ class _Once:
             tuple(keys.digests("idempotency-key", wish.idempotency_key.encode())),
             tuple(keys.digests("request", canonical(wish.request))),
         )
+
+
+def _seen(wish: _Wish, state: ContactState, now: datetime) -> tuple[_Wish, tuple[Merged, ...]]:
+    """The wish as it is meant by who saw the page that she saw; and what of it the page did not show."""
+    screen = wish.screen
+    if screen is None:
+        return wish, ()
+    if not visibility.is_same_for_all(screen.snapshot):
+        found = wishes(screen.snapshot, screen.answers, state, now, screen.assurance)
+        return replace(wish, changes=found.changes), found.hidden
+    if any(isinstance(change, PauseFor) for change in wish.changes):
+        return replace(wish, changes=asked(screen.snapshot, screen.answers, state, now)), ()
+    return wish, ()
 
 
 def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:

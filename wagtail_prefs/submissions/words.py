@@ -11,6 +11,7 @@ from functools import lru_cache
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _, override
 
+from ..blocks.pause import day_it_ends
 from ..blocks.words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel
 from ..centers.services import Snapshot
 from ..contacts.rules import OPTED_OUT
@@ -32,10 +33,11 @@ class Line:
 
 
 class Words:
-    """Speaks about state paths in the locale and with the labels of a snapshot."""
+    """Speaks about state paths in the locale and with the labels of a snapshot, of days as they are in a zone."""
 
-    def __init__(self, specs: Iterable[Spec], locale: str) -> None:
+    def __init__(self, specs: Iterable[Spec], locale: str, zone: str = "") -> None:
         self.locale = locale
+        self.zone = zone
         self.where: Mapping[str, tuple[str, str]] = {
             path: (f"{spec.block_id}.{dotted}", label)
             for spec in specs
@@ -76,7 +78,8 @@ class Words:
         if effect.action == "expired":
             return where, _("%(label)s: ended by itself") % {"label": label}
         if path == effect.path:
-            return where, _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+            value = value_words(effect.after, self.zone)
+            return where, _("%(label)s: %(value)s") % {"label": label, "value": value}
         if effect.after:
             return where, _("%(label)s: asked for, and waiting to be confirmed") % {"label": label}
         return where, _("%(label)s: no longer waiting to be confirmed") % {"label": label}
@@ -94,7 +97,7 @@ class Words:
 
     def _became(self, label: str, effect: Effect) -> str:
         if effect.path.startswith(("choice:", "frequency:", "pause:")):
-            return _choice(self.locale, label, effect.after)
+            return _choice(self.locale, label, effect.after, self.zone)
         with override(self.locale):
             if effect.path == OPTED_OUT:
                 if effect.after:
@@ -102,7 +105,8 @@ class Words:
                 return _("You are no longer unsubscribed from everything. Choose what you would like to get.")
             if effect.path.startswith("notice:"):
                 return _("%(label)s: read") % {"label": label}
-            return _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+            value = value_words(effect.after, self.zone)
+            return _("%(label)s: %(value)s") % {"label": label, "value": value}
 
     def _kept(self, label: str, item: Merged) -> str:
         if item.rule == "opt_out":
@@ -118,7 +122,7 @@ class Words:
         if item.rule in {"stricter", "rarer", "later", "changed"}:
             return _("%(label)s: changed elsewhere in the meantime; “%(value)s” stays.") % {
                 "label": label,
-                "value": value_words(item.kept),
+                "value": value_words(item.kept, self.zone),
             }
         if item.rule == "hidden":
             return _("%(label)s: not saved, because it was not shown for your other answers.") % {
@@ -130,15 +134,15 @@ class Words:
 
 
 @lru_cache(maxsize=512)
-def words_of(snapshot: Snapshot) -> Words:
-    """The words of a snapshot, which never changes."""
-    return Words(snapshot.specs, snapshot.locale)
+def words_of(snapshot: Snapshot, zone: str = "") -> Words:
+    """The words of a snapshot, which never changes, for a contact of that time zone."""
+    return Words(snapshot.specs, snapshot.locale, zone)
 
 
 @lru_cache(maxsize=1024)  # the same few sentences for everybody, and nothing that a person wrote
-def _choice(locale: str, label: str, value: str) -> str:
+def _choice(locale: str, label: str, value: str, zone: str) -> str:
     with override(locale):
-        return _("%(label)s: %(value)s") % {"label": label, "value": value_words(value)}
+        return _("%(label)s: %(value)s") % {"label": label, "value": value_words(value, zone)}
 
 
 def _choice_path(path: str) -> str:
@@ -181,8 +185,8 @@ def _scope(scope: str) -> str:
     return str(CHANNEL_LABELS[name]) if kind == "channel" and name in CHANNEL_LABELS else name
 
 
-def value_words(value: object) -> str:
-    """A stored value as people read it, in the active language."""
+def value_words(value: object, zone: str = "") -> str:
+    """A stored value as people read it, in the active language; a moment as the day that it falls on in the zone."""
     if value is None:
         return _("nothing chosen")
     if value == SUBSCRIBED:
@@ -192,5 +196,7 @@ def value_words(value: object) -> str:
     if isinstance(value, str) and value in FREQUENCY_LABELS:
         return str(FREQUENCY_LABELS[value])
     if isinstance(value, str) and _MOMENT.fullmatch(value):
-        return _("until %(date)s") % {"date": date_format(datetime.fromisoformat(value), "DATE_FORMAT")}
+        return _("until %(date)s") % {
+            "date": date_format(day_it_ends(datetime.fromisoformat(value), zone), "DATE_FORMAT")
+        }
     return str(value)

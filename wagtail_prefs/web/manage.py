@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseRedirectBase
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from ..access.services import Link, Purpose, make_code, open_link
 from ..canonical import sha256_hex
@@ -17,7 +20,7 @@ from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
 from ..conf import conf
 from ..contacts.services import load_state
-from ..errors import BadToken, InvalidAnswers, NotPublished
+from ..errors import BadToken, InvalidAnswers, NotPublished, UnknownReceipt
 from ..ids import random_id
 from ..submissions import services as submissions
 from ..values import Actor, ActorType, Source
@@ -49,8 +52,7 @@ class ManageView(TokenView):
             return HttpResponseRedirect(f"{host}#pc={code}")
         snapshot = centers.get_snapshot(center.digest)
         receipt = request.GET.get("saved", "")
-        told = receipts.told(receipt, link.contact_id, snapshot) if receipt else None
-        return draw_page(request, link, snapshot, told=told)
+        return draw_page(request, link, snapshot, receipt=receipt)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         refuse_foreign(request)
@@ -73,6 +75,15 @@ class ManageView(TokenView):
     def save(self, link: Link, center: Center, snapshot: Snapshot, data: QueryDict) -> submissions.Saved:
         """One submission. Raises InvalidAnswers."""
         submitted = form_to_answers(snapshot, data)
+        source = Source(
+            method="page",
+            form_id=str(center.center),
+            form_version=snapshot.digest,
+            language=snapshot.locale,
+            source_url=center.page_url,
+        )
+        if submitted.undo is not None:
+            return take_back(link, snapshot, submitted.undo, submitted.idempotency_key, source)
         return submissions.submit(
             link_id=link.link_id,
             epoch=link.epoch,
@@ -80,16 +91,28 @@ class ManageView(TokenView):
             base_version=submitted.base_version,
             answers=submitted.answers,
             actor=Actor(ActorType.SUBJECT_LINK),
-            source=Source(
-                method="page",
-                form_id=str(center.center),
-                form_version=snapshot.digest,
-                language=snapshot.locale,
-                source_url=center.page_url,
-            ),
+            source=source,
             # A form that comes back by the back button has its old key. With other answers it is another save.
             idempotency_key=f"{submitted.idempotency_key}.{sha256_hex(submitted.answers)}",
         )
+
+
+def take_back(link: Link, snapshot: Snapshot, receipt: UUID, key: str, source: Source) -> submissions.Saved:
+    """What the button of an entry does. Raises InvalidAnswers where it is too late, or was never hers."""
+    try:
+        return submissions.undo(
+            link_id=link.link_id,
+            epoch=link.epoch,
+            snapshot=snapshot,
+            receipt=receipt,
+            actor=Actor(ActorType.SUBJECT_LINK),
+            source=source,
+            idempotency_key=f"{key}.{receipt}",
+        )
+    except UnknownReceipt:
+        with translation.override(snapshot.locale):
+            told = _("This can no longer be taken back.")
+        raise InvalidAnswers({"": {"receipt": [told]}}) from None
 
 
 def center_of(link: Link, request: HttpRequest) -> Center | None:
@@ -131,13 +154,17 @@ def draw_page(
     link: Link,
     snapshot: Snapshot,
     *,
+    receipt: str = "",
     told: Told | None = None,
     posted: QueryDict | None = None,
     refused: InvalidAnswers | None = None,
 ) -> HttpResponse:
-    """The form with today's state, or with what a refused form held."""
+    """The form with today's state, or with what a refused form held; `receipt` is of the save to tell about."""
     state = load_state(link.contact_id)
-    preferences = centers.preferences(snapshot, state, link.email, assurance="link")
+    records = submissions.records_of(state, snapshot)
+    preferences = centers.preferences(snapshot, state, link.email, assurance="link", records=records)
+    if receipt:
+        told = receipts.told(receipt, link.contact_id, snapshot, state.timezone)
     form = draw(snapshot.document, preferences, posted=posted, errors=refused.errors if refused else None)
     context: dict[str, Any] = {
         "form": form,

@@ -26,8 +26,11 @@ class Told:
     merged: Sequence[Line] = ()
 
 
-def told(receipt: str, contact_id: UUID, snapshot: Snapshot) -> Told | None:
-    """The message for the `?saved=` of a contact's page; None for a receipt that is not hers or none at all."""
+def told(receipt: str, contact_id: UUID, snapshot: Snapshot, zone: str = "") -> Told | None:
+    """The message for the `?saved=` of a contact's page; None for a receipt that is not hers or none at all.
+
+    Days are those of `zone`, the contact's time zone.
+    """
     labels = snapshot.document["labels"]
     if receipt == NOTHING:
         return Told(labels.get("nothing_changed", ""))
@@ -35,7 +38,7 @@ def told(receipt: str, contact_id: UUID, snapshot: Snapshot) -> Told | None:
     if record is None:
         return None
     body = read_body(record)
-    words = Words(_shown(body["form_version"], snapshot).specs, snapshot.locale)
+    words = Words(_shown(body["form_version"], snapshot).specs, snapshot.locale, zone)
     yielded = merged_of(body)
     applied = words.applied(effects_of(body), yielded)
     text = labels.get("saved" if applied or not yielded else "nothing_changed", "")
