@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils import translation
@@ -60,6 +61,24 @@ def embed_snippet(center: Center) -> SafeString:
         center.locale,
         center.page_url,
         link,
+    )
+
+
+def frame_snippet(center: Center) -> SafeString:
+    """The code for hosts that run no script of others: a frame that shows the center, and no person's choices.
+
+    The sandbox lets it open links in a new tab and send a form, and nothing else. Without a style attribute, which a
+    strict host would ignore.
+    """
+    address = origin_of(center.page_url) + reverse("wagtail_prefs:embed-frame", args=[center.center])
+    with translation.override(center.locale):
+        title = _("Manage your preferences")
+    return format_html(
+        '<iframe src="{}?{}" title="{}" width="100%" height="900" loading="lazy" referrerpolicy="no-referrer"\n'
+        '  sandbox="allow-forms allow-popups allow-popups-to-escape-sandbox"></iframe>',
+        address,
+        urlencode({"locale": center.locale}),
+        title,
     )
 
 

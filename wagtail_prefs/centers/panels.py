@@ -11,7 +11,7 @@ from wagtail.admin.panels import Panel
 from wagtail.models import AbstractPage
 from wagtail.permissions import policy_registry
 
-from .embed import NotBuilt, embed_snippet
+from .embed import NotBuilt, embed_snippet, frame_snippet
 from .forms import OVERRULE_FIELDS
 
 #: For all panels of a center, here and at the side.
@@ -98,6 +98,7 @@ class EmbedPanel(Panel):
             return {
                 "center": center,
                 "snippet": snippet,
+                "frame": frame_snippet(center),
                 "own": center.origins[0],
                 "origins": center.origins[1:],
                 "host_pages": center.host_pages,

@@ -32,11 +32,13 @@ def page(
     locale: str,
     status: int = 200,
     media: Iterable[str] = (),
+    ancestors: Iterable[str] = (),
 ) -> HttpResponse:
     """Render one of our own pages in a locale.
 
     Without a request on purpose: no context processor of the host project runs, so no session is touched, no cookie
-    set and no query added. `media` are origins that pictures of the page come from.
+    set and no query added. `media` are origins that pictures of the page come from. `ancestors` are origins that may
+    put the page into a frame; never for a page that knows a person (security.md EB-06).
     """
     nonce = secrets.token_urlsafe(16)
     with translation.override(locale):
@@ -51,8 +53,15 @@ def page(
         )
     response = HttpResponse(body, status=status)
     response["Content-Language"] = locale
-    response["Content-Security-Policy"] = policy(nonce, media)
-    return seal(response)
+    ancestors = list(ancestors)
+    response["Content-Security-Policy"] = policy(nonce, media, ancestors)
+    seal(response)
+    if ancestors:
+        # The older header cannot name origins; left away, and kept away from Django's middleware.
+        del response["X-Frame-Options"]
+        response.xframe_options_exempt = True
+        response["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
 
 
 def message(request: HttpRequest, status: int, title: str, text: str) -> HttpResponse:
@@ -87,12 +96,13 @@ def seal(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def policy(nonce: str, media: Iterable[str] = ()) -> str:
+def policy(nonce: str, media: Iterable[str] = (), ancestors: Iterable[str] = ()) -> str:
     """No script at all; the one style sheet by nonce, because static files may stand on another host."""
     pictures = " ".join(["'self'", "data:", *media])
+    frames = " ".join(ancestors) or "'none'"
     return (
         f"default-src 'none'; style-src 'nonce-{nonce}' 'self'; img-src {pictures}; font-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from .element import newest_element, versioned_element
+from .frame import frame
 from .manage import ManageView
 from .one_click import OneClickView
 
@@ -12,5 +13,6 @@ urlpatterns = [
     path("l/<str:token>/", ManageView.as_view(), name="manage"),
     path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
     path("embed.js", newest_element, name="embed"),
+    path("embed/<uuid:center>/", frame, name="embed-frame"),
     path("embed/<str:version>.js", versioned_element, name="embed-version"),
 ]
