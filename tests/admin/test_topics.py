@@ -283,9 +283,7 @@ def test_an_archived_topic_cannot_be_chosen_for_a_center(editor: Client) -> None
         assert "Offers" not in html
         update_index(Topic)
         assert "News" in editor.get(chooser, {"q": "news"}).content.decode()
-        assert "Offers" not in editor.get(chooser, {"q": "offers"}).content.decode().replace(
-            'value="offers"', ""
-        )
+        assert "Offers" not in editor.get(chooser, {"q": "offers"}).content.decode()
     # One that stands in a block already keeps its place in the form.
     page = factories.make_center([factories.topics_block([topics["offers"], topics["news"]])])
     assert "Offers" in editor.get(reverse("wagtailadmin_pages:edit", args=[page.pk])).content.decode()
