@@ -140,8 +140,18 @@ def waiting(aliases: Iterable[str]) -> int:
 
 def make_due(aliases: Iterable[str], now: datetime) -> int:
     """Try again now: what waits for its next try, and what was parked. Returns how many rows."""
-    behind = Q(due_at__gt=now) | Q(due_at__isnull=True, wanted__gt=F("delivered"))
-    return Delivery.objects.filter(behind, backend__in=list(aliases)).update(due_at=now)
+    return Delivery.objects.filter(_behind(now), backend__in=list(aliases)).update(due_at=now)
+
+
+def make_one_due(row_id: int, now: datetime) -> bool:
+    """Try one row again now that failed or was parked; False where it has not, or is due anyway."""
+    failed = Delivery.objects.filter(_behind(now), pk=row_id, failing_since__isnull=False)
+    return bool(failed.update(due_at=now))
+
+
+def _behind(now: datetime) -> Q:
+    """What waits for its next try, and what was parked."""
+    return Q(due_at__gt=now) | Q(due_at__isnull=True, wanted__gt=F("delivered"))
 
 
 def _table() -> str:

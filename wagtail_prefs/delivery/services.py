@@ -5,12 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from ..writes import Write
-from . import drain, outbox, tasks
+from . import drain, outbox, rows, tasks
 from .drain import Round
 
-__all__ = ["Round", "run_once", "want"]
+__all__ = ["Round", "retry", "run_once", "want"]
 
 
 def want(contact_id: UUID, version: int, restricts: bool) -> list[Write]:
@@ -28,3 +29,14 @@ def want(contact_id: UUID, version: int, restricts: bool) -> list[Write]:
 def run_once(limit: int | None = None) -> Round:
     """Deliver what is due to all backends, `limit` rows each at most; returns when nothing more can be done now."""
     return drain.run(drain.configured(), limit)
+
+
+def retry(delivery_id: int) -> bool:
+    """Have a delivery that failed, or was given up, tried again now; whether there was one to try.
+
+    What a platform asked for as a whole (Retry-After) still holds.
+    """
+    again = rows.make_one_due(delivery_id, timezone.now())
+    if again and tasks.wanted():
+        transaction.on_commit(tasks.nudge, robust=True)
+    return again
