@@ -16,6 +16,7 @@ from wagtail.models import ModelLogEntry
 
 from tests import factories
 from tests.admin.test_topics import HERSELF, NO, YES, editor, person, url
+from wagtail_prefs.access.services import Purpose, make_token
 from wagtail_prefs.admin import topic_merging
 from wagtail_prefs.admin.topic_views import MergeTopicView
 from wagtail_prefs.centers import services as centers
@@ -30,6 +31,7 @@ from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
 from wagtail_prefs.topics.merging import Verdict, verdict
 from wagtail_prefs.topics.models import Topic, TopicMerge
+from wagtail_prefs.topics.services import goes_on_as
 from wagtail_prefs.values import CHANNELS, PENDING, Actor, ActorType, ContactState, Source
 
 pytestmark = pytest.mark.django_db
@@ -371,6 +373,41 @@ def test_bringing_a_topic_back_ends_its_merge(editor: Client, topics: dict[str, 
     second = topic_merging.begin(topics["offers"], topics["events"], reason="y", user=user)
     assert second != merge
     assert topic_merging.go_on(second).changed == 1
+
+
+def test_the_unsubscribe_link_of_an_old_mail_is_about_the_topic_it_goes_on_as(
+    client: Client, topics: dict[str, Topic]
+) -> None:
+    contact = person("both", say("offers", YES), say("news", YES), say("events", YES))
+    token = make_token(Purpose.UNSUBSCRIBE, contact, topic="offers", channel="email")
+    merged(topics)
+    assert state_of(contact).choices["news", "email"] == YES
+    data = {"List-Unsubscribe": "One-Click"}
+    assert client.post(reverse("wagtail_prefs:one-click", args=[token]), data).status_code == 200
+    choices = state_of(contact).choices
+    assert {topic: choices[topic, "email"] for topic in ("offers", "news", "events")} == {
+        "offers": NO,
+        "news": NO,
+        "events": YES,
+    }
+
+
+def test_a_topic_goes_on_step_by_step_and_no_longer_once_it_is_back(topics: dict[str, Topic]) -> None:
+    audience, user = topics["offers"].audience_id, factories.make_editor()
+    assert goes_on_as(audience, "offers") == ()
+    merged(topics)
+    topic_merging.begin(topics["news"], topics["events"], reason="x", user=user)
+    assert goes_on_as(audience, "offers") == ("news", "events")
+    assert goes_on_as(audience, "events") == ()
+    assert goes_on_as(factories.make_audience(factories.make_site("other.example")).pk, "offers") == ()
+    Topic.objects.filter(key="news").update(archived=False)
+    assert goes_on_as(audience, "offers") == ("news",)
+    # Round in a circle: brought back, and merged the other way.
+    Topic.objects.filter(key="offers").update(archived=False)
+    topic_merging.stop(topics["news"])
+    topic_merging.begin(topics["news"], topics["offers"], reason="x", user=user)
+    Topic.objects.filter(key="offers").update(archived=True)
+    assert goes_on_as(audience, "news") == ("offers",)
 
 
 @pytest.mark.django_db(transaction=True)

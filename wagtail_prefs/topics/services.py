@@ -11,7 +11,7 @@ from django.utils.text import slugify
 from wagtail.models import Site
 
 from ..values import Media, TopicInfo
-from .models import Audience, Topic, TopicGroupText, TopicText
+from .models import Audience, Topic, TopicGroupText, TopicMerge, TopicText
 from .pictures import pictures_of
 
 if TYPE_CHECKING:
@@ -41,6 +41,19 @@ def topics_for(audience_id: int, locale: str, base_url: str = "") -> Mapping[int
         topic.pk: _info(topic, texts.get(topic.pk), headings.get(topic.group_id or 0), pictures.get(topic.pk))
         for topic in topics
     }
+
+
+def goes_on_as(audience_id: int, key: str) -> tuple[str, ...]:
+    """The keys of the topics that an archived one was merged into, step by step; () for any other. One query.
+
+    Whoever says no to what is no longer sent means what is sent in its place.
+    """
+    merges = TopicMerge.objects.filter(loser__audience_id=audience_id, loser__archived=True).order_by("pk")
+    into: dict[str, str] = dict(merges.values_list("loser__key", "winner__key"))
+    found = [key]
+    while (key := into.get(key, "")) and key not in found:
+        found.append(key)
+    return tuple(found[1:])
 
 
 def audience_for_site(site: Site) -> Audience:

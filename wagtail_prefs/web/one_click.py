@@ -18,7 +18,7 @@ from ..conf import conf
 from ..contacts.models import Contact
 from ..errors import NotPublished, UnknownContact
 from ..submissions import services as submissions
-from ..topics.services import topics_for
+from ..topics.services import goes_on_as, topics_for
 from ..values import UNSUBSCRIBED, Actor, ActorType, Source
 from .responses import asked_locale, page
 from .tokens import TokenView, read_anything
@@ -61,12 +61,14 @@ class Did:
 
 def unsubscribe(link: Link, *, everything: bool) -> None:
     """Take the contact out of the link's topic and channel, or of everything. Doing it again records nothing."""
-    change: Change = OptOut()
+    changes: list[Change] = [OptOut()]
     if link.topic and not everything:
-        change = SetChoice(link.topic, link.channel, UNSUBSCRIBED)
+        # The link of an old mail may be about a topic that goes on as another by now.
+        topics = (link.topic, *goes_on_as(link.audience_id, link.topic))
+        changes = [SetChoice(topic, link.channel, UNSUBSCRIBED) for topic in topics]
     submissions.record(
         link.contact_id,
-        [change],
+        changes,
         actor=Actor(ActorType.ONE_CLICK),
         source=Source(method="one_click", form_id=str(link.center) if link.center else None),
     )
