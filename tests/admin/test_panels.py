@@ -186,6 +186,31 @@ def test_a_warning_stops_a_publish_until_somebody_says_why(editor: Client) -> No
     assert entry.message == "Published in spite of warnings (name-operational): Everybody calls it that"
 
 
+def test_a_reason_stays_text_in_the_history(editor: Client) -> None:
+    page = draft(operational())
+    reason = "<script>alert(1)</script>"
+    send(editor, page, publish_anyway="on", overrule_reason=reason, **PUBLISH)
+    for url in (
+        reverse("wagtailadmin_pages:history", args=[page.pk]),
+        reverse("wagtailadmin_reports:site_history"),
+    ):
+        html = editor.get(url).content.decode()
+        assert reason not in html
+        assert "&lt;script&gt;alert(1)" in html
+
+
+def test_the_other_screens_of_the_page_type_open(editor: Client) -> None:
+    page = factories.make_center()
+    for url in (
+        reverse("wagtailadmin_pages:type_use", args=["wagtail_prefs", "preferencecenterpage"]),
+        reverse("wagtailadmin_explore", args=[page.pk]),
+        reverse("wagtailadmin_explore", args=[page.get_parent().pk]),
+        reverse("wagtailadmin_pages:copy", args=[page.pk]),
+        reverse("wagtailadmin_pages:history", args=[page.pk]),
+    ):
+        assert editor.get(url).status_code == 200, url
+
+
 def test_what_was_overruled_does_not_ask_again_and_something_new_does(editor: Client) -> None:
     page = draft(operational())
     send(editor, page, publish_anyway="on", overrule_reason="Known", **PUBLISH)
@@ -392,6 +417,16 @@ def test_a_bad_page_can_be_sent_back(editor: Client) -> None:
     assert response.status_code == 302
     state.refresh_from_db()
     assert state.status == "rejected"
+
+
+def test_no_second_button_opens_the_way(editor: Client) -> None:
+    """Wagtail does what the first of several buttons says, so that one is checked."""
+    page = draft(without("unsubscribe_all"))
+    in_moderation(page)
+    reject = {"action-workflow-action": "1", "workflow-action-name": "reject"}
+    assert send(editor, page, **PUBLISH, **reject).status_code == 200
+    assert send(editor, page, **PUBLISH, **{"action-cancel-workflow": "1"}).status_code == 200
+    assert not is_live(page)
 
 
 def test_a_bad_page_is_not_submitted(editor: Client) -> None:

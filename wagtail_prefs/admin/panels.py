@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from wagtail.admin import messages
 from wagtail.admin.ui.components import MediaContainer
 from wagtail.admin.ui.side_panels import BaseSidePanel
@@ -22,6 +22,9 @@ from ..centers.checks.gather import check_page
 from ..centers.checks.values import Finding
 from ..centers.mixins import PreferenceCenterMixin
 from ..centers.panels import MEDIA
+
+#: Findings and pages that one message tells.
+MAX_TOLD = 3
 
 
 class PublishChecksSidePanel(BaseSidePanel):
@@ -87,13 +90,13 @@ class ChecksInWorkflow:
     """For the views by which a moderator approves without opening the form."""
 
     object: Any
+    task_state: Any
     action_name: str
-    redirect_url: str
     request: HttpRequest
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if self.action_name == "approve":
-            page = self.object.get_latest_revision_as_object()
+            page = self.task_state.revision.as_object()  # what is published once all have approved
             stopping = what_stops(page)
             if stopping:
                 tell(request, page, stopping)
@@ -118,12 +121,15 @@ def what_stops(page: PreferenceCenterMixin) -> list[Finding]:
     return [finding for finding in findings if finding.level == "error" or finding.key not in known]
 
 
-def tell(request: HttpRequest, page: Any, stopping: Iterable[Finding]) -> None:
-    """A message at the top of the next screen."""
+def tell(request: HttpRequest, page: Any, stopping: Sequence[Finding]) -> None:
+    """A message at the top of the next screen. The rest stands in the editor: messages travel in cookies."""
     text = _("“%(title)s” cannot be published yet: %(findings)s") % {
         "title": page.title,
-        "findings": " ".join(finding.text for finding in stopping),
+        "findings": " ".join(finding.text for finding in stopping[:MAX_TOLD]),
     }
+    more = len(stopping) - MAX_TOLD
+    if more > 0:
+        text += " " + ngettext("And %(count)s more.", "And %(count)s more.", more) % {"count": more}
     edit = reverse("wagtailadmin_pages:edit", args=[page.pk])
     messages.error(request, format_html("{}", text), buttons=[messages.button(edit, _("Edit"))])
 
@@ -138,7 +144,7 @@ def before_bulk_action(
     stopped = [(page, stopping) for page in pages if (stopping := what_stops(page))]
     if not stopped:
         return None
-    for page, stopping in stopped:
+    for page, stopping in stopped[:MAX_TOLD]:
         tell(request, page, stopping)
     return redirect(action.next_url)
 
@@ -148,12 +154,10 @@ def _centers(objects: Iterable[Any], action: Any) -> Iterable[Any]:
     kinds = tuple(center_models())
     below = bool(kinds) and action.cleaned_form.cleaned_data.get("include_descendants")
     for chosen in objects:
-        pages = [chosen]
-        if below:
-            pages += list(chosen.get_descendants().not_live())
-        for page in pages:
-            if issubclass(page.specific_class or type(page), kinds):
-                yield page.get_latest_revision_as_object()
+        if issubclass(chosen.specific_class or type(chosen), kinds):
+            yield chosen.get_latest_revision_as_object()
+        for page in chosen.get_descendants().not_live().type(*kinds) if below else ():
+            yield page.get_latest_revision_as_object()
 
 
 def center_models() -> list[type[Any]]:

@@ -70,11 +70,15 @@ class PreferenceCenterForm(WagtailAdminPageForm):
             self._check()
 
     def _takes_back(self) -> bool:
-        """Whether this ends a way to publication: a page must not need to be mended before it can be sent back."""
-        return bool(
-            self.data.get("action-cancel-workflow")
-            or (self.data.get("action-workflow-action") and self.data.get("workflow-action-name") == "reject")
-        )
+        """Whether this ends a way to publication: a page must not need to be mended before it can be sent back.
+
+        In the order in which Wagtail reads the buttons: who presses several does the first.
+        """
+        if any(self.data.get(f"action-{name}") for name in ("publish", "submit", "restart-workflow")):
+            return False
+        if self.data.get("action-workflow-action"):
+            return bool(self.data.get("workflow-action-name") == "reject")
+        return bool(self.data.get("action-cancel-workflow"))
 
     def _check(self) -> None:
         from .checks.audit import Overruled, accepted  # noqa: PLC0415 - models

@@ -12,7 +12,7 @@ from wagtail.models import AbstractPage
 from wagtail.permissions import policy_registry
 
 from .embed import NotBuilt, embed_snippet, frame_snippet
-from .forms import OVERRULE_FIELDS
+from .forms import OVERRULE_FIELDS, PreferenceCenterForm
 
 #: For all panels of a center, here and at the side.
 MEDIA = forms.Media(css={"all": ["wagtail_prefs/css/admin.css"]})
@@ -27,7 +27,9 @@ class ChecksPanel(Panel):
         super().__init__(**kwargs)
 
     def get_form_options(self) -> dict[str, Any]:
-        return {"fields": list(OVERRULE_FIELDS)}
+        # A site's own form that is not built on ours has no such fields.
+        form_class = getattr(self.model, "base_form_class", None) or PreferenceCenterForm
+        return {"fields": list(OVERRULE_FIELDS)} if issubclass(form_class, PreferenceCenterForm) else {}
 
     @property
     def clean_name(self) -> str:
@@ -39,7 +41,7 @@ class ChecksPanel(Panel):
 
         def is_shown(self) -> bool:
             form = self.form
-            if form is None or not form.is_bound or not form.findings:
+            if not getattr(form, "findings", None):
                 return False
             return bool(form.open_warnings) or any(finding.level == "error" for finding in form.findings)
 

@@ -55,7 +55,7 @@ def _held(answers: Any, path: str = "") -> Iterator[str]:
     if isinstance(answers, Mapping):
         for name, value in answers.items():
             yield from _held(value, f"{path}.{name}" if path else str(name))
-    elif answers or (answers == 0 and not isinstance(answers, bool) and answers is not None):
+    elif answers or (isinstance(answers, int | float) and answers is not False):  # 0 is an answer to a scale
         yield path
 
 

@@ -105,7 +105,7 @@ def _library(audience_id: int, locale: str) -> _Library:
                 label=texts.get(topic.pk, topic.key),
                 channels=tuple(topic.channels),
                 transactional=topic.transactional,
-                private=getattr(topic, "private", False),
+                private=topic.private,
                 archived=topic.archived,
             )
             for topic in topics
