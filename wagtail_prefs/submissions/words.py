@@ -73,7 +73,7 @@ class Words:
             return where, self._became(label or _("Notice"), effect)
         kind, _colon, rest = path.partition(":")
         label = label or _general(kind, rest)
-        if kind in _SILENT:
+        if _is_silent(path):
             return where, label
         if effect.action == "expired":
             return where, _("%(label)s: ended by itself") % {"label": label}
@@ -105,6 +105,10 @@ class Words:
                 return _("You are no longer unsubscribed from everything. Choose what you would like to get.")
             if effect.path.startswith("notice:"):
                 return _("%(label)s: read") % {"label": label}
+            if _is_silent(effect.path):
+                if effect.after is None:
+                    return _("%(label)s: taken back") % {"label": label}
+                return _("%(label)s: saved") % {"label": label}
             value = value_words(effect.after, self.zone)
             return _("%(label)s: %(value)s") % {"label": label, "value": value}
 
@@ -120,6 +124,10 @@ class Words:
         if item.rule == "evidence":
             return _("%(label)s: left behind, because nobody showed that both are you.") % {"label": label}
         if item.rule in {"stricter", "rarer", "later", "changed"}:
+            if _is_silent(item.path):
+                return _("%(label)s: not changed, because it was changed elsewhere in the meantime.") % {
+                    "label": label
+                }
             return _("%(label)s: changed elsewhere in the meantime; “%(value)s” stays.") % {
                 "label": label,
                 "value": value_words(item.kept, self.zone),
@@ -153,6 +161,11 @@ def _choice_path(path: str) -> str:
 
 #: Kinds of paths whose values are nobody's business on a page that a forwarded mail opens.
 _SILENT = {"attribute", "address", "suppressed", "merged_into", "erased"}
+
+
+def _is_silent(path: str) -> bool:
+    """Whether a line about this path tells its label and no value."""
+    return path.partition(":")[0] in _SILENT
 
 
 def _general(kind: str, rest: str) -> str:
