@@ -51,7 +51,7 @@ class Change:
 
     def to_json(self) -> Json:
         data: Json = {"change": type(self).__name__, "v": self.v}
-        for name in _names(type(self)):
+        for name in _names(type(self)):  # type: ignore[arg-type]  # mypy takes a class for its instance
             value = getattr(self, name)
             if value is not None:
                 data[name] = _written(value)

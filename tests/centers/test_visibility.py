@@ -113,7 +113,7 @@ def test_a_private_topic_is_shown_to_whom_it_is_open(facts: dict[str, Any]) -> N
     vip = {"a": {"choices": {"vip": {"email": True}}}}
     assert visibility.private_rows(page, somebody()) == {}
     assert visibility.private_rows(page, somebody(**facts)) == {"a": {"choices": [row("vip")]}}
-    assert visibility.sift(page, vip, somebody(**facts), {}).answers == vip
+    assert visibility.sift(page, vip, somebody(**facts), {}) == vip
     with pytest.raises(InvalidAnswers) as refused:
         visibility.sift(page, vip, somebody(), {})
     assert list(refused.value.errors["a"]) == ["choices.vip"]
@@ -124,49 +124,40 @@ def test_an_invitation_is_a_list(strange: Any) -> None:
     assert not visibility.is_open(somebody(attributes={"invited": strange}), "vip")
 
 
-def test_what_other_answers_hide_is_dropped_and_named() -> None:
+def test_what_other_answers_hide_is_left_out() -> None:
     when = {"block": "r", "control": "role", "in": ["buyer"]}
     page = center(
         spec("r", control("one_of", "role", "Role", options=[])),
-        spec(
-            "a",
-            matrix(row("news"), row("deals", when)),
-            paths={
-                "choice:news:email": ("choices.news.email", "News"),
-                "choice:deals:email": ("choices.deals.email", "Deals"),
-            },
-        ),
+        spec("a", matrix(row("news"), row("deals", when))),
     )
     answers = {"a": {"choices": {"news": {"email": True}, "deals": {"email": True}}}}
-    sifted = visibility.sift(page, answers, somebody(choices={("deals", "email"): "unsubscribed"}), {})
-    assert sifted.answers == {"a": {"choices": {"news": {"email": True}}}}
-    (dropped,) = sifted.dropped
-    assert (dropped.path, dropped.wanted, dropped.kept) == ("choice:deals:email", True, "unsubscribed")
-    assert dropped.rule == "hidden"
+    fewer = {"a": {"choices": {"news": {"email": True}}}}
+    assert visibility.sift(page, answers, somebody(), {}) == fewer
     # The answer that shows it may come with it, or stand in the state already.
     both = {**answers, "r": {"role": "buyer"}}
-    assert visibility.sift(page, both, somebody(), {}).answers == both
-    assert visibility.sift(page, answers, somebody(), {"r": {"role": "buyer"}}).answers == answers
-    changed = {**answers, "r": {"role": "seller"}}
-    assert visibility.sift(page, changed, somebody(), {"r": {"role": "buyer"}}).dropped
+    assert visibility.sift(page, both, somebody(), {}) == both
+    assert visibility.sift(page, answers, somebody(), {"r": {"role": "buyer"}}) == answers
+    changed = {"r": {"role": "seller"}}
+    found = visibility.sift(page, {**answers, **changed}, somebody(), {"r": {"role": "buyer"}})
+    assert found == {**fewer, **changed}
 
 
 def test_a_control_can_be_hidden_by_another_answer() -> None:
     when = {"block": "a", "control": "more", "in": [True]}
-    page = center(
-        spec(
-            "a",
-            control("toggle", "more", "More"),
-            control("text", "why", "Why", when=when),
-            paths={"attribute:why": ("why", "Why")},
-        )
-    )
-    assert visibility.sift(page, {"a": {"why": "x"}}, somebody(), {}).dropped[0].path == "attribute:why"
-    assert not visibility.sift(page, {"a": {"why": "x", "more": True}}, somebody(), {}).dropped
+    page = center(spec("a", control("toggle", "more", "More"), control("text", "why", "Why", when=when)))
+    assert visibility.sift(page, {"a": {"why": "x"}}, somebody(), {}) == {}
+    both = {"a": {"why": "x", "more": True}}
+    assert visibility.sift(page, both, somebody(), {}) == both
 
 
 def test_personal_answers_are_for_whoever_came_by_a_fresh_link() -> None:
-    page = center(spec("a", control("text", "name", "Name", personal=True), control("toggle", "yes", "Yes")))
+    paths = {"attribute:name": ("name", "Name"), "attribute:yes": ("yes", "X"), "choice:x:sms": ("yes", "X")}
+    page = center(
+        spec(
+            "a", control("text", "name", "Name", personal=True), control("toggle", "yes", "Yes"), paths=paths
+        )
+    )
+    assert visibility.told_attributes(page) == {"attribute:yes"}
     stored: dict[str, Json] = {"a": {"name": "x", "yes": True}}
     assert visibility.told(page, stored, [], "fresh") == stored
     assert visibility.told(page, stored, [], "link") == {"a": {"name": visibility.MASK, "yes": True}}
@@ -175,7 +166,7 @@ def test_personal_answers_are_for_whoever_came_by_a_fresh_link() -> None:
     given = {"a": {"name": "y"}}
     with pytest.raises(StepUpRequired):
         visibility.sift(page, given, somebody(), stored)
-    assert visibility.sift(page, given, somebody(), stored, "fresh").answers == given
+    assert visibility.sift(page, given, somebody(), stored, "fresh") == given
 
 
 def test_nothing_is_asked_where_everybody_sees_the_same() -> None:
@@ -208,4 +199,4 @@ ANSWER = st.one_of(
 )
 def test_what_everybody_sees_comes_through_as_it_was_sent(answers: Any) -> None:
     page = center(spec("a", control("toggle", "x", "X")), spec("b", control("text", "y", "Y")))
-    assert visibility.sift(page, answers, somebody(), {}).answers == answers
+    assert visibility.sift(page, answers, somebody(), {}) == answers

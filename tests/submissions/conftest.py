@@ -15,7 +15,7 @@ from wagtail_prefs.centers.services import Snapshot
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.services import Saved
-from wagtail_prefs.values import Actor, ActorType, Source
+from wagtail_prefs.values import Actor, ActorType, Assurance, Source
 
 PERSON = Actor(ActorType.SUBJECT_SESSION)
 _keys = itertools.count()
@@ -39,6 +39,7 @@ class Scene:
         base: int | None = None,
         key: str | None = None,
         epoch: int = 0,
+        assurance: Assurance = "link",
     ) -> Saved:
         if base is None:
             base = Contact.objects.values_list("version", flat=True).get(pk=self.contact.pk)
@@ -58,6 +59,7 @@ class Scene:
                 ip="203.0.113.77",
             ),
             idempotency_key=key or f"key-{next(_keys)}",
+            assurance=assurance,
         )
 
     def choose(self, **choices: bool) -> dict[str, dict[str, Any]]:

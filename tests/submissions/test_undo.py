@@ -66,6 +66,7 @@ def undo(scene: Scene, saved: Saved | UUID, *, key: str | None = None, epoch: in
         actor=PERSON,
         source=PYTHON,
         idempotency_key=key,
+        assurance="fresh",  # attributes are on no page here, and so personal
     )
 
 

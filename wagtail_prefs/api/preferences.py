@@ -77,6 +77,7 @@ def save(call: Call) -> Json:
         actor=Actor(ActorType.SUBJECT_SESSION),
         source=call.source(data["revision"]),
         idempotency_key=key,
+        assurance=session.assurance,
     )
     return call.saved(saved, session, yielded="merged")
 

@@ -48,6 +48,7 @@ def undo(call: Call) -> Json:
         actor=Actor(ActorType.SUBJECT_SESSION),
         source=call.source(snapshot.digest),
         idempotency_key=key,
+        assurance=session.assurance,
     )
     return call.saved(saved, session, yielded="kept")
 

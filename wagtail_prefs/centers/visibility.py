@@ -9,16 +9,14 @@ is *personal* is shown only to whoever came by a fresh link. Hiding changes no c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from ..contacts.rules.paths import recorded
 from ..errors import InvalidAnswers, StepUpRequired
-from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Merged, Spec, controls_of
+from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Spec, controls_of
 from .conditions import holds
 from .leaves import leaf_kind, read, write
 from .values import Snapshot
@@ -31,14 +29,6 @@ MASK = "•••"
 
 #: A control, or a row of a matrix: (name,) or (name, row).
 Place = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sifted:
-    """Answers without what a `when` hid; `dropped` names that, by the paths of the state."""
-
-    answers: Answers
-    dropped: tuple[Merged, ...] = ()
 
 
 @lru_cache(maxsize=512)
@@ -141,45 +131,52 @@ def sift(
     state: ContactState,
     initial: Mapping[str, Json],
     assurance: Assurance = "link",
-) -> Sifted:
-    """Hold answers against what this contact can see; `initial` are those of her state, as `initial_answers` gives them.
+) -> Answers:
+    """Hold answers against what this contact can see, and leave out what other answers hide.
 
-    Raises InvalidAnswers for what is hidden from her, StepUpRequired for personal fields without a fresh link.
+    `initial` are the answers of her state, as `initial_answers` gives them. Raises InvalidAnswers for what is hidden
+    from her, StepUpRequired for personal fields without a fresh link.
     """
     gone = set(hidden(snapshot, state))
     errors: dict[str, dict[str, list[str]]] = {}
     kept: dict[str, Any] = {}
-    dropped: list[Merged] = []
     now_on_screen = _merged(
         {block_id: stored for block_id, stored in initial.items() if block_id not in gone}, answers
     )
-    said = {path: value for path, (value, _until) in recorded(state).items()}
     with translation.override(snapshot.locale):
         refusal = _("This is not offered here.")
-    for spec in snapshot.specs:
-        given = answers.get(spec.block_id)
-        if given is None:
+    for block_id, given in answers.items():
+        spec = snapshot.spec(block_id)
+        if spec is None:
+            kept[block_id] = given  # not here to judge
             continue
-        if spec.block_id in gone:
-            errors[spec.block_id] = {"__all__": [refusal]}
+        if block_id in gone:
+            errors[block_id] = {"__all__": [refusal]}
             continue
         if assurance != "fresh" and _personal(spec) & given.keys():
             raise StepUpRequired
         closed = {row["key"] for row in closed_rows(spec, state)}
         own: dict[str, Any] = {}
         for place, value in _places(spec, given):
-            if place[-1] in closed and len(place) > 1:
-                errors.setdefault(spec.block_id, {})[".".join(place)] = [refusal]
+            if len(place) > 1 and place[-1] in closed:
+                errors.setdefault(block_id, {})[".".join(place)] = [refusal]
             elif _is_shown(spec, place, now_on_screen):
                 write(own, place, value)
-            else:
-                dropped += _dropped(spec, place, value, said)
         if own or not given:
-            kept[spec.block_id] = own
+            kept[block_id] = own
     if errors:
         raise InvalidAnswers(errors)
-    kept |= {block_id: given for block_id, given in answers.items() if snapshot.spec(block_id) is None}
-    return Sifted(kept, tuple(dropped))
+    return kept
+
+
+def told_attributes(snapshot: Snapshot) -> set[str]:
+    """The paths of attributes that this page tells anybody who has a link of hers."""
+    return {
+        path
+        for spec in snapshot.specs
+        for path, (where, _label) in spec.paths.items()
+        if path.startswith("attribute:") and where.partition(".")[0] not in _personal(spec)
+    }
 
 
 # --- one block -------------------------------------------------------------------------------------------------------
@@ -218,16 +215,6 @@ def _is_shown(spec: Spec, place: Place, answers: Mapping[str, Any]) -> bool:
         for when in conditions
         if when
     )
-
-
-def _dropped(spec: Spec, place: Place, value: Any, said: Mapping[str, Any]) -> Iterator[Merged]:
-    above = ".".join(place)
-    for path, (where, _label) in spec.paths.items():
-        if where == above or where.startswith(f"{above}."):
-            rest = where[len(above) + 1 :]
-            wanted = read(value, rest.split(".")) if rest else value
-            if wanted is not None or not rest:
-                yield Merged(path, wanted, said.get(path), "hidden")
 
 
 def _merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

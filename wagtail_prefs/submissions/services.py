@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ from ..contacts.models import Contact, State
 from ..contacts.rules import OPTED_OUT
 from ..decisions import sends
 from ..delivery import services as delivery
-from ..errors import AddressTaken, BadToken, KeyReused, UnknownContact, UnknownReceipt
+from ..errors import AddressTaken, BadToken, KeyReused, StepUpRequired, UnknownContact, UnknownReceipt
 from ..law import services as law
 from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
@@ -152,11 +152,13 @@ def undo(
     actor: Actor,
     source: Source,
     idempotency_key: str | None,
+    assurance: Assurance = "link",
 ) -> Saved:
     """Take a submission back, path by path, where nothing newer stands in its way (design.md s6).
 
     `applied` says what is as before, `merged` what stays and why. Raises UnknownReceipt for one of somebody else,
-    one older than `UNDO_DAYS`, and one that no receipt takes back (an erasure, a merge, a change of address).
+    one older than `UNDO_DAYS`, and one that no receipt takes back (an erasure, a merge, a change of address);
+    StepUpRequired for one that holds personal answers, without a fresh link.
     """
     change = Undo(receipt)
     saved = _save(
@@ -168,6 +170,7 @@ def undo(
             idempotency_key=idempotency_key,
             request={"changes": [change.to_json()]},
             epoch=epoch,
+            told=None if assurance == "fresh" else visibility.told_attributes(snapshot),
         )
     )
     return _worded(saved, snapshot)
@@ -292,9 +295,8 @@ class _Wish:
     others: Mapping[UUID, ContactState] = field(default_factory=dict)
     follow: bool = False  # an id leads on to whom its contact was merged into, as a link always does
     former: bool = False  # it is about one who was merged: to erase her, too
-    screen: _Screen | None = (
-        None  # where it was made on one: what of it she could see is known beside her state
-    )
+    told: Collection[str] | None = None  # the only attributes that an undo may bring back; None: all
+    screen: _Screen | None = None  # where it was made: what of it she could see is known beside her state
 
 
 def _save(wish: _Wish) -> Saved:
@@ -406,7 +408,7 @@ def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:
         ),
         times=ledger.times(state.id, [state.versions.get(path, 0) for path in noes]) if noes else {},
         past={
-            change.record: _past(state.id, change.record, now)
+            change.record: _past(state.id, change.record, now, wish.told)
             for change in wish.changes
             if isinstance(change, Undo)
         },
@@ -414,8 +416,8 @@ def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:
     )
 
 
-def _past(contact: UUID, receipt: UUID, now: datetime) -> rules.Past:
-    """What a record did, with what stood before it; raises UnknownReceipt."""
+def _past(contact: UUID, receipt: UUID, now: datetime, told: Collection[str] | None) -> rules.Past:
+    """What a record did, with what stood before it; raises UnknownReceipt, and StepUpRequired for what is not `told`."""
     entry = Record.objects.filter(pk=receipt, contact_ref=contact, at__gt=now - conf.undo_life).first()
     if entry is None:
         raise UnknownReceipt
@@ -427,6 +429,8 @@ def _past(contact: UUID, receipt: UUID, now: datetime) -> rules.Past:
     steps: dict[str, rules.Step] = {}
     for effect in ledger.effects_of(body):
         was, became = before.get(effect.path), after[effect.path]
+        if told is not None and effect.path.startswith("attribute:") and effect.path not in told:
+            raise StepUpRequired
         steps[effect.path] = rules.Step(
             before=was.after if was else effect.before,
             after=became.after,

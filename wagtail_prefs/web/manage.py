@@ -20,7 +20,7 @@ from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
 from ..conf import conf
 from ..contacts.services import load_state
-from ..errors import BadToken, InvalidAnswers, NotPublished, UnknownReceipt
+from ..errors import BadToken, InvalidAnswers, NotPublished, StepUpRequired, UnknownReceipt
 from ..ids import random_id
 from ..submissions import services as submissions
 from ..values import Actor, ActorType, Source
@@ -67,6 +67,10 @@ class ManageView(TokenView):
             saved = self.save(link, center, snapshot, data)
         except InvalidAnswers as refused:
             return draw_page(request, link, snapshot, posted=data, refused=refused)
+        except StepUpRequired:
+            with translation.override(snapshot.locale):
+                told = _("This is personal: to change it, open a fresh link that we mail to you.")
+            return draw_page(request, link, snapshot, posted=data, refused=InvalidAnswers({"": {"": [told]}}))
         if saved.receipt is None and saved.merged:
             # Nothing was recorded that the next page could read the reasons from.
             return draw_page(request, link, newest, told=receipts.at_once(saved, snapshot))

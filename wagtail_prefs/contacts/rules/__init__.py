@@ -5,7 +5,7 @@
 """
 
 from .acts import Act, Past, Step
-from .conflicts import contradictions, merge
+from .conflicts import contradictions, merge, wanted
 from .drafts import apply
 from .moments import effective, next_edge
 from .paths import OPTED_OUT, recorded
@@ -21,4 +21,5 @@ __all__ = [
     "merge",
     "next_edge",
     "recorded",
+    "wanted",
 ]

@@ -157,6 +157,22 @@ def _unordered(
     return attribute_of(change), state.attributes.get(change.path.partition(":")[2])
 
 
+def wanted(change: Change) -> object:
+    """The value that a change asks for at its path, as records name it; None to take away what stands there."""
+    match change:
+        case SetChoice() | SetFrequency():
+            return change.value
+        case Pause():
+            return iso(change.until)
+        case OptOut() | OptIn():
+            return isinstance(change, OptOut)
+        case SetAttribute() | ClearAttribute() | GiveReason():
+            return attribute_of(change)
+        case AcknowledgeNotice():
+            return change.sha256
+    return None
+
+
 def attribute_of(change: SetAttribute | ClearAttribute | GiveReason) -> object:
     """The value that an attribute is to have, as JSON; None where it is to be forgotten."""
     match change:
