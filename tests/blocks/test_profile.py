@@ -207,7 +207,15 @@ def test_what_was_answered_is_shown_after_the_save(before: dict[str, Any], now: 
 
 
 def test_a_value_from_elsewhere_is_shown_where_it_can_be_drawn() -> None:
-    held = state(attributes={"phone": "030 / 12 34", "given_name": "x" * 300, "country": "US-CA", "city": 7, "region": ""})
+    held = state(
+        attributes={
+            "phone": "030 / 12 34",
+            "given_name": "x" * 300,
+            "country": "US-CA",
+            "city": 7,
+            "region": "",
+        }
+    )
     assert initial(compiled("profile"), held) == {"phone": "030 / 12 34", "given_name": "x" * 300}
 
 
