@@ -83,7 +83,11 @@ class Call:
         """The contact's preferences, beside the newest snapshot."""
         newest = self.newest()
         found: Json = centers.preferences(
-            newest, state, email, assurance=session.assurance, records=records_of(state, newest)
+            newest,
+            state,
+            email,
+            assurance=session.assurance,
+            records=records_of(state, newest, session.assurance),
         )
         return found
 

@@ -70,7 +70,12 @@ def history(call: Call) -> Json:
     contact = access.contact_of(session)
     # One more than is told says whether there are more.
     found = submissions.history(
-        contact.state.id, call.newest(), limit=PAGE + 1, before=before, zone=contact.state.timezone
+        contact.state.id,
+        call.newest(),
+        limit=PAGE + 1,
+        before=before,
+        zone=contact.state.timezone,
+        assurance=session.assurance,
     )
     told = found[:PAGE]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _, override
 
 from ..blocks.history import TAKE_BACK
 from ..centers.services import Snapshot
+from ..centers.visibility import told_attributes
 from ..changes import Merge
 from ..conf import conf
 from ..contacts.rules.undoing import FINAL
 from ..ledger import services as ledger
 from ..ledger.models import Record
-from ..values import Actor, ActorType, ContactState, Json, iso
+from ..values import Actor, ActorType, Assurance, ContactState, Effect, Json, iso
 from .words import Line, words_of
 
 
@@ -34,12 +35,20 @@ class PastSubmission:
 
 
 def history(
-    contact_id: UUID, snapshot: Snapshot, *, limit: int = 50, before: int | None = None, zone: str = ""
+    contact_id: UUID,
+    snapshot: Snapshot,
+    *,
+    limit: int = 50,
+    before: int | None = None,
+    zone: str = "",
+    assurance: Assurance = "link",
 ) -> list[PastSubmission]:
     """A contact's submissions, the newest first, in the words of a page: one statement.
 
     `before` is a version: what came before it, for the next page. Days are those of `zone`, the contact's time zone.
+    Without a fresh link no submission can be taken back that holds personal answers.
     """
+    told = None if assurance == "fresh" else told_attributes(snapshot)
     records = Record.objects.filter(contact_ref=contact_id).order_by("-seq")
     if before is not None:
         records = records.filter(seq__lt=before)
@@ -57,13 +66,15 @@ def history(
                 at=entry.at,
                 title=_title(actor, body["method"], snapshot.locale),
                 lines=words.past(effects),
-                undoable=entry.at > since and not is_final(body),
+                undoable=entry.at > since and not is_final(body) and not is_untold(effects, told),
             )
         )
     return found
 
 
-def records_of(state: ContactState, snapshot: Snapshot) -> Callable[[int], list[Json]]:
+def records_of(
+    state: ContactState, snapshot: Snapshot, assurance: Assurance = "link"
+) -> Callable[[int], list[Json]]:
     """What a page shows of a contact's newest submissions, for `centers.preferences`: one statement when it is called.
 
     Each is `{title, when, lines, actions}`, with an undo while it can be taken back.
@@ -79,10 +90,17 @@ def records_of(state: ContactState, snapshot: Snapshot) -> Callable[[int], list[
                 "lines": [line.text for line in past.lines],
                 "actions": [{**undo, "receipt": str(past.receipt)}] if past.undoable else [],
             }
-            for past in history(state.id, snapshot, limit=limit, zone=state.timezone)
+            for past in history(state.id, snapshot, limit=limit, zone=state.timezone, assurance=assurance)
         ]
 
     return newest
+
+
+def is_untold(effects: Iterable[Effect], told: Collection[str] | None) -> bool:
+    """Whether a submission holds an attribute beyond those that may be `told`; None: all may."""
+    return told is not None and any(
+        effect.path.startswith("attribute:") and effect.path not in told for effect in effects
+    )
 
 
 def is_final(body: Json) -> bool:

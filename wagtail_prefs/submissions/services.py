@@ -32,7 +32,7 @@ from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record, SideValue
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
-from .history import PastSubmission, history, is_final, records_of
+from .history import PastSubmission, history, is_final, is_untold, records_of
 from .wishes import asked, wishes
 from .words import Line, words_of
 
@@ -426,11 +426,12 @@ def _past(contact: UUID, receipt: UUID, now: datetime, told: Collection[str] | N
         raise UnknownReceipt
     before = fold.of(contact, until_seq=entry.seq - 1)
     after = fold.of(contact, until_seq=entry.seq)
+    effects = ledger.effects_of(body)
+    if is_untold(effects, told):
+        raise StepUpRequired
     steps: dict[str, rules.Step] = {}
-    for effect in ledger.effects_of(body):
+    for effect in effects:
         was, became = before.get(effect.path), after[effect.path]
-        if told is not None and effect.path.startswith("attribute:") and effect.path not in told:
-            raise StepUpRequired
         steps[effect.path] = rules.Step(
             before=was.after if was else effect.before,
             after=became.after,
