@@ -211,11 +211,11 @@ def test_every_record_says_who_merged_and_what(topics: dict[str, Topic], crowd: 
     merge = merged(topics)
     user = factories.make_editor()
     body = ledger.read_body(Record.objects.filter(contact_ref=crowd["leaves"].pk).latest("seq"))
-    assert (body["actor"]["type"], body["actor"]["id"]) == ("admin", f"user-{user.pk}")
+    assert (body["actor"]["type"], body["actor"]["id"]) == ("admin", str(user.pk))
     assert (body["method"], body["form_id"]) == ("topic_merge", f"topic-merge-{merge.pk}")
     # A no is for every platform to hear, and first.
     assert Delivery.objects.get(contact=crowd["leaves"].pk).restricts
-    assert (merge.reason, merge.started_by) == ("One letter is enough", f"user-{user.pk}")
+    assert (merge.reason, merge.started_by) == ("One letter is enough", str(user.pk))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 5])

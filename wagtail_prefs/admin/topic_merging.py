@@ -90,9 +90,7 @@ def begin(loser: Topic, winner: Topic, *, reason: str, user: Any) -> TopicMerge:
         found = TopicMerge.objects.filter(loser=loser, done_at=None).first()
         if found is not None:  # somebody else was faster, or the button was pressed twice
             return found
-        merge = TopicMerge.objects.create(
-            loser=loser, winner=winner, reason=reason, started_by=f"user-{user.pk}"
-        )
+        merge = TopicMerge.objects.create(loser=loser, winner=winner, reason=reason, started_by=str(user.pk))
         loser.archived = True
         loser.save(update_fields=["archived"])
     return merge
