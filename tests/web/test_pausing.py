@@ -120,3 +120,9 @@ def test_saving_something_else_leaves_a_pause_as_it_is(strict: Client, manage: s
     before = held(contact)
     sent(strict, manage, **{"for.topic:news": "P7D"})
     assert held(contact)[("", "")] == before[("", "")]
+
+
+def test_a_pause_until_today_is_none(strict: Client, manage: str, contact: Contact) -> None:
+    page = sent(strict, manage, until=day(0))
+    assert "A pause ends in the future. Choose a later day." in page.words
+    assert held(contact) == {}
