@@ -79,7 +79,7 @@ def test_a_length_becomes_a_day_where_she_lives() -> None:
 
 
 def test_a_form_that_is_older_than_her_opt_out_yields_to_it() -> None:
-    answers = {"topics": {"choices": {"news": {"email": True}}}}
+    answers: Answers = {"topics": {"choices": {"news": {"email": True}}}}
     assert tried("opted_out", answers, base_version=2).record is not None
     found = tried("opted_out", answers, base_version=1)
     assert found.record is None
@@ -118,7 +118,8 @@ def test_what_other_answers_hide_is_dropped_and_named() -> None:
 
 
 def test_what_is_not_offered_is_refused() -> None:
-    for answers in ({"moon": {}}, {"topics": {"choices": {"secret": {"email": True}}}}):
+    refused: list[Answers] = [{"moon": {}}, {"topics": {"choices": {"secret": {"email": True}}}}]
+    for answers in refused:
         with pytest.raises(InvalidAnswers):
             tried("subscribed", answers)
     invited = tried("invited", {"topics": {"choices": {"secret": {"email": True}}}})

@@ -66,7 +66,7 @@ def next_record(
     record_id = uuid7()
     # What is erased is not written down once more: the record says that something stood there, nobody can say what.
     erased = {effect.path for effect in effects if effect.action == "erased"}
-    commitments = _commitments(source, changes, effects, merged)
+    commitments = commitments_of(source, changes, effects, merged)
     body = canonical(
         format1.body(
             record_id=record_id,
@@ -134,7 +134,7 @@ def _columns(model: type[Record] | type[SideValue]) -> tuple[str, ...]:
     return tuple(field.attname for field in model._meta.concrete_fields if not isinstance(field, AutoField))
 
 
-def _commitments(
+def commitments_of(
     source: Source, changes: Sequence[Change], effects: Sequence[Effect], merged: Sequence[Merged]
 ) -> list[format1.Commitment]:
     """The personal values of a record: the address as entered, the truncated IP, attributes and addresses."""

@@ -94,7 +94,7 @@ def rehearse(
         merged=yielded,
         proof=replace(proof, jurisdiction=law.current().rules_for(state.country).jurisdiction),
         request=keys.digest("request", canonical(request)),
-        commitments=ledger._commitments(source, changes, effects, yielded),
+        commitments=ledger.commitments_of(source, changes, effects, yielded),
     )
     target = Target(after, Identifiers(email=email))
     entry = Record(id=RECORD_ID, seq=after.version, at=now, body=canonical(body).decode())
