@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _, gettext_lazy
 from wagtail.admin import messages
@@ -23,6 +24,7 @@ from . import permissions as may, staff_log
 from .finding import FindView
 from .menu import SUBMENU_HOOK
 from .on_behalf import ChangeView
+from .outcomes import can_retry
 from .staff import NAME, PersonView
 
 
@@ -76,7 +78,7 @@ class RetryView(PersonView):
         row = Delivery.objects.filter(pk=delivery_id, contact=self.contact.pk).first()
         if row is None:
             raise Http404
-        if delivery.retry(row.pk):
+        if can_retry(row, timezone.now()) and delivery.retry(row.pk):
             staff_log.retried(self.contact, request.user, row.backend)
             messages.success(
                 request, _("The delivery to %(backend)s is tried again now.") % {"backend": row.backend}

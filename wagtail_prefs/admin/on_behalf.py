@@ -31,7 +31,6 @@ from ..errors import InvalidAnswers, NotAllowed, UnknownContact
 from ..ledger import services as ledger
 from ..submissions import services as submissions
 from ..submissions.wishes import resolved
-from ..submissions.words import value_words
 from ..values import SUBSCRIBED, Actor, ActorType, ContactState, Evidence, Source
 from . import people, permissions as may, staff_log, staff_words as words
 from .on_behalf_form import OnBehalfForm
@@ -86,16 +85,14 @@ def foresee(
     except InvalidAnswers:
         return Forecast(problem=_("A pause ends in the future. Choose a later day."))
     steps = tuple(
-        Step(words.path_words(effect.path, person.labels), words.was_words(effect), _became(effect))
+        Step(
+            words.path_words(effect.path, person.labels),
+            words.became(effect.path, effect.before, person.zone),
+            words.became(effect.path, effect.after, person.zone),
+        )
         for effect in effects
     )
     return Forecast(steps, backends=tuple(sorted(conf.backends)))
-
-
-def _became(effect: Any) -> str:
-    if effect.path.partition(":")[0] in {"opted_out", "suppressed", "pending"}:
-        return _("yes") if effect.after else _("no")
-    return value_words(effect.after)
 
 
 def why_not(state: ContactState, changes: Sequence[Change], act: rules.Act) -> str:
@@ -108,7 +105,7 @@ def why_not(state: ContactState, changes: Sequence[Change], act: rules.Act) -> s
     if act.evidence is None or last is None:
         return _("Only her own act makes a yes. Say where it can be looked up, and when she did it.")
     return _(
-        "She said something else later: on %(last)s. Evidence must be of something that she did after that."
+        "Evidence must be of something that she did after her last word on the matter. That was: %(last)s"
     ) % {"last": date_format(timezone.localtime(last), "DATETIME_FORMAT")}
 
 

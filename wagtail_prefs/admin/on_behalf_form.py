@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -154,6 +154,10 @@ class OnBehalfForm(forms.Form):
             )
             for scope in map(key_to_scope, self._scopes())
         ]
+
+    @property
+    def has_field_errors(self) -> bool:
+        return any(name != NON_FIELD_ERRORS for name in self.errors)
 
     def _cell(self, name: str) -> Cell:
         return Cell(self[name], self.now.get(name, "")) if name in self.fields else Cell(None)

@@ -12,7 +12,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -25,6 +27,7 @@ from ..conf import conf
 from ..contacts import rules, services as contacts
 from ..contacts.addresses import masked
 from ..contacts.models import Contact
+from ..decisions import periods
 from ..decisions.services import Decision, Verdict, decide
 from ..delivery.models import Delivery, Lane
 from ..ledger import services as ledger
@@ -42,7 +45,7 @@ from ..values import (
     key_to_scope,
 )
 from . import staff_log, staff_words as words
-from .deliveries import outcome_in_words
+from .outcomes import can_retry, outcome_in_words
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -163,6 +166,11 @@ class Person:
         """The state as it holds now."""
         return rules.effective(self.state, self.at)
 
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """Where her days begin."""
+        return periods.zone(self.state.timezone, settings.TIME_ZONE)
+
     @property
     def live(self) -> bool:
         """Whether anything can be changed."""
@@ -197,15 +205,21 @@ class Person:
         kept = [topic for topic in self.topics if not topic.archived or topic.key in said]
         gone = sorted(said - known.keys())
         return [
-            *(self._row(topic.key, topic.status_words, topic.channels) for topic in kept),
+            *(
+                self._row(topic.key, topic.status_words, topic.channels, topic.transactional)
+                for topic in kept
+            ),
             *(self._row(key, _("There is no such topic any more"), ()) for key in gone),
         ]
 
-    def _row(self, key: str, note: str, offered: Iterable[str]) -> Row:
-        cells = tuple(self._cell((key, channel), channel in offered) for channel in self.channels)
+    def _row(self, key: str, note: str, offered: Iterable[str], always: bool = False) -> Row:
+        silent = _("Always sent") if always else _("Never asked")
+        cells = tuple(
+            self._cell((key, channel), silent if channel in offered else None) for channel in self.channels
+        )
         return Row(key, self.labels.get(key, key), note, cells)
 
-    def _cell(self, key: Key, offered: bool) -> Cell:
+    def _cell(self, key: Key, silent: str | None) -> Cell:
         value, until = self.now.choices.get(key), self.now.until.get(key)
         if key in self.now.pending:
             return Cell(_("Waits to be confirmed"), waits=True, until=until)
@@ -213,8 +227,8 @@ class Person:
             return Cell(_("Subscribed"), yes=True, until=until)
         if value == UNSUBSCRIBED:
             ended = self.state.choices.get(key) == SUBSCRIBED
-            return Cell(_("Ended by itself") if ended else _("Unsubscribed"), until=self.state.until.get(key))
-        return Cell(_("Never asked") if offered else None)
+            return Cell(_("Ended by itself") if ended else _("Unsubscribed"))
+        return Cell(silent)
 
     @cached_property
     def limits(self) -> list[Limit]:
@@ -303,7 +317,7 @@ class Person:
             outcome=outcome_in_words(row),
             codes=", ".join(dict.fromkeys(filter(None, [row.last_code, *(_parked(row))]))),
             waits_until=closed if closed and closed > self.at else None,
-            can_retry=configured and can_retry(row, self.at),
+            can_retry=can_retry(row, self.at),
             configured=configured,
         )
 
@@ -333,7 +347,9 @@ class Person:
                 version=entry.seq,
                 at=entry.at,
                 by=words.actor_words(_actor(body), body["method"], staff),
-                lines=tuple(words.effect_words(effect, self.labels) for effect in ledger.effects_of(body)),
+                lines=tuple(
+                    words.effect_words(effect, self.labels, self.zone) for effect in ledger.effects_of(body)
+                ),
                 evidence=body["evidence_ref"] or "",
                 evidence_at=_moment(body.get("evidence_at")),
                 reason=reasons.get(str(entry.id), ""),
@@ -386,12 +402,6 @@ def _cell_words(cell: Cell) -> str:
 
 def _until(moment: datetime) -> str:
     return _("until %(date)s") % {"date": date_format(timezone.localtime(moment), "DATETIME_FORMAT")}
-
-
-def can_retry(row: Delivery, at: datetime) -> bool:
-    """Whether this failed, or was given up, and does not go out by itself now (`delivery.services.retry`)."""
-    waits = row.due_at > at if row.due_at else row.wanted > row.delivered
-    return row.failing_since is not None and waits
 
 
 def _parked(row: Delivery) -> list[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _, gettext_lazy
 
 from ..blocks.words import CHANNEL_LABELS, by_channel
@@ -66,8 +69,8 @@ def path_words(path: str, topics: Labels) -> str:
     return path
 
 
-def effect_words(effect: Effect, topics: Labels) -> str:
-    """One line of her history. Never the value of something personal."""
+def effect_words(effect: Effect, topics: Labels, zone: ZoneInfo) -> str:
+    """One line of her history. Never the value of something personal. `zone` is hers."""
     label, kind = path_words(effect.path, topics), effect.path.partition(":")[0]
     if kind in {"merged_into", "erased"}:
         return label
@@ -83,15 +86,21 @@ def effect_words(effect: Effect, topics: Labels) -> str:
         return _("%(label)s: no longer waiting to be confirmed") % {"label": label}
     if effect.action == "expired":
         return _("%(label)s: ended by itself") % {"label": label}
-    return _("%(label)s: %(value)s") % {"label": label, "value": value_words(effect.after)}
+    return _("%(label)s: %(value)s") % {"label": label, "value": became(effect.path, effect.after, zone)}
 
 
-def was_words(effect: Effect) -> str:
-    """What stood there before, for whoever is about to change it."""
-    kind = effect.path.partition(":")[0]
+def became(path: str, value: Any, zone: ZoneInfo) -> str:
+    """A value at a path, before or after; not for what is personal. `zone` is hers: a pause ends when her day begins."""
+    kind = path.partition(":")[0]
     if kind in {"opted_out", "suppressed", "pending"}:
-        return _("yes") if effect.before else _("no")
-    return value_words(effect.before)
+        return _("yes") if value else _("no")
+    if kind == "pause" and value:
+        moment = datetime.fromisoformat(value).astimezone(zone)
+        return _("until %(date)s (%(zone)s)") % {
+            "date": date_format(moment, "DATETIME_FORMAT"),
+            "zone": zone.key,
+        }
+    return value_words(value)
 
 
 def actor_words(actor: Actor, method: str, staff: Mapping[str, str]) -> str:
