@@ -29,6 +29,9 @@ from .base import PreferenceBlock, control, sample_context
 from .fields import AnyField, KeyField, ObjectField, StrictBooleanField
 from .words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel, channel_choices, in_order
 
+#: The rows of a matrix, each with its topic.
+_Table = Sequence[tuple[TopicInfo, Json]]
+
 
 class TopicsBlock(PreferenceBlock):
     """A table: a row for each topic, a column for each channel, a box where a topic can come that way.
@@ -76,33 +79,12 @@ class TopicsBlock(PreferenceBlock):
             "choices": [(info, _row(info, rows[info.key], used, ctx)) for info in _grouped(infos)],
             "frequency": [(info, _pace(info, codes[info.key], picks, ctx)) for info in _grouped(paced)],
         }
-        controls = [
-            control(
-                "matrix",
-                "choices",
-                value.get("heading") or gettext("Topics"),
-                cell="toggle",
-                single=False,
-                rows=_public(tables["choices"]),
-                columns=_columns(in_order(used, CHANNELS), CHANNEL_LABELS),
-            )
-        ]
         samples = _samples(_grouped(infos))
-        if samples:
-            controls.append(control("links", "samples", gettext("Samples"), items=samples))
-        if paced:
-            controls.append(
-                control(
-                    "matrix",
-                    "frequency",
-                    gettext("How often, at most"),
-                    help=gettext("Where you set another limit as well, the rarer one holds."),
-                    cell="one_of",
-                    single=True,
-                    rows=_public(tables["frequency"]),
-                    columns=_columns(in_order(picks, FREQUENCIES), FREQUENCY_LABELS),
-                )
-            )
+        controls = [
+            _boxes(value.get("heading"), tables["choices"], in_order(used, CHANNELS)),
+            *([control("links", "samples", gettext("Samples"), items=samples)] if samples else []),
+            *([_picks(tables["frequency"], in_order(picks, FREQUENCIES))] if paced else []),
+        ]
         private = {
             name: hidden
             for name, table in tables.items()
@@ -233,12 +215,35 @@ def _grouped(infos: Sequence[TopicInfo]) -> list[TopicInfo]:
     return sorted(infos, key=lambda info: groups.index(info.group))
 
 
-def _public(table: Iterable[tuple[TopicInfo, Json]]) -> list[Json]:
+def _boxes(heading: str | None, table: _Table, channels: Iterable[str]) -> Json:
+    """The table of channels."""
+    return control(
+        "matrix",
+        "choices",
+        heading or gettext("Topics"),
+        cell="toggle",
+        single=False,
+        rows=_public(table),
+        columns=[{"key": key, "label": str(CHANNEL_LABELS[key])} for key in channels],
+    )
+
+
+def _picks(table: _Table, codes: Iterable[str]) -> Json:
+    """The table of frequencies."""
+    return control(
+        "matrix",
+        "frequency",
+        gettext("How often, at most"),
+        help=gettext("Where you set another limit as well, the rarer one holds."),
+        cell="one_of",
+        single=True,
+        rows=_public(table),
+        columns=[{"key": key, "label": str(FREQUENCY_LABELS[key])} for key in codes],
+    )
+
+
+def _public(table: _Table) -> list[Json]:
     return [row for info, row in table if not info.private]
-
-
-def _columns(keys: Iterable[str], labels: Mapping[str, object]) -> list[Json]:
-    return [{"key": key, "label": str(labels[key])} for key in keys]
 
 
 def _samples(infos: Iterable[TopicInfo]) -> list[Json]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,11 +35,19 @@ HERSELF = Actor(ActorType.SUBJECT_SESSION)
 YES, NO = SUBSCRIBED, UNSUBSCRIBED
 
 
-class Filing(Backend):
-    """Keeps one topic in a list of its own."""
+PRINTED = re.findall(
+    r"```python\n(.*?)```",
+    (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "manage-topics.md").read_text(),
+    re.DOTALL,
+)
+exec("".join(PRINTED))  # the backend of the page: MailHouse
+
+
+class Clumsy(Backend):
+    """Of whom nobody has read the code."""
 
     def describe_topic(self, key: str) -> str:
-        return "The list “7”" if key == "news" else ""
+        return str({}[key])
 
 
 @pytest.fixture
@@ -121,7 +131,8 @@ def test_the_editor_sees_who_has_it_where_it_stands_and_where_it_goes(editor: Cl
     settings.WAGTAIL_PREFS = {
         **settings.WAGTAIL_PREFS,
         "BACKENDS": {
-            "crm": {"BACKEND": "tests.admin.test_topics.Filing"},
+            "clumsy": {"BACKEND": "tests.admin.test_topics.Clumsy"},
+            "crm": {"BACKEND": "tests.admin.test_topics.MailHouse", "OPTIONS": {"LISTS": {"news": "7"}}},
             "broken": {"BACKEND": "no.such.Backend"},
         },
     }
@@ -142,6 +153,7 @@ def test_the_editor_sees_who_has_it_where_it_stands_and_where_it_goes(editor: Cl
     ]
     assert [item.words for item in mapped(topics["offers"])] == [
         "The settings of this backend must be mended.",
+        "The backend could not say it.",
         "Under its key, “offers”.",
     ]
     assert "Who has it, and where it goes" not in editor.get(reverse(f"{TOPIC}:add")).content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ from ..values import CHANNELS, SUBSCRIBED, UNSUBSCRIBED, controls_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,9 @@ def mapped(topic: Topic) -> Sequence[Mapped]:
             words = backends[alias].describe_topic(topic.key)
         except ImproperlyConfigured:
             words = _("The settings of this backend must be mended.")
+        except Exception:  # a backend may be anybody's, and this only shows something
+            logger.exception("The backend %s cannot describe a topic.", alias)
+            words = _("The backend could not say it.")
         found.append(Mapped(alias, words or _("Under its key, “%(key)s”.") % {"key": topic.key}))
     return found
 
