@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 
 from tests.example_site.conftest import Demo
 
+from . import gallery
 from .center import SAVE, box, button, heading
 from .conftest import Visitor
 from .test_accessibility import turn_document
@@ -20,6 +21,7 @@ from .test_embedded import TITLE
 pytestmark = pytest.mark.screenshots
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+BLOCKS = IMAGES / "blocks"
 MOST_BYTES = 200_000
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESK: ViewportSize = {"width": 1000, "height": 860}
@@ -56,6 +58,40 @@ def test_the_element(draw: Draw, visitor: Visitor, name: str, size: ViewportSize
     page.get_by_text("What to expect").evaluate("one => one.scrollIntoView({ block: 'start' })")
     page.mouse.wheel(0, -30)
     keep(page, name)
+
+
+@pytest.mark.parametrize("variant", gallery.VARIANTS, ids=lambda one: one.name)
+def test_every_block(browse: Callable[..., BrowserContext], variant: gallery.Variant) -> None:
+    page = gallery.show(browse(), "element", variant)
+    for name in gallery.names():
+        path = BLOCKS / f"{name}{'' if variant.name == 'light' else f'-{variant.name}'}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        gallery.section(page, "element", name).screenshot(path=path, animations="disabled", caret="hide")
+        assert path.stat().st_size < MOST_BYTES
+
+
+def test_the_contact_sheet_of_all_blocks(browse: Callable[..., BrowserContext]) -> None:
+    """Runs after those above: a row for each block, a column for each way to look at it."""
+    suffixes = ["" if one.name == "light" else f"-{one.name}" for one in gallery.VARIANTS]
+    rows = "".join(
+        f"<tr><th>{name}</th>"
+        + "".join(f'<td><img src="{(BLOCKS / f"{name}{suffix}.png").as_uri()}"></td>' for suffix in suffixes)
+        + "</tr>"
+        for name in gallery.names()
+    )
+    heads = "".join(f"<th>{one.name}</th>" for one in gallery.VARIANTS)
+    sheet = BLOCKS / "sheet.html"
+    sheet.write_text(
+        "<!doctype html><style>body{font:14px sans-serif;margin:16px}td,th{padding:6px;vertical-align:top;"
+        "text-align:left}img{width:230px}</style>"
+        f"<table><tr><th></th>{heads}</tr>{rows}</table>"
+    )
+    page = browse(viewport={"width": 1180, "height": 900}).new_page()
+    page.goto(sheet.as_uri())
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("[...document.images].every(one => one.naturalWidth)")
+    page.screenshot(path=BLOCKS / "contact-sheet.png", full_page=True)
+    sheet.unlink()
 
 
 def test_the_element_in_german(draw: Draw, visitor: Visitor) -> None:
