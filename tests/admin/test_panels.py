@@ -12,11 +12,15 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from wagtail.admin.forms.pages import WagtailAdminPageForm
+from wagtail.admin.panels import ObjectList
+from wagtail.admin.viewsets.pages import PageViewSet, page_viewset_registry
 from wagtail.models import GroupApprovalTask, Page, PageLogEntry, Workflow, WorkflowPage, WorkflowTask
 from wagtail.test.utils import WagtailTestUtils
 
 from tests import factories, pages
 from tests.editing import form_of
+from wagtail_prefs.admin.centers import CenterPageViewSet
 from wagtail_prefs.centers import embed
 from wagtail_prefs.centers.checks.audit import OVERRULED, UNCHECKED, accepted
 from wagtail_prefs.centers.models import PublishedCenter
@@ -323,6 +327,21 @@ def test_the_side_panel_costs_the_same_for_a_larger_library_and_little_at_all(
 
         patch.setattr(panels, "check_page", lambda _page: [])
         assert before - queries_of_the_editor(editor, page) <= 10
+
+
+def test_a_sites_own_viewset_for_its_page_type_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = PageViewSet("own", model=PreferenceCenterPage)
+    monkeypatch.setitem(page_viewset_registry.values_by_class, PreferenceCenterPage, own)
+    CenterPageViewSet("ours", model=PreferenceCenterPage).on_register()
+    assert page_viewset_registry.get_by_type(PreferenceCenterPage) is own
+
+
+def test_a_form_that_is_not_built_on_ours_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PreferenceCenterPage, "base_form_class", WagtailAdminPageForm)
+    panels = ObjectList(PreferenceCenterPage.content_panels).bind_to_model(PreferenceCenterPage)
+    fields = panels.get_form_class().base_fields
+    assert "body" in fields
+    assert "publish_anyway" not in fields
 
 
 # --- other ways to a publication --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from tests import factories
 from tests.properties import examples
 from wagtail_prefs.backends.base import Backend
 from wagtail_prefs.blocks.base import PreferenceBlock, control
+from wagtail_prefs.blocks.registry import BUILT_IN
 from wagtail_prefs.centers.checks.gather import check_page
 from wagtail_prefs.centers.checks.promises import reach, sender_of, verdict
 from wagtail_prefs.centers.checks.rules import RULES, check
@@ -183,6 +184,12 @@ def nothing_always_comes() -> Blocks:
     return blocks
 
 
+def heading_only() -> Blocks:
+    blocks = changed("transactional", text="")
+    Topic.objects.filter(transactional=True).delete()
+    return blocks
+
+
 def roles(*topics: str) -> Blocks:
     keyed = factories.make_topics()
     chosen = [keyed[key].pk for key in topics]
@@ -236,6 +243,8 @@ CASES: list[tuple[str, Callable[[], Blocks], Callable[[], Blocks], Mapping[str, 
     ("text-missing", lambda: changed("privacy_notice", content=""), good, {}, {}),
     ("text-missing", nothing_always_comes, lambda: changed("transactional", heading=""), {}, {}),
     ("text-missing", archived, good, {}, {}),
+    ("text-missing", lambda: [*good(), factories.topics_block([])], good, {}, {}),
+    ("text-missing", heading_only, good, {}, {}),
     (
         "link-insecure",
         lambda: changed("transactional", text='<p><a href="http://brand.example/">more</a></p>'),
@@ -523,6 +532,18 @@ def test_a_block_that_ticks_for_everybody_is_found_and_a_fair_one_is_not(eager: 
 )
 def test_a_control_with_a_default_is_found(preset: Json) -> None:
     assert "consent-preset" in codes(check(snapshot(spec("gone", [preset])), Facts()))
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_our_own_blocks_preset_nothing_and_speak_plainly(name: str) -> None:
+    """As the block picker shows them."""
+    block = PreferenceCenterPage._meta.get_field("body").stream_block.child_blocks[name]
+    shown = block.preview_spec(block.get_preview_value())
+    assert not codes(check(snapshot(shown), Facts())) & {
+        "consent-preset",
+        "name-operational",
+        "question-purpose",
+    }
 
 
 def test_a_block_whose_class_is_gone_does_not_stop_the_check() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from ...values import Json, controls_of
+from ...blocks.registry import BUILT_IN
+from ...values import Json, Spec, controls_of
 from ..leaves import leaf_kind
 from ..values import Snapshot
 from .shown import leaving, name_of, private_topics, topics_of, words_of
@@ -63,10 +64,15 @@ def wordless(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
         block = {"block": name_of(spec, facts.of(spec.block_id).label)}
         document = spec.document
         controls = controls_of(document)
-        waits = spec.type == "reason" and not leaving(snapshot)  # `reason-alone` says what it waits for
-        if not controls and not document.get("heading") and not document.get("text") and not waits:
-            text = _("“%(block)s” is empty: nothing of it would be on the page. Fill it in, or take it out.")
-            yield Finding("error", "text-missing", text % block, spec.block_id)
+        if not controls and not document.get("text") and _says_nothing(spec, snapshot):
+            text = _("“%(block)s” is empty: people would find nothing in it. Fill it in, or take it out.")
+            yield Finding(
+                "error",
+                "text-missing",
+                text % block,
+                spec.block_id,
+                facts.field_of(spec.block_id, "topics", "text"),
+            )
         for control in controls:
             name = control["name"]
             if control["type"] == "matrix" and not control["rows"] and not private_topics(spec):
@@ -109,6 +115,13 @@ def _operational(text: str, block_id: str, field: str, told: set[str]) -> Iterat
             "name": text
         }
         yield Finding("warning", "name-operational", words, block_id, field)
+
+
+def _says_nothing(spec: Spec, snapshot: Snapshot) -> bool:
+    """Whether a block without text and controls is a mistake. Alone, a heading is something in a block of words only."""
+    if spec.type == "reason" and not leaving(snapshot):
+        return False  # `reason-alone` says what it waits for
+    return not spec.document.get("heading") or spec.type in BUILT_IN.keys() - {"rich_text"}
 
 
 def _is_wordless(control: Json) -> bool:
