@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils import timezone
 from wagtail.models import ModelLogEntry
 
@@ -335,6 +335,10 @@ def test_a_long_merge_goes_on_by_itself_after_a_post_and_never_after_a_get(
     merge.refresh_from_db()
     assert merge.done_at is not None
     assert answer["Location"] == reverse("wagtailsnippets_wagtail_prefs_topic:list")
+
+
+def test_a_piece_is_no_single_transaction_even_where_requests_are(topics: dict[str, Topic]) -> None:
+    assert resolve(url("merge", topics["offers"])).func._non_atomic_requests == {"default"}
 
 
 @pytest.mark.parametrize("into", ["", "x", "999999", "orders", "offers", "archived", "elsewhere"])

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
 from django.utils.translation import gettext, gettext_lazy as _
 from django.views.generic import View
@@ -118,6 +120,8 @@ class ReasonForm(forms.Form):
     )
 
 
+# A piece is many small transactions: what is carried over is settled, and nobody waits for the rest.
+@method_decorator(transaction.non_atomic_requests, name="dispatch")
 class MergeTopicView(TopicActionView):
     """First which topic, then who would change, then piece by piece until it is through.
 
