@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -108,7 +108,25 @@ class DeliveryInspectView(OfPersonInspectView):
         return {**super().get_context_data(**kwargs), "retry_url": url}
 
 
-class DeliveryViewSet(ModelViewSet):
+class LookingViewSet(ModelViewSet):
+    """A list and its rows. Nobody writes them by hand, so they have no history of that either, and nothing uses them."""
+
+    menu_hook = SUBMENU_HOOK
+    form_fields: list[str] = []
+    index_view_class = ReadOnlyIndexView
+    inspect_view_enabled = True
+    copy_view_enabled = False
+    add_to_reference_index = False
+
+    def get_urlpatterns(self) -> list[URLPattern]:
+        return [
+            pattern
+            for pattern in super().get_urlpatterns()
+            if pattern.name in {"index", "index_results", "inspect"}
+        ]
+
+
+class DeliveryViewSet(LookingViewSet):
     """One row per backend and contact."""
 
     model = Delivery
@@ -116,13 +134,7 @@ class DeliveryViewSet(ModelViewSet):
     icon = "upload"
     menu_label = _("Deliveries")
     menu_order = 800
-    menu_hook = SUBMENU_HOOK
-    form_fields: list[str] = []
-    index_view_class = ReadOnlyIndexView
     inspect_view_class = DeliveryInspectView
-    inspect_view_enabled = True
-    copy_view_enabled = False
-    add_to_reference_index = False
     # Opt-outs that wait, then the rest that waits, then the newest.
     ordering = ["-restricts", "due_at", "-delivered_at", "-pk"]
     list_filter = None
@@ -173,7 +185,7 @@ def _sentence(row: Any) -> str:
     return f"{row.topic} / {row.channel}: {words}"
 
 
-class SubscriberViewSet(ModelViewSet):
+class SubscriberViewSet(LookingViewSet):
     """What the database backend holds, but for what is personal. Without a search: an address must not end up in a URL."""
 
     model = Subscriber
@@ -181,13 +193,7 @@ class SubscriberViewSet(ModelViewSet):
     icon = "group"
     menu_label = _("Subscribers")
     menu_order = 810
-    menu_hook = SUBMENU_HOOK
-    form_fields: list[str] = []
-    index_view_class = ReadOnlyIndexView
     inspect_view_class = SubscriberInspectView
-    inspect_view_enabled = True
-    copy_view_enabled = False
-    add_to_reference_index = False
     ordering = ["-delivered_at", "pk"]
     list_filter = ["opted_out", "language", "country"]
     list_display = [

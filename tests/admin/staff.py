@@ -1,0 +1,31 @@
+"""Users of the admin with just these permissions, for all sites or for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from wagtail.models import GroupSitePermission, Site
+
+#: What staff may do with people, by codename.
+EVERYTHING = (
+    "view_contact", "reveal_contact", "change_contact", "export_contact", "retry_contact", "verify_contact",
+    "view_delivery", "view_subscriber",
+)  # fmt: skip
+
+
+def make_staff(name: str, *codenames: str, site: Site | None = None) -> Any:
+    """A user who may open the admin and do this: everywhere, or with the people of one site."""
+    user = get_user_model().objects.create_user(name, f"{name}@brand.example", "password")
+    group = Group.objects.create(name=name)
+    group.permissions.set(Permission.objects.filter(codename="access_admin"))
+    found = Permission.objects.filter(codename__in=codenames, content_type__app_label="wagtail_prefs")
+    assert found.count() == len(codenames)
+    if site is None:
+        group.permissions.add(*found)
+    else:
+        for permission in found:
+            GroupSitePermission.objects.create(group=group, site=site, permission=permission)
+    user.groups.add(group)
+    return user

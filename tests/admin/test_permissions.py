@@ -1,0 +1,336 @@
+"""Who of the staff may do what: every URL of ours in the admin, by looking and by a forged form (security.md AD-01)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from wagtail.models import GroupSitePermission, ModelLogEntry, PageLogEntry
+from wagtail.permissions import policy_registry
+
+from tests.admin.staff import EVERYTHING, make_staff
+from tests.delivery.people import JOIN, save
+from tests.factories import make_audience, make_center, make_contact, make_editor, make_site, make_topics
+from wagtail_prefs.admin import permissions as may
+from wagtail_prefs.backends.database.models import Subscriber
+from wagtail_prefs.contacts.models import Contact, State, Suppression
+from wagtail_prefs.delivery.models import Delivery
+from wagtail_prefs.delivery.services import run_once
+from wagtail_prefs.ledger.models import Record
+from wagtail_prefs.topics.models import Audience, Topic, TopicGroup, TopicMerge, TopicText
+
+pytestmark = pytest.mark.django_db
+
+#: What nobody may change who may not.
+TABLES = (
+    Audience, Contact, Delivery, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
+)  # fmt: skip
+#: Wagtail's own, for everybody who may open the admin: names of topics for the editors of pages, and pages that a user
+#: may edit, which is none here.
+FOR_ALL = (
+    "wagtailsnippetchoosers_wagtail_prefs_topic:", "wagtailsnippetchoosers_wagtail_prefs_topicgroup:",
+    "wagtailsnippetchoosers_wagtail_prefs_audience:", "prefs_centers:",
+)  # fmt: skip
+
+
+def our_urls() -> Iterator[tuple[str, str]]:
+    """(name, path) of every URL in the admin that is ours, or about something of ours."""
+
+    def walk(resolver: Any, names: tuple[str, ...], prefix: str) -> Iterator[tuple[str, str, Any]]:
+        for entry in resolver.url_patterns:
+            if isinstance(entry, URLResolver):
+                inner = (*names, entry.namespace) if entry.namespace else names
+                yield from walk(entry, inner, prefix + str(entry.pattern))
+            elif isinstance(entry, URLPattern) and entry.name:
+                yield ":".join((*names, entry.name)), prefix + str(entry.pattern), entry.callback
+
+    for name, path, callback in walk(get_resolver(), (), ""):
+        if path.startswith("admin/") and ("prefs" in name or _is_ours(callback)):
+            yield name, path
+
+
+def _is_ours(callback: Any) -> bool:
+    while hasattr(callback, "__wrapped__"):
+        callback = callback.__wrapped__
+    return str(getattr(callback, "view_class", callback).__module__).startswith("wagtail_prefs")
+
+
+@pytest.fixture
+def there() -> Contact:
+    """Somebody of the first site, with everything that a URL can name."""
+    make_topics()
+    contact = make_contact()
+    save(contact.pk, JOIN)
+    run_once()
+    return contact
+
+
+@pytest.fixture
+def url_of(there: Contact) -> Callable[[str, str], str]:
+    """The address behind a name, about that person or about what is hers to see."""
+    center = make_center()
+    topic = Topic.objects.get(key="news")
+    delivery = Delivery.objects.get(contact=there.pk)
+    pages: dict[str, Any] = {
+        "wagtail_prefs_dry_run": {"page_id": center.pk, "persona": "new"},
+        "wagtail_prefs_dry_run_add": {
+            "content_type_app_name": "wagtail_prefs",
+            "content_type_model_name": "preferencecenterpage",
+            "parent_page_id": center.get_parent().pk,
+            "persona": "new",
+        },
+    }
+    keys: dict[str, Any] = {
+        "prefs_contacts": there.pk,
+        "prefs_deliveries": delivery.pk,
+        "prefs_subscribers": there.pk,
+        "topic": topic.pk,
+        "topicgroup": topic.group_id,
+        "audience": there.audience_id,
+    }
+
+    def url(name: str, path: str) -> str:
+        values = dict(pages.get(name, {}))
+        namespace = name.partition(":")[0].removeprefix("wagtailsnippets_wagtail_prefs_")
+        namespace = namespace.removeprefix("wagtailsnippetchoosers_wagtail_prefs_")
+        if ":pk>" in path:
+            values["pk"] = keys[namespace]  # a KeyError here: say which row a new screen of yours is about
+        if "delivery_id" in path:
+            values["delivery_id"] = delivery.pk
+        return reverse(name, kwargs=values)
+
+    return url
+
+
+def everything() -> list[Any]:
+    return [list(model._default_manager.order_by("pk").values()) for model in TABLES]
+
+
+def turned_away(answer: Any) -> bool:
+    """To the door of the admin, as Wagtail does it, or told that there is nothing."""
+    return answer.status_code in {403, 404, 405} or (
+        answer.status_code == 302 and answer["Location"] == reverse("wagtailadmin_home")
+    )
+
+
+def test_nobody_gets_in_who_is_not_staff(client: Client, url_of: Callable[[str, str], str]) -> None:
+    before, asked = everything(), 0
+    for name, path in our_urls():
+        for answer in (client.get(url_of(name, path)), client.post(url_of(name, path))):
+            asked += 1
+            assert answer.status_code == 302, name
+            assert answer["Location"].startswith(reverse("wagtailadmin_login")), name
+    assert asked > 80
+    assert everything() == before
+
+
+@pytest.mark.parametrize("role", ["an editor without permissions", "staff of another site"])
+def test_whoever_may_not_is_turned_away(client: Client, url_of: Callable[[str, str], str], role: str) -> None:
+    if role == "staff of another site":
+        elsewhere = make_site("other.example", port=443)
+        make_contact("elsewhere@mail.example.org", audience=make_audience(elsewhere))
+        client.force_login(make_staff("other", *EVERYTHING, site=elsewhere))
+        own = {"prefs_contacts:index", "prefs_deliveries:index", "prefs_deliveries:index_results"}
+        own |= {"prefs_subscribers:index", "prefs_subscribers:index_results"}
+    else:
+        client.force_login(make_staff("editor"))
+        own = set()
+    before, logged = everything(), (ModelLogEntry.objects.count(), PageLogEntry.objects.count())
+    ids = {str(contact.pk) for contact in Contact.objects.filter(audience__site__hostname="localhost")}
+    for name, path in our_urls():
+        for answer in (client.get(url_of(name, path)), client.post(url_of(name, path), FORGED)):
+            if name in own or name.startswith(FOR_ALL):
+                # What they do see is nobody of this site.
+                assert answer.status_code < 500, name
+                text = answer.content.decode()
+                assert not any(contact in text for contact in ids), name
+            else:
+                assert turned_away(answer), (name, answer.status_code)
+    assert everything() == before
+    assert (ModelLogEntry.objects.count(), PageLogEntry.objects.count()) == logged
+
+
+#: A form that would do something anywhere.
+FORGED = {
+    "everything": "opt_out", "reason": "forged", "base_version": "1", "step": "confirm", "into": "1",
+    "act": "00000000-0000-4000-8000-000000000000", "key": "forged", "name": "Forged",
+}  # fmt: skip
+
+
+def test_the_urls_are_real(client: Client, url_of: Callable[[str, str], str]) -> None:
+    """So that nobody is turned away from an address that leads nowhere for anybody."""
+    client.force_login(make_editor())
+    for name, path in our_urls():
+        answer = client.get(url_of(name, path))
+        may_redirect = "centers:choose_parent" in name
+        assert answer.status_code in ({200, 302} if may_redirect else {200, 405}), (name, answer.status_code)
+
+
+ROUTES: dict[str, tuple[str, set[str]]] = {
+    "view_contact": ("GET", {"person"}),
+    "reveal_contact": ("POST", {"reveal"}),
+    "change_contact": ("GET", {"change"}),
+    "verify_contact": ("POST", {"verify"}),
+    "retry_contact": ("POST", {"retry"}),
+}
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("codename", list(ROUTES))
+def test_each_permission_opens_its_own_door_only(
+    client: Client, there: Contact, codename: str, everywhere: bool
+) -> None:
+    """And each but looking needs looking, too."""
+    site = None if everywhere else there.audience.site
+    client.force_login(make_staff("staff", "view_contact", *{codename} - {"view_contact"}, site=site))
+    alone = Client()
+    alone.force_login(make_staff("alone", codename, site=site))
+    delivery = Delivery.objects.get(contact=there.pk)
+    for other, (method, names) in ROUTES.items():
+        for name in names:
+            values = {"pk": there.pk, **({"delivery_id": delivery.pk} if name == "retry" else {})}
+            url = reverse(f"prefs_contacts:{name}", kwargs=values)
+            answer = client.generic(method, url)
+            opened = other in {codename, "view_contact"}
+            assert turned_away(answer) is not opened, name
+            assert turned_away(alone.generic(method, url)) is not (codename == other == "view_contact")
+
+
+def test_a_permission_on_one_site_is_none_on_another(client: Client, there: Contact) -> None:
+    """To look here and to change there lets nobody change here."""
+    elsewhere = make_site("other.example", port=443)
+    hers = make_contact("elsewhere@mail.example.org", audience=make_audience(elsewhere))
+    user = make_staff("here", "view_contact", site=there.audience.site)
+    more = make_staff("there", "view_contact", "change_contact", site=elsewhere)
+    user.groups.add(*more.groups.all())
+    client.force_login(user)
+    assert client.get(reverse("prefs_contacts:change", args=[hers.pk])).status_code == 200
+    assert client.get(reverse("prefs_contacts:person", args=[there.pk])).status_code == 200
+    assert turned_away(client.get(reverse("prefs_contacts:change", args=[there.pk])))
+
+
+def test_the_people_of_an_audience_without_a_site_are_for_those_who_may_everywhere(client: Client) -> None:
+    site = make_site()
+    audience = Audience.objects.create(key="loose", name="Loose")
+    contact = make_contact(audience=audience)
+    url = reverse("prefs_contacts:person", args=[contact.pk])
+    client.force_login(make_staff("site", "view_contact", site=site))
+    assert client.get(url).status_code == 404
+    client.force_login(make_staff("all", "view_contact"))
+    assert client.get(url).status_code == 200
+
+
+def test_nobody_edits_rows_about_people_by_hand() -> None:
+    root = make_editor()
+    for model in (Contact, Delivery, Subscriber):
+        policy = policy_registry.get_by_type(model)
+        for action in ("add", "delete", "publish", "nonsense"):
+            assert not policy.user_has_permission(root, action)
+            assert not policy.user_has_permission_for_instance(root, action, model())
+            assert not policy.instances_user_has_permission_for(root, action).exists()
+            assert not policy.sites_user_has_permission_for(root, action).exists()
+    assert not policy_registry.get_by_type(Delivery).user_has_permission(root, "change")
+
+
+def test_the_audiences_of_a_user(there: Contact) -> None:
+    make_audience(make_site("other.example", port=443))
+    assert may.audiences(make_editor(), may.EXPORT).count() == 2
+    assert may.audiences(make_staff("all", "export_contact"), may.EXPORT).count() == 2
+    limited = make_staff("one", "export_contact", site=there.audience.site)
+    assert list(may.audiences(limited, may.EXPORT)) == [there.audience]
+    assert not may.audiences(limited, may.VIEW).exists()
+    inactive = make_staff("left", "export_contact")
+    inactive.is_active = False
+    assert not may.audiences(inactive, may.EXPORT).exists()
+
+
+def test_lists_hold_the_people_of_the_users_sites_only(client: Client, there: Contact) -> None:
+    other = make_contact(
+        "elsewhere@mail.example.org", audience=make_audience(make_site("other.example", port=443))
+    )
+    save(other.pk, JOIN)
+    run_once()
+    client.force_login(make_staff("here", "view_delivery", "view_subscriber", site=there.audience.site))
+    for name, model in (("prefs_deliveries", Delivery), ("prefs_subscribers", Subscriber)):
+        text = client.get(reverse(f"{name}:index")).content.decode()
+        assert str(there.pk) in text
+        assert str(other.pk) not in text
+        rows = {row.contact: row for row in model.objects.all()}
+        assert client.get(reverse(f"{name}:inspect", args=[rows[there.pk].pk])).status_code == 200
+        assert client.get(reverse(f"{name}:inspect", args=[rows[other.pk].pk])).status_code == 404
+
+
+def test_groups_are_given_permissions_site_by_site(client: Client, there: Contact) -> None:
+    second = make_site("other.example", port=443)
+    first = there.audience.site
+    client.force_login(make_editor())
+    group = Group.objects.create(name="Helpdesk")
+    url = reverse("wagtailusers_groups:edit", args=[group.pk])
+    page = client.get(url).content.decode()
+    assert "People and their preferences, site by site" in page
+    for label in ("Can see addresses and answers", "Can retry deliveries", "Can verify the ledger"):
+        assert label in page
+    data = {
+        "name": "Helpdesk",
+        **{
+            f"{prefix}-{key}": value
+            for prefix in (
+                "page_permissions",
+                "collection_permissions",
+                "image_permissions",
+                "document_permissions",
+            )
+            for key, value in {"TOTAL_FORMS": 0, "INITIAL_FORMS": 0, "MAX_NUM_FORMS": 1000}.items()
+        },
+    }
+    field = "wagtail_prefs_people-site_{}"
+    given = {
+        field.format(first.pk): ["view_contact", "change_contact"],
+        field.format(second.pk): ["view_delivery"],
+    }
+    assert client.post(url, {**data, **given}).status_code == 302
+    assert _held(group) == {
+        ("localhost", "view_contact"), ("localhost", "change_contact"), ("other.example", "view_delivery"),
+    }  # fmt: skip
+    # Of others nothing is taken: settings of sites have permissions of this kind, too.
+    foreign = Permission.objects.get(codename="change_embedsettings")
+    GroupSitePermission.objects.create(group=group, site=first, permission=foreign)
+    given = {field.format(first.pk): ["view_contact"], field.format(second.pk): []}
+    assert client.post(url, {**data, **given}).status_code == 302
+    assert ("localhost", "view_contact") in _held(group)
+    assert ("localhost", "change_contact") not in _held(group)
+    text = client.get(url).content.decode()
+    assert text.count(" checked") >= 1
+    answer = client.post(url, {**data, field.format(first.pk): ["delete_contact"]})
+    assert answer.status_code == 200  # not on offer
+    assert ("localhost", "delete_contact") not in _held(group)
+
+
+def _held(group: Group) -> set[tuple[str, str]]:
+    rows = GroupSitePermission.objects.filter(group=group)
+    return set(rows.values_list("site__hostname", "permission__codename"))
+
+
+def test_a_new_group_can_be_given_them_at_once(client: Client) -> None:
+    site = make_site()
+    client.force_login(make_editor())
+    data = {
+        "name": "New",
+        f"wagtail_prefs_people-site_{site.pk}": ["view_contact"],
+        **{
+            f"{prefix}-{key}": value
+            for prefix in (
+                "page_permissions",
+                "collection_permissions",
+                "image_permissions",
+                "document_permissions",
+            )
+            for key, value in {"TOTAL_FORMS": 0, "INITIAL_FORMS": 0, "MAX_NUM_FORMS": 1000}.items()
+        },
+    }
+    assert client.post(reverse("wagtailusers_groups:add"), data).status_code == 302
+    assert _held(Group.objects.get(name="New")) == {("localhost", "view_contact")}
