@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wagtail.models import Locale
@@ -56,19 +57,26 @@ def make_topics(audience: Audience, locales: list[Locale]) -> list[Topic]:
 
 
 def body(topics: list[Topic], locale: str) -> list[dict[str, Any]]:
-    """The five blocks in one language. The ids are the same in both: it is one center."""
+    """The blocks in one language. The ids are the same in both: it is one center."""
 
     def block(kind: str, heading: Words, text: Words | None, **own: Any) -> dict[str, Any]:
         value = {"heading": heading.get(locale), "text": text.get(locale) if text else "", **own}
         return {"type": kind, "id": block_id(kind), "value": value}
 
-    chosen = [{"type": "item", "id": block_id(f"topics.{topic.key}"), "value": topic.pk} for topic in topics]
+    def items(kind: str, values: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
+        return [{"type": "item", "id": block_id(f"{kind}.{name}"), "value": value} for name, value in values]
+
+    def options(kind: str, offered: Mapping[str, Words]) -> list[dict[str, Any]]:
+        return items(
+            kind, [(key, {"key": key, "label": label.get(locale)}) for key, label in offered.items()]
+        )
+
     return [
         block(
             "topics",
             content.TOPICS_HEADING,
             content.TOPICS_TEXT,
-            topics=chosen,
+            topics=items("topics", [(topic.key, topic.pk) for topic in topics]),
             channels=list(content.CHANNELS),
         ),
         block(
@@ -78,6 +86,40 @@ def body(topics: list[Topic], locale: str) -> list[dict[str, Any]]:
             frequencies=list(content.FREQUENCIES),
             overall=True,
             channels=["sms"],
+        ),
+        block(
+            "pause",
+            content.PAUSE_HEADING,
+            content.PAUSE_TEXT,
+            lengths=list(content.PAUSES),
+            dates=True,
+            overall=True,
+            channels=[],
+            topics=[],
+        ),
+        block(
+            "profile",
+            content.PROFILE_HEADING,
+            None,
+            fields_asked=["country", "language"],
+            purpose=content.PROFILE_PURPOSE.get(locale),
+            countries=list(content.COUNTRIES),
+        ),
+        block(
+            "question",
+            content.QUESTION_HEADING,
+            None,
+            question=content.QUESTION.get(locale),
+            help="",
+            key=content.QUESTION_KEY,
+            purpose=content.QUESTION_PURPOSE.get(locale),
+            answer=[
+                {
+                    "type": "many_of",
+                    "id": block_id("question.answer"),
+                    "value": {"options": options("question", content.BIKES), "personal": False},
+                }
+            ],
         ),
         block(
             "privacy_notice",
@@ -95,5 +137,30 @@ def body(topics: list[Topic], locale: str) -> list[dict[str, Any]]:
             content.LEAVE_TEXT,
             still_comes="",
             button=content.LEAVE_BUTTON.get(locale),
+        ),
+        block(
+            "reason",
+            content.REASON_HEADING,
+            None,
+            question=content.REASON_QUESTION.get(locale),
+            purpose=content.REASON_PURPOSE.get(locale),
+            options=options("reason", content.REASONS),
+            own_words=False,
+        ),
+        block("history", content.HISTORY_HEADING, content.HISTORY_TEXT, entries=3),
+        block(
+            "follow_us",
+            content.FOLLOW_HEADING,
+            content.FOLLOW_TEXT,
+            links=items(
+                "follow_us",
+                [
+                    (kind, {"kind": kind, "address": address, "label": label.get(locale)})
+                    for kind, address, label in content.FOLLOW_LINKS
+                ],
+            ),
+            keyword="",
+            number="",
+            terms="",
         ),
     ]

@@ -105,6 +105,8 @@ TOPICS = (
 
 CHANNELS = ("email", "sms", "post")
 FREQUENCIES = ("as_it_happens", "weekly", "monthly", "quarterly")
+PAUSES = ("P14D", "P1M", "P3M")
+COUNTRIES = ("AT", "CH", "DE", "FR", "GB", "NL")
 
 HOME_TITLE = Words("Copperlane Cycle Co-op", "Copperlane Fahrrad-Genossenschaft")
 HOME_TAGLINE = Words(
@@ -153,12 +155,37 @@ FREQUENCY_TEXT = Words(
     "<p>This is a limit. Where there is more to tell, it waits.</p>",
     "<p>Das ist eine Obergrenze. Gibt es mehr zu erzählen, wartet es.</p>",
 )
+PAUSE_HEADING = Words("Too much at the moment?", "Gerade zu viel?")
+PAUSE_TEXT = Words(
+    "<p>Take a rest from us. What you chose stays as it is, and the pause ends by itself.</p>",
+    "<p>Machen Sie Pause von uns. Was Sie gewählt haben, bleibt, und die Pause endet von selbst.</p>",
+)
+PROFILE_HEADING = Words("Where you live, and how we talk", "Wo Sie wohnen und wie wir sprechen")
+PROFILE_PURPOSE = Words(
+    "to write to you in your language and to keep to the law of your country",
+    "um Ihnen in Ihrer Sprache zu schreiben und uns an das Recht Ihres Landes zu halten",
+)
+QUESTION_HEADING = Words("What do you ride?", "Was fahren Sie?")
+QUESTION = Words("These stand in my hallway", "Das steht bei mir im Flur")
+QUESTION_KEY = "bikes"
+QUESTION_PURPOSE = Words(
+    "to plan tours and repair evenings that suit your bikes",
+    "um Touren und Reparaturabende zu planen, die zu Ihren Rädern passen",
+)
+BIKES = {
+    "city": Words("A city bike", "Ein Stadtrad"),
+    "touring": Words("A touring bike", "Ein Reiserad"),
+    "cargo": Words("A cargo bike", "Ein Lastenrad"),
+    "electric": Words("Something with a motor", "Etwas mit Motor"),
+}
 NOTICE_HEADING = Words("Your data", "Ihre Daten")
 NOTICE_CONTENT = Words(
-    "<p>We use your address and your number for what you choose here and for nothing else. We pass them on to nobody but the "
-    "post and the companies that send our messages, on our orders.</p>",
-    "<p>Wir verwenden Ihre Anschrift und Ihre Nummer für das, was Sie hier wählen, und für nichts anderes. Wir geben sie "
-    "nur an die Post und an die Firmen weiter, die in unserem Auftrag Nachrichten versenden.</p>",
+    "<p>We use your address and your number for what you choose here, and what you tell us about yourself for what stands "
+    "beside it; for nothing else. We pass them on to nobody but the post and the companies that send our messages, on our "
+    "orders.</p>",
+    "<p>Wir verwenden Ihre Anschrift und Ihre Nummer für das, was Sie hier wählen, und was Sie über sich sagen, für das, "
+    "was dabei steht; für nichts anderes. Wir geben sie nur an die Post und an die Firmen weiter, die in unserem Auftrag "
+    "Nachrichten versenden.</p>",
 )
 TRANSACTIONAL_HEADING = Words("What always comes", "Was immer kommt")
 TRANSACTIONAL_TEXT = Words(
@@ -173,6 +200,39 @@ LEAVE_TEXT = Words(
     "<p>Ein Klick, und wir schreiben nicht mehr über Ausfahrten, Touren und Angebote, auf keinem Weg.</p>",
 )
 LEAVE_BUTTON = Words("Unsubscribe from everything", "Alles abbestellen")
+REASON_HEADING = Words("Before you ride off", "Bevor Sie losfahren")
+REASON_QUESTION = Words("What was it?", "Woran lag es?")
+REASON_PURPOSE = Words(
+    "to write better to those who stay; you need not answer",
+    "um denen besser zu schreiben, die bleiben; Sie müssen nicht antworten",
+)
+REASONS = {
+    "too_many": Words("Too many messages", "Zu viele Nachrichten"),
+    "not_for_me": Words("They were not about my kind of riding", "Es ging nicht um meine Art zu fahren"),
+    "moved": Words("I live elsewhere now", "Ich wohne jetzt anderswo"),
+    "other": Words("Something else", "Etwas anderes"),
+}
+HISTORY_HEADING = Words("What you chose before", "Was Sie bisher gewählt haben")
+HISTORY_TEXT = Words(
+    "<p>Your last three changes, with a way to take them back.</p>",
+    "<p>Ihre letzten drei Änderungen, und wie Sie sie zurücknehmen.</p>",
+)
+FOLLOW_HEADING = Words("Meet us elsewhere", "Anderswo treffen Sie uns auch")
+FOLLOW_TEXT = Words(
+    "<p>No mail, no list: just look in.</p>", "<p>Keine Mail, keine Liste: einfach vorbeischauen.</p>"
+)
+FOLLOW_LINKS = (
+    (
+        "mastodon",
+        "https://social.copperlane.example/@rides",
+        Words("Rides on Mastodon", "Ausfahrten auf Mastodon"),
+    ),
+    (
+        "community",
+        "https://forum.copperlane.example/",
+        Words("The members’ forum", "Das Forum der Mitglieder"),
+    ),
+)
 
 CUSTOMER_TITLE = Words("Your post – Copperlane members", "Ihre Post – Copperlane-Mitglieder")
 CUSTOMER_HEADING = Words("Members’ corner", "Mitgliederbereich")

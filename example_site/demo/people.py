@@ -51,12 +51,13 @@ class Person:
         }
 
     def _second(self) -> Answers:
-        """A second channel, and how often."""
+        """A second channel, how often, and what she rides."""
         offers = {"sms": True} if self.number % 4 else {"sms": False, "post": True}
         frequency = {"all": content.FREQUENCIES[self.number % len(content.FREQUENCIES)]}
         return {
             block_id("topics"): {"choices": {"offers": offers}},
             block_id("frequency"): {"frequency": frequency},
+            block_id("question"): {"answer": self._bikes()},
         }
 
     def _third(self) -> Answers:
@@ -68,6 +69,10 @@ class Person:
 
     def _last(self) -> list[Answers]:
         return [{block_id("unsubscribe_all"): {"opted_out": True}}] if self.number in OPTED_OUT else []
+
+    def _bikes(self) -> list[str]:
+        bikes = list(content.BIKES)
+        return [bikes[self.number % len(bikes)]]
 
     def _topics(self) -> list[str]:
         keys = [topic.key for topic in content.TOPICS]

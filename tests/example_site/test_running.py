@@ -98,13 +98,19 @@ class TestSite:
             assert len(matrix["rows"]) == 6
             assert {row["group"] for row in matrix["rows"]} == groups
             assert [column["key"] for column in matrix["columns"]] == ["email", "sms", "post"]
-            assert {block["type"] for block in document["blocks"]} == {
+            assert [block["type"] for block in document["blocks"]] == [
                 "topics",
                 "frequency",
+                "pause",
+                "profile",
+                "question",
                 "privacy_notice",
                 "transactional",
                 "unsubscribe_all",
-            }
+                "reason",
+                "history",
+                "follow_us",
+            ]
 
 
 class TestCustomersSite:
