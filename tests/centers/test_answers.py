@@ -66,7 +66,6 @@ def test_no_answers_change_nothing() -> None:
         ({"topics": None}, "topics", "__all__"),
         ({"topics": {"other": True}}, "topics", "other"),
         ({"topics": {"choices": True}}, "topics", "choices"),
-        ({"topics": {"choices": {"secret": {"email": True}}}}, "topics", "choices.secret"),
         ({"topics": {"choices": {"orders": {"email": False}}}}, "topics", "choices.orders"),
         ({"topics": {"choices": {"news": {"post": True}}}}, "topics", "choices.news.post"),
         ({"topics": {"choices": {"news": {"sms": 1}}}}, "topics", "choices.news.sms"),
