@@ -9,9 +9,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import get_language, get_language_bidi, gettext_lazy as _
 from wagtail.blocks import BlockGroup, CharBlock, RichTextBlock, StructBlock, StructBlockValidationError
+from wagtail.rich_text import RichText
 
 from ..changes import Change
-from ..html import HtmlRefused, check_size, html_to_tree
+from ..html import HtmlRefused, clean_stored, html_to_tree
 from ..values import CompileContext, ContactState, Json, Spec, TopicInfo, Tree
 from .conditions import ConditionsBlock, conditions_of
 from .fields import AnyField
@@ -21,7 +22,7 @@ RICH_TEXT_FEATURES = ["bold", "italic", "link", "ol", "ul"]
 
 
 class CenterTextBlock(RichTextBlock):
-    """Rich text with the few features a center shows, refused early when it is too large to be cleaned."""
+    """Rich text with the few features a center shows, cleaned when it is saved and refused when it is too large."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("features", RICH_TEXT_FEATURES)
@@ -31,7 +32,7 @@ class CenterTextBlock(RichTextBlock):
         cleaned = super().clean(value)
         if cleaned:
             try:
-                check_size(cleaned.source)
+                return RichText(clean_stored(cleaned.source))
             except HtmlRefused as refused:
                 raise ValidationError(str(refused)) from refused
         return cleaned

@@ -37,6 +37,8 @@ PURE = (
     "law",
     "test_canonical.py",
     "test_changes.py",
+    "test_html.py",
+    "test_html_corpus.py",
 )
 STORED = [*REST, *(f"--ignore=tests/{place}" for place in PURE)]
 

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings as hypothesis_settings, strategies as st
 
+from wagtail_prefs import html as module
 from wagtail_prefs.html import (
     MAX_BYTES,
     TAGS,
     HtmlRefused,
     check_size,
     clean_html,
+    clean_stored,
+    engine,
     href_is_allowed,
     html_to_tree,
     tree_to_html,
     tree_to_text,
 )
+
+ENGINES = ["bleach", *(["nh3"] if find_spec("nh3") else [])]
+
+
+@pytest.fixture(autouse=True, params=ENGINES)
+def cleaner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Everything here holds with each library that may clean."""
+    monkeypatch.setattr(module, "engine", lambda: request.param)
+    return str(request.param)
+
 
 HOSTILE_HREFS = [
     "javascript:alert(1)",
@@ -157,29 +176,142 @@ def test_what_is_written_back_is_escaped() -> None:
         "ä" * (MAX_BYTES // 2 + 1),
         "<b>" * 65,
         "<i></p>" * 2000,
+        "<i><p></i></p>" * 65,
+        "<b><blockquote></b>" * 65,
+        "</p>" * 65,
+        '<a " ' + " ".join(f"a{n}" for n in range(21)) + ">",
+        "<a/" + "/".join(f"a{n}" for n in range(21)) + ">",
+        "<a x=\" ' y=' " + " ".join(f"a{n}" for n in range(21)) + ">",
         "<a><b><i><u>" * 1000,
         "<a " + " ".join(f"a{n}" for n in range(20_000)) + ">",
         "<a " + " ".join(f"a{n}=1" for n in range(21)) + ">",
     ],
-    ids=["long", "long in bytes", "deep", "crossed", "nested", "attributes by thousands", "attributes"],
+    ids=[
+        *(
+            "long",
+            "long in bytes",
+            "deep",
+            "crossed",
+            "crossed paragraphs",
+            "crossed deep",
+            "ends of nothing",
+        ),
+        *("attributes behind a quote", "attributes behind slashes", "attributes behind quotes"),
+        *("nested", "attributes by thousands", "attributes"),
+    ],
 )
-def test_what_would_take_long_is_refused_before_bleach_sees_it(
-    html: str, monkeypatch: pytest.MonkeyPatch
+def test_what_would_take_long_is_refused_before_it_is_cleaned(
+    html: str, cleaner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def seen(*_: object) -> None:
-        raise AssertionError("bleach was asked")
+    def seen(*_: object, **__: object) -> None:
+        raise AssertionError("the library was asked")
 
-    monkeypatch.setattr("bleach.sanitizer.Cleaner.clean", seen)
+    place = {"bleach": "bleach.sanitizer.Cleaner.clean", "nh3": "nh3.clean"}
+    monkeypatch.setattr(place[cleaner], seen)
     with pytest.raises(HtmlRefused):
         clean_html(html)
     with pytest.raises(HtmlRefused):
         html_to_tree(html)
-    with pytest.raises(AssertionError, match="bleach was asked"):  # the look works
-        clean_html("<b>x</b>")
+    with pytest.raises(AssertionError, match="the library was asked"):  # the look works
+        clean_html("<b>nobody has cleaned this before</b>")
 
 
-def test_an_ordinary_long_text_passes() -> None:
-    check_size("<p>" + "word " * 100 + "</p>" + "<ul>" + "<li><b>x</b> y</li>" * 500 + "</ul>")
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>" + "word " * 100 + "</p>" + "<ul>" + "<li><b>x</b> y</li>" * 500 + "</ul>",
+        "<ul><li>1<li>2<li>3</ul>" * 100,
+        "<blockquote><p>1<p>2</blockquote>" * 100,
+        "<p>it's \"quoted\" & <i>it's</i> 1 < 2</p>" * 100,
+        "<ul><li>" * 30 + "deep" + "</li></ul>" * 30,
+    ],
+    ids=["list", "items without an end", "paragraphs without an end", "signs", "list in list"],
+)
+def test_an_ordinary_long_text_passes(html: str) -> None:
+    check_size(html)
+    assert html_to_tree(html)
+
+
+def test_where_nh3_is_installed_it_cleans(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine() == ENGINES[-1]
+    engine.cache_clear()
+    try:
+        monkeypatch.setitem(sys.modules, "nh3", None)  # what find_spec sees where it is missing
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+        assert engine() == "bleach"
+    finally:
+        engine.cache_clear()
+
+
+STORED = [
+    ('<p data-block-key="a1-_">x</p>', ["data-block-key"]),
+    ('<p><a id="3" linktype="page">x</a></p>', ["id", "linktype"]),
+    ('<p><a id="12" linktype="document">x</a></p>', ["id", "linktype"]),
+    ('<p data-block-key="a b">x</p>', []),
+    ('<p data-block-key="a\n">x</p>', []),
+    ('<p><a id="3e" linktype="page">x</a></p>', ["linktype"]),
+    ('<p><a id="" linktype="email">x</a></p>', []),
+    ('<p id="3">x</p>', []),
+    ('<p linktype="page">x</p>', []),
+    ('<p><a href="javascript:1">x</a></p>', []),
+    ('<p><a href="https://a.example/">x</a></p>', ["href"]),
+    ('<p onclick="1"><b style="x">x</b></p>', []),
+]
+
+
+@pytest.mark.parametrize(("html", "kept"), STORED)
+def test_a_field_keeps_what_wagtail_writes_and_nothing_else(html: str, kept: list[str]) -> None:
+    stored = clean_stored(html)
+    assert sorted(re.findall(r"([\w-]+)=", stored)) == kept
+    assert re.sub(r" [^>]*>", ">", stored) == re.sub(r" [^>]*>", ">", html)
+    assert clean_stored(stored) == stored
+    # Nobody but Wagtail reads what it writes.
+    assert not re.search(r"(key|id|linktype)=", clean_html(html))
+
+
+def test_a_center_stores_what_is_clean() -> None:
+    """Whoever writes it: the admin's form, an import, an API."""
+    from django.core.exceptions import ValidationError
+    from wagtail.rich_text import RichText
+
+    from wagtail_prefs.blocks.base import CenterTextBlock
+
+    block = CenterTextBlock(required=False)
+    written = "<p onclick='1' data-block-key='k1'>a<img src=x onerror=1> <a linktype='page' id='3'>b</a></p>"
+    stored = block.clean(RichText(written)).source
+    assert stored.replace("linktype", "id", 1).count("id=") == 2
+    assert "onclick" not in stored and "<img" not in stored and 'data-block-key="k1"' in stored
+    assert block.clean(RichText(stored)).source == stored
+    assert not block.clean(RichText(""))
+    with pytest.raises(ValidationError, match="nested"):
+        block.clean(RichText("<b>" * 65))
+
+
+def _calls(path: Path) -> Iterator[str]:
+    """What a module calls or imports, by the last part of its name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Attribute):
+                yield called.attr
+            elif isinstance(called, ast.Name):
+                yield called.id
+
+
+def test_nobody_else_marks_html_as_safe_or_makes_templates_of_words() -> None:
+    package = Path(module.__file__).parent
+    sources = [path for path in package.rglob("*.py") if "migrations" not in path.parts]
+    sources += (package.parent / "blocks").glob("*.py")  # rglob does not follow the link
+    assert len(sources) > 100
+    forbidden = {"mark_safe", "SafeText", "Template", "from_string", "format_map", "render_value_in_context"}
+    found = {(path.name, name) for path in sources for name in _calls(path) if name in forbidden}
+    assert found == {("html.py", "mark_safe")}
+    templates = list(package.rglob("templates/**/*.html"))
+    assert len(templates) > 20
+    unsafe = re.compile(r"\|\s*safe|autoescape\s+off|safeseq|\|\s*richtext")
+    assert not [path for path in templates if unsafe.search(path.read_text())]
 
 
 markup = st.lists(
@@ -235,13 +367,15 @@ def test_no_markup_yields_a_foreign_tag_attribute_or_scheme(html: str) -> None:
         return
     assert_clean(tree)
     assert clean_html(cleaned) == cleaned
+    stored = clean_stored(html)
+    assert clean_stored(stored) == stored
+    assert_clean(html_to_tree(stored))
     # What the server writes for the page holds no more than the tree did.
     assert_clean(html_to_tree(tree_to_html(tree)))
 
 
-def test_importing_the_module_does_not_load_bleach() -> None:
+def test_importing_the_module_loads_neither_library() -> None:
     import subprocess
-    import sys
 
-    code = "import sys, wagtail_prefs.html; sys.exit('bleach' in sys.modules)"
+    code = "import sys, wagtail_prefs.html; sys.exit(bool({'bleach', 'nh3'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,14 +1,17 @@
-"""Rich text in and out. The only importer of bleach, and the only place that marks HTML as safe.
+"""Rich text in and out. The only importer of bleach and nh3, and the only place that marks HTML as safe.
 
-Two barriers that do not trust each other (security.md HT-01..07): bleach cleans against a closed list, and what it
-returns is read into a tree that holds nothing else. Renderers draw the tree, never the string.
+Two barriers that do not trust each other: a cleaner works against a closed list, and what it returns is read into a
+tree that holds nothing else. Renderers draw the tree, never the string. The cleaner is nh3 where that is installed
+(the extra `nh3`), and bleach otherwise; see docs/reference/rich-text.md.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urljoin
 
@@ -25,6 +28,8 @@ TAGS: Final = frozenset(
 MAX_BYTES: Final = 16 * 1024
 MAX_NESTING: Final = 64
 MAX_ATTRIBUTES: Final = 20
+#: End tags that cross another element, or end nothing.
+MAX_CROSSED: Final = 64
 
 _VOID: Final = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
@@ -34,17 +39,33 @@ _VOID: Final = frozenset(
 _INVISIBLE: Final = re.compile(
     r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
+# No user names, no backslashes, and no sign that no host has.
 _HREF: Final = re.compile(
-    r"(?:https://[^\s\\/@]+(?:[/?#].*)?|mailto:[^\s]+|tel:\+?[0-9 ()-]+)\Z", re.IGNORECASE
+    r"(?:https://(?:[^\s\\/@:?#%\"<>\[\]^`{|}]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#].*)?"
+    r"|mailto:[^\s]+|tel:\+?[0-9 ()-]+)\Z",
+    re.IGNORECASE,
 )
 _LOOPBACK_HREF: Final = re.compile(
     r"http://(?:localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?(?:[/?#].*)?\Z",
     re.IGNORECASE,
 )
-_TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)((?:[^>\"']|\"[^\"]*\"|'[^']*')*)")
+# A quote without its partner is an ordinary sign, as it is for a browser. Nothing follows the repeated group, so it is
+# never tried again in another way.
+_TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)((?:[^>\"']|\"[^\"]*\"|'[^']*'|[\"'])*)")
 _ATTRIBUTE: Final = re.compile(r"[^\s\"'=/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?")
+# What may stay open in ordinary HTML: its end is understood.
+_IMPLIED: Final = frozenset(["p", "li", "dt", "dd", "option", "tr", "td", "th", "tbody", "thead"])
+_HOLDERS: Final = frozenset(["ul", "ol", "dl", "table", "tbody", "thead", "tr", "blockquote", "div"])
+# What Wagtail stores beside the listed attributes: links by number, and the names of paragraphs.
+_STORED: Final = {
+    ("a", "linktype"): re.compile(r"page|document"),
+    ("a", "id"): re.compile(r"[0-9]{1,18}"),
+    **{(tag, "data-block-key"): re.compile(r"[a-zA-Z0-9_-]{1,40}") for tag in sorted(TAGS)},
+}
 # A second pass of the cleaner must change nothing; what keeps changing is not ordinary text.
 _PASSES: Final = 4
+
+_Keep = Callable[[str, str, str], bool]
 
 
 class HtmlRefused(PrefsError):
@@ -67,11 +88,13 @@ def check_size(html: str) -> None:
     if len(html.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise HtmlRefused(f"This text is longer than {MAX_BYTES // 1024} KiB. Shorten it, or link to a page.")
     open_tags: list[str] = []
+    crossed = 0
     for closing, name, attributes in _TAG.findall(html):
         tag = name.lower()
         if closing:
-            if tag in open_tags:
-                del open_tags[len(open_tags) - 1 - open_tags[::-1].index(tag) :]
+            crossed += not _close(tag, open_tags)
+            if crossed > MAX_CROSSED:
+                raise HtmlRefused("Too many tags of this text cross each other. Paste it as plain text.")
             continue
         if len(_ATTRIBUTE.findall(attributes)) > MAX_ATTRIBUTES:
             raise HtmlRefused(
@@ -85,10 +108,36 @@ def check_size(html: str) -> None:
                 )
 
 
+def _close(tag: str, open_tags: list[str]) -> bool:
+    """Close a tag, and in it what needs no end; whether that is all there was to do.
+
+    Anything else stays open, because a parser of HTML opens it anew behind the tag that crosses it - which is what
+    takes long.
+    """
+    if tag not in open_tags:
+        return False
+    at = len(open_tags) - 1 - open_tags[::-1].index(tag)
+    inner = open_tags[at + 1 :]
+    open_tags[at:] = [name for name in inner if name not in _IMPLIED]
+    return not inner or (tag in _HOLDERS and len(open_tags) == at)
+
+
+@cache
+def engine() -> str:
+    """Which library cleans: "nh3" where it is installed, otherwise "bleach"."""
+    return "nh3" if find_spec("nh3") else "bleach"
+
+
 def clean_html(html: str) -> str:
     """Return the HTML with nothing in it but the listed tags and safe links. Idempotent; raises HtmlRefused."""
     check_size(html)
-    return _bleach(html)
+    return _clean(html, stored=False, cleaner=engine(), debug=settings.DEBUG)
+
+
+def clean_stored(html: str) -> str:
+    """The same for what a rich-text field keeps: Wagtail's links by number and its names of paragraphs stay too."""
+    check_size(html)
+    return _clean(html, stored=True, cleaner=engine(), debug=settings.DEBUG)
 
 
 def html_to_tree(html: str, base_url: str = "") -> Tree:
@@ -102,7 +151,8 @@ def html_to_tree(html: str, base_url: str = "") -> Tree:
 
     check_size(html)
     reader = _TreeReader()
-    reader.feed(_bleach(_absolute(expand_db_html(html), base_url)))
+    written_out = _absolute(expand_db_html(html), base_url)
+    reader.feed(_clean(written_out, stored=False, cleaner=engine(), debug=settings.DEBUG))
     reader.close()
     return reader.tree
 
@@ -143,25 +193,51 @@ def _attributes(tag: str, given: Mapping[str, str | None]) -> dict[str, str]:
     return kept
 
 
-def _bleach(html: str) -> str:
-    from bleach.sanitizer import Cleaner  # noqa: PLC0415 - 50 ms that no start-up and no visitor should pay
+@lru_cache(maxsize=256)  # a preview compiles the same texts after every few keys
+def _clean(html: str, *, stored: bool, cleaner: str, debug: bool) -> str:
+    def keep(tag: str, name: str, value: str) -> bool:
+        if tag == "a" and name in {"href", "title"}:
+            return name == "title" or href_is_allowed(value)
+        rule = _STORED.get((tag, name)) if stored else None
+        return bool(rule and rule.fullmatch(value))
 
-    # A new one each time: a Cleaner is not thread-safe.
-    cleaner = Cleaner(
-        tags=TAGS,
-        attributes=lambda tag, name, value: (
-            tag == "a" and (name == "title" or (name == "href" and href_is_allowed(value)))
-        ),
-        protocols=frozenset(["https", "mailto", "tel", *(["http"] if settings.DEBUG else [])]),
-        strip=True,
-        strip_comments=True,
-    )
+    schemes = {"https", "mailto", "tel", *(["http"] if debug else [])}
+    clean = _CLEANERS[cleaner]
     for _ in range(_PASSES):
-        cleaned: str = cleaner.clean(html)
+        cleaned = clean(html, keep, schemes)
         if cleaned == html:
             return cleaned
         html = cleaned
     raise HtmlRefused("This text cannot be cleaned to a stable form. Paste it as plain text.")
+
+
+def _bleach(html: str, keep: _Keep, schemes: set[str]) -> str:
+    from bleach.sanitizer import Cleaner  # noqa: PLC0415 - 50 ms that no start-up and no visitor should pay
+
+    # A new one each time: a Cleaner is not thread-safe.
+    cleaner = Cleaner(tags=TAGS, attributes=keep, protocols=schemes, strip=True, strip_comments=True)
+    cleaned: str = cleaner.clean(html)
+    return cleaned
+
+
+def _nh3(html: str, keep: _Keep, schemes: set[str]) -> str:
+    import nh3  # noqa: PLC0415 - an extra
+
+    names = {"href", "title", *(name for _tag, name in _STORED)}
+    return nh3.clean(
+        html,
+        tags=set(TAGS),
+        clean_content_tags=set(),  # their text stays as text, as with bleach
+        # `*` must be named: without it, title and lang may stand everywhere.
+        attributes={"*": set(), **dict.fromkeys(TAGS, names)},
+        attribute_filter=lambda tag, name, value: value if keep(tag, name, value) else None,
+        url_schemes=schemes,
+        strip_comments=True,
+        link_rel=None,
+    )
+
+
+_CLEANERS: Final[Mapping[str, Callable[[str, _Keep, set[str]], str]]] = {"bleach": _bleach, "nh3": _nh3}
 
 
 def _absolute(html: str, base_url: str) -> str:
