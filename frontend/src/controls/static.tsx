@@ -39,27 +39,26 @@ export function Image({ control, store }: ControlProps<ImageControl>) {
 export function Records({ control, path, store }: ControlProps<RecordsControl>) {
   const [block = ''] = path.split('.');
   const format = new Intl.DateTimeFormat(store.document?.locale, { dateStyle: 'long', timeStyle: 'short' });
+  const items = store.preferences?.records?.[block]?.map(({ title, when, lines, actions }) => (
+    <li key={when + title}>
+      <p class="label">{title}</p>
+      {when && (
+        <time class="help" dateTime={when}>
+          {format.format(new Date(when))}
+        </time>
+      )}
+      {lines?.map((line) => (
+        <p key={line}>{line}</p>
+      ))}
+      {actions?.map((action) => (
+        <Button key={action.label} action={action} block={block} store={store} />
+      ))}
+    </li>
+  ));
   return (
     <div part="field">
       <Words {...control} />
-      <ol class="records">
-        {store.preferences?.records?.[block]?.map(({ title, when, lines, actions }) => (
-          <li key={when + title}>
-            <p class="label">{title}</p>
-            {when && (
-              <time class="help" dateTime={when}>
-                {format.format(new Date(when))}
-              </time>
-            )}
-            {lines?.map((line) => (
-              <p key={line}>{line}</p>
-            ))}
-            {actions?.map((action) => (
-              <Button key={action.label} action={action} block={block} store={store} />
-            ))}
-          </li>
-        ))}
-      </ol>
+      {items?.[0] && <ol class="records">{items}</ol>}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { page } from 'vitest/browser';
-import type { CenterDocument, Control } from '../../src/api/types.ts';
+import type { CenterDocument, Control, Preferences } from '../../src/api/types.ts';
 import { center } from '../center.ts';
 import { fill, mount, saved, saves } from './mount.ts';
 
@@ -212,6 +212,19 @@ describe('a single control', () => {
     expect([field('b.x').type, field('b.x').autocomplete]).toEqual(['email', 'email']);
   });
 
+  test('what a browser may fill in by itself is named as HTML names it', async () => {
+    const text = await mount({ document: only({ type: 'text', constraints: { autocomplete: 'postal-code' } }) });
+    expect(text.field('b.x').autocomplete).toBe('postal-code');
+    const named = { format: 'tel', constraints: { autocomplete: 'tel-national' } } as const;
+    const phone = await mount({ document: only({ type: 'text', ...named }) });
+    expect([phone.field('b.x').type, phone.field('b.x').autocomplete]).toEqual(['tel', 'tel-national']);
+    const options = [{ key: 'AT', label: 'Austria' }];
+    const country = await mount({
+      document: only({ type: 'select', options, constraints: { autocomplete: 'country' } } as never),
+    });
+    expect(country.field('b.x').autocomplete).toBe('country');
+  });
+
   test('locked, with the reason', async () => {
     await mount();
     const box = page.getByRole('checkbox', { name: 'Service announcements' });
@@ -266,6 +279,22 @@ describe('what only shows something', () => {
     await expect.element(page.getByText('Subscribed to Product news')).toBeInTheDocument();
     expect(one('time').getAttribute('datetime')).toBe('2026-11-02T08:00:00Z');
     expect(one('time').textContent).toContain('November 2, 2026');
+  });
+
+  test('records draw no list where there is none, and keep their help', async () => {
+    const none: NonNullable<Preferences['records']>[] = [{}, { b: [] }, { other: [{ title: 'Elsewhere' }] }];
+    for (const records of none) {
+      const { one } = await mount({
+        document: only({ type: 'records', help: 'What was saved here' }),
+        change: (server) => {
+          server.preferences = { ...server.preferences, records };
+        },
+      });
+      const field = one('[part=field]');
+      expect(field.querySelector('ol')).toBeNull();
+      expect(field.textContent).toBe('The questionWhat was saved here');
+      document.body.replaceChildren();
+    }
   });
 
   test('a control of a newer server is named, and leads to the own page', async () => {
