@@ -8,13 +8,15 @@ from .centers.models import CenterSnapshot, PublishedCenter
 from .contacts.models import Contact, State, Suppression
 from .decisions.models import Send
 from .delivery.models import Delivery, Lane
-from .ledger.models import Record, Seal, SealExport, SideValue
+from .ledger.models import CountMark, DayCount, Record, Seal, SealExport, SideValue
 from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicMerge, TopicText
 
 __all__ = [
     "Audience",
     "CenterSnapshot",
     "Contact",
+    "CountMark",
+    "DayCount",
     "Delivery",
     "EmbedSettings",
     "Lane",

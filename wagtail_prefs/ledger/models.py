@@ -99,3 +99,51 @@ class SealExport(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.seal}"
+
+
+class DayCount(models.Model):
+    """How often something happened on one day, counted from the records (`counts`); about nobody in particular."""
+
+    day = models.DateField(_("day"), editable=False)
+    audience = models.CharField(max_length=64, editable=False)
+    topic = models.CharField(_("topic"), max_length=64, editable=False)
+    channel = models.CharField(_("channel"), max_length=16, editable=False)
+    event = models.CharField(max_length=16, editable=False)
+    action = models.CharField(max_length=16, editable=False)
+    method = models.CharField(max_length=32, editable=False)
+    count = models.PositiveBigIntegerField(_("number"), editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("count of a day")
+        verbose_name_plural = _("counts of days")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "audience", "topic", "channel", "event", "action", "method"],
+                name="prefs_day_count",
+            )
+        ]
+        indexes = [models.Index(fields=["audience", "day"], name="prefs_day_count_audience")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.event}"
+
+
+class CountMark(models.Model):
+    """The seal up to which records are counted: one row. `basis` is what the counts rest on."""
+
+    ONLY = 1
+
+    seal = models.PositiveBigIntegerField(default=0)
+    at = models.DateTimeField(_("counted up to"), null=True)
+    basis = models.CharField(max_length=64, default="")
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("mark of the counts")
+        verbose_name_plural = _("marks of the counts")
+
+    def __str__(self) -> str:
+        return f"#{self.seal}"

@@ -227,7 +227,7 @@ def _unsealed(
     with SpooledTemporaryFile(max_size=CHUNK_BYTES) as ids:
         with Runs() as runs:
             for row in seals.order_by("number").iterator(chunk_size=20):
-                runs.add(_runs_of(row))
+                runs.add(runs_of(row))
             rows = records.order_by("contact_ref", "seq").values_list("contact_ref", "seq", "id").iterator()
             for record_id in _free(rows, Held(runs)):
                 ids.write(record_id.bytes)
@@ -264,12 +264,13 @@ def _without(records: Sequence[Sealed], taken: Set[tuple[bytes, int]]) -> Sequen
 
 def _places(row: Seal) -> Iterator[tuple[bytes, int]]:
     """Contact and number of each record that a seal holds."""
-    for run in _runs_of(row):
+    for run in runs_of(row):
         contact, start, _ = RUN.unpack_from(run)
         yield from ((contact, start + n) for n in range((len(run) - RUN.size) // 32))
 
 
-def _runs_of(row: Seal) -> Sequence[bytes]:
+def runs_of(row: Seal) -> Sequence[bytes]:
+    """The runs of records that a seal holds, as `seal1.RUN` begins them; none where it cannot be read."""
     try:
         return seal1.read_line(line(row)).runs
     except ValueError:

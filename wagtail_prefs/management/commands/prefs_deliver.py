@@ -13,6 +13,7 @@ from ...conf import conf
 from ...delivery import drain, rows
 from ...delivery.engine import Tally
 from ...delivery.worker import Worker
+from ...ledger.counts import count_new
 from ...submissions.services import expire_due
 
 
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         if options["now"]:
             made_due = drain.retry_now(aliases)
             self._say({"made_due": made_due}, f"{made_due} deliveries made due")
-        worker = Worker(aliases, report=self._report, chores=[expire_due])
+        worker = Worker(aliases, report=self._report, chores=[expire_due, count_new])
         handlers = {
             number: signal.signal(number, lambda *_: worker.stop())
             for number in (signal.SIGTERM, signal.SIGINT)
