@@ -206,8 +206,8 @@ class ChangeView(PersonView):
             return self._moved(self.person(), form)
         except UnknownContact:
             return self._gone()
-        except NotAllowed:
-            form.add_error(None, _("This is no longer allowed: she said something else in this moment."))
+        except (NotAllowed, ValueError):  # in just this moment: evidence, or the pause, came too late
+            form.add_error(None, _("This is no longer possible. Look again, and go on."))
             return self.page(person=self.person(), form=form)
         if saved.receipt is None:
             return self._done(_("Nothing had to be changed."))

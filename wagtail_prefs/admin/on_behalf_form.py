@@ -166,7 +166,7 @@ class OnBehalfForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        for name in cleaned:
+        for name in list(cleaned):  # an error takes its field out
             kind, _colon, scope = name.partition(":")
             if kind == "resume" and cleaned[name] and cleaned.get(f"pause:{scope}"):
                 self.add_error(f"pause:{scope}", _("Either pause until a day, or end the pause."))
