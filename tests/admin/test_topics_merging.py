@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import resolve, reverse
 from django.utils import timezone
@@ -71,6 +71,8 @@ EXPECTED = {
     "no-stays": Verdict.NO_STAYS,
     "stays": Verdict.STAYS,
     "leaves": Verdict.LEAVES,
+    "at-once": Verdict.LEAVES,
+    "ended": Verdict.LEAVES,
     "refused": Verdict.REFUSED,
     "undecided": Verdict.REFUSED,
     "both-no": Verdict.BOTH_NO,
@@ -87,7 +89,10 @@ def topics() -> dict[str, Topic]:
 @pytest.fixture
 def crowd(topics: dict[str, Topic]) -> dict[str, Contact]:
     found = {name: person(name, *changes) for name, changes in PEOPLE.items()}
-    # A yes that has ended and was not written down yet; one of another audience; one merged, one erased.
+    # Both in one save; a yes that has ended and was not written down yet; one of another audience; one merged, one erased.
+    found["at-once"] = person("at-once")
+    torn = [say("offers", NO), say("news", YES)]
+    submissions.record(found["at-once"].pk, torn, actor=HERSELF, source=Source(method="python"))
     found["ended"] = person("ended", say("news", YES), say("offers", YES, until="2126-01-01T00:00:00Z"))
     State.objects.filter(contact=found["ended"], topic="offers").update(
         choice_until=timezone.now() - timedelta(days=1)
@@ -441,3 +446,43 @@ def test_two_at_once_carry_each_over_once() -> None:
     for contact in contacts:
         assert state_of(contact).choices["news", "email"] == NO
         assert Record.objects.filter(contact_ref=contact.pk).count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_she_says_just_before_her_turn_is_heard() -> None:
+    topics = factories.make_topics()
+    contact = person("p", say("news", YES), say("offers", NO))  # so far she would have to leave
+    merge = topic_merging.begin(topics["offers"], topics["news"], reason="x", user=factories.make_editor())
+    TopicMerge.objects.update(channel="email")  # where her row is
+    looked = threading.Event()
+
+    def watch(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if "contact.id IN (" in sql:
+            looked.set()
+        return result
+
+    def run() -> None:
+        with connection.execute_wrapper(watch):
+            topic_merging.go_on(merge)
+        connection.close()
+
+    def waiting() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    thread = threading.Thread(target=run)
+    with transaction.atomic():
+        for value in (NO, YES):
+            submissions.record(
+                contact.pk, [say("news", value)], actor=HERSELF, source=Source(method="python")
+            )
+        thread.start()
+        assert looked.wait(20)
+        while connection.vendor == "postgresql" and not waiting():  # until it is her turn, which she holds up
+            assert thread.is_alive()
+    thread.join()
+    assert state_of(contact).choices["news", "email"] == YES
+    merge.refresh_from_db()
+    assert (merge.looked_at, merge.changed) == (1, 0)
