@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from django.utils import timezone, translation
@@ -16,7 +15,7 @@ from ..changes import Change
 from ..contacts.rules import contradictions, effective
 from ..errors import InvalidAnswers
 from ..values import Answers, ContactState, Json, Spec
-from .values import Snapshot
+from .values import Snapshot, remembered
 
 #: Where an answer that is wrong as a whole is reported.
 WHOLE = "__all__"
@@ -80,7 +79,7 @@ def pending_paths(snapshot: Snapshot, state: ContactState) -> list[str]:
     ]
 
 
-@lru_cache(maxsize=256)  # making fields takes longer than using them
+@remembered  # making fields takes longer than using them
 def _field(snapshot: Snapshot, block_id: str, fields: Callable[[Spec], dict[str, AnyField]]) -> ObjectField:
     """What answers to a block of a snapshot may be. Threads share it: to validate changes nothing in a field."""
     spec = snapshot.spec(block_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -26,7 +26,7 @@ from ..values import (
 )
 from . import visibility
 from .answers import initial_answers, pending_paths, today
-from .values import Snapshot
+from .values import Snapshot, remembered
 
 #: What was recorded of a contact, the newest entries first, as many as asked for: [{title, when, lines, actions}].
 Records = Callable[[int], list[Json]]
@@ -78,7 +78,7 @@ def _records(snapshot: Snapshot, hidden: list[str], records: Records) -> Json:
     return {block_id: found[:entries] for block_id, entries in wanted.items()}
 
 
-@lru_cache(maxsize=512)
+@remembered
 def _looking_back(snapshot: Snapshot) -> dict[str, int]:
     """The blocks that show what was recorded, with the number of their entries."""
     return {
@@ -116,7 +116,7 @@ def _pauses(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
     ]
 
 
-@lru_cache(maxsize=512)
+@remembered
 def _topics(snapshot: Snapshot) -> dict[Key, str]:
     """The topics that everybody sees on a page, or can pause there, with their names."""
     found: dict[Key, str] = {}
@@ -147,21 +147,33 @@ def _closed(snapshot: Snapshot, state: ContactState) -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=512)
-def _offered(snapshot: Snapshot, closed: frozenset[str]) -> tuple[tuple[str, tuple[Key, ...]], ...]:
-    """What can be chosen on a page, by channel in the order in which people meet them."""
-    found: dict[str, list[Key]] = {}
+def _offered(snapshot: Snapshot, closed: Collection[str]) -> Iterator[tuple[str, Sequence[Key]]]:
+    """What this contact can choose on a page, by channel in the order in which people meet them."""
+    for channel, offered in _choices(snapshot):
+        keys = (
+            [
+                key
+                for block_id, key in offered
+                if block_id not in closed and f"{block_id}.{key[0]}" not in closed
+            ]
+            if closed
+            else [key for _block_id, key in offered]
+        )
+        if keys:
+            yield channel, keys
+
+
+@remembered
+def _choices(snapshot: Snapshot) -> list[tuple[str, list[tuple[str, Key]]]]:
+    """[(channel, [(block id, choice)])] of all that a page offers to anybody."""
+    found: dict[str, list[tuple[str, Key]]] = {}
     for spec in snapshot.specs:
-        if spec.block_id in closed:
-            continue
         for path in spec.paths:
             kind, _colon, rest = path.partition(":")
             topic, _colon, channel = rest.rpartition(":")
-            if f"{spec.block_id}.{topic}" in closed:
-                continue
-            if kind == "choice" and channel in CHANNEL_LABELS:
-                found.setdefault(channel, []).append((topic, channel))
-    return tuple((channel, tuple(found[channel])) for channel in in_order(found, CHANNELS))
+            if kind == "choice" and topic and channel in CHANNEL_LABELS:
+                found.setdefault(channel, []).append((spec.block_id, (topic, channel)))
+    return [(channel, found[channel]) for channel in in_order(found, CHANNELS)]
 
 
 @lru_cache(maxsize=1024)  # few sentences, and translating one takes longer than reading a contact's rows

@@ -6,7 +6,7 @@ from .answers import WHOLE, answers_to_changes, initial_answers, pending_paths
 from .preferences import outlook, preferences
 from .publishing import draft_snapshot, publish, republish, republish_below, unpublish
 from .serving import current, forget, get_snapshot
-from .values import Center, Snapshot
+from .values import Center, Snapshot, remembered
 
 __all__ = [
     "WHOLE",
@@ -22,6 +22,7 @@ __all__ = [
     "pending_paths",
     "preferences",
     "publish",
+    "remembered",
     "republish",
     "republish_below",
     "unpublish",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from ..canonical import canonical, sha256_hex
 from ..values import Json, Spec
 
 Direction = Literal["ltr", "rtl"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,34 @@ class Snapshot:
     direction: Direction
     document: Json
     specs: tuple[Spec, ...]
+    worked_out: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __hash__(self) -> int:
-        """By name, so that what is worked out of a snapshot can be remembered beside it."""
+        """By name, which says all that is in it."""
         return hash(self.digest)
 
     def spec(self, block_id: str) -> Spec | None:
         return next((spec for spec in self.specs if spec.block_id == block_id), None)
+
+
+def remembered(work: Callable[Concatenate[Snapshot, P], T]) -> Callable[Concatenate[Snapshot, P], T]:
+    """Keep what `work` makes of a snapshot with that snapshot, for as long as anybody holds it.
+
+    `serving` holds those that were published, as many as a process remembers. A draft goes with the preview that it
+    was compiled for, and takes along what was worked out of it. Further arguments, by position, are part of the name,
+    so there must not be many of them.
+    """
+
+    @wraps(work)
+    def ask(snapshot: Snapshot, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        name = (work, *args)
+        try:
+            found: T = snapshot.worked_out[name]
+        except KeyError:
+            found = snapshot.worked_out[name] = work(snapshot, *args, **kwargs)
+        return found
+
+    return ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ is *personal* is shown only to whoever came by a fresh link. Hiding changes no c
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from django.utils import translation
@@ -19,7 +18,7 @@ from ..errors import InvalidAnswers, StepUpRequired
 from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Spec, controls_of
 from .conditions import holds
 from .leaves import leaf_kind, read, write
-from .values import Snapshot
+from .values import Snapshot, remembered
 
 #: The attribute that a block of roles keeps, and the one that names the private topics a contact is invited to.
 ROLE, INVITED = "role", "invited"
@@ -31,7 +30,7 @@ MASK = "•••"
 Place = tuple[str, ...]
 
 
-@lru_cache(maxsize=512)
+@remembered
 def is_same_for_all(snapshot: Snapshot) -> bool:
     """Whether everybody gets the same to answer, so that nothing here needs to be asked."""
     return not any(

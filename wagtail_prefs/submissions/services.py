@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from django.utils import timezone
 from .. import keys, writes
 from ..canonical import canonical
 from ..centers import services as centers, visibility
-from ..centers.services import Snapshot
+from ..centers.services import Snapshot, remembered
 from ..changes import Change, ChangeAddress, Erase, Expire, Merge, PauseFor, Undo
 from ..conf import conf
 from ..contacts import rules, services as contacts, store
@@ -396,7 +396,10 @@ def _seen(wish: _Wish, state: ContactState, now: datetime) -> tuple[_Wish, tuple
 def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:
     """The circumstances; reads more only where a change needs it."""
     state, source = found.state, wish.source
-    noes = [OPTED_OUT, *(change.path for change in wish.changes)] if source.evidence else []
+    noes: list[str] = []
+    if source.evidence:
+        channels = dict.fromkeys(change.key[1] for change in wish.changes)
+        noes = [OPTED_OUT, *map(rules.channel_path, channels), *(change.path for change in wish.changes)]
     addresses = [change.address for change in wish.changes if isinstance(change, ChangeAddress)]
     return rules.Act(
         actor=wish.actor,
@@ -439,12 +442,17 @@ def _past(contact: UUID, receipt: UUID, now: datetime, told: Collection[str] | N
             gone=isinstance(was and was.after, fold.Gone) or isinstance(became.after, fold.Gone),
         )
     later = Record.objects.filter(contact_ref=contact, seq__gt=entry.seq)
-    left_since = any(
-        effect.path == OPTED_OUT and effect.is_no
-        for other in later
-        for effect in ledger.effects_of(ledger.read_body(other))
+    noes = [
+        effect for other in later for effect in ledger.effects_of(ledger.read_body(other)) if effect.is_no
+    ]
+    return rules.Past(
+        entry.seq,
+        steps,
+        left_since=any(effect.path == OPTED_OUT for effect in noes),
+        refused_since=frozenset(
+            effect.channel for effect in noes if effect.path == rules.channel_path(effect.channel)
+        ),
     )
-    return rules.Past(entry.seq, steps, left_since)
 
 
 def _base(wish: _Wish, found: _Found) -> int:
@@ -635,7 +643,7 @@ def _again(found: _Found, first: UUID, once: _Once) -> Saved:
     )
 
 
-@lru_cache(maxsize=512)
+@remembered
 def _proof(snapshot: Snapshot) -> Proof:
     """What was before the person's eyes: the notice of the snapshot and the basis of each topic."""
     notice: Notice | None = None

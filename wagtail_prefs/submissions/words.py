@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _, override
 
 from ..blocks.pause import day_it_ends
 from ..blocks.words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel
-from ..centers.services import Snapshot
+from ..centers.services import Snapshot, remembered
 from ..contacts.rules import OPTED_OUT
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Effect, Json, Merged, Spec
 
@@ -43,6 +44,14 @@ class Words:
             for spec in specs
             for path, (dotted, label) in spec.paths.items()
         }
+
+    def there(self, zone: str) -> Words:
+        """The same words for somebody who lives in that zone."""
+        if zone == self.zone:
+            return self
+        words = copy(self)
+        words.zone = zone
+        return words
 
     def applied(self, effects: Iterable[Effect], yielded: Iterable[Merged] = ()) -> tuple[Line, ...]:
         """One line for every effect that the page has a place for, and that `merged` does not speak of already."""
@@ -141,10 +150,14 @@ class Words:
         }
 
 
-@lru_cache(maxsize=512)
 def words_of(snapshot: Snapshot, zone: str = "") -> Words:
-    """The words of a snapshot, which never changes, for a contact of that time zone."""
-    return Words(snapshot.specs, snapshot.locale, zone)
+    """The words of a snapshot for a contact of that time zone."""
+    return _words_of(snapshot).there(zone)
+
+
+@remembered
+def _words_of(snapshot: Snapshot) -> Words:
+    return Words(snapshot.specs, snapshot.locale)
 
 
 @lru_cache(maxsize=1024)  # the same few sentences for everybody, and nothing that a person wrote
