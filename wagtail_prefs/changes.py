@@ -97,14 +97,17 @@ def _is_scope(topic: str, channel: str) -> None:
 
 
 def _is_choice(topic: str, channel: str) -> None:
-    """Raises ValueError for what would share its row with a scope, or be read as another key."""
-    if not topic or not channel or ":" in channel:
-        raise ValueError("a choice is about a topic on a channel")
+    """Raises ValueError for what would stand in the row of a topic or of everything, or be read as another key."""
+    if not channel or ":" in channel:
+        raise ValueError("a choice is about a topic on a channel, or about a channel")
 
 
 @dataclass(frozen=True, slots=True)
 class SetChoice(Change):
     """Subscribe to, or unsubscribe from, one topic on one channel.
+
+    Without a topic it is about the channel as a whole: a no is a no to everything that comes by it, and a yes only
+    takes such a no back. It is no consent to any topic, and so has no end.
 
     `pending` asks for a yes that its owner has not confirmed yet: it is no consent, and leaves a no as it is. `until`
     is when the yes, or the wait for it, ends by itself.
@@ -122,6 +125,8 @@ class SetChoice(Change):
         if self.until is not None:
             if self.value == UNSUBSCRIBED:
                 raise ValueError("a no does not end by itself")
+            if self.value == SUBSCRIBED and not self.topic:
+                raise ValueError("a yes to a channel does not end by itself")
             object.__setattr__(self, "until", _moment(self.until))
 
     @property

@@ -132,6 +132,14 @@ CHOICES: list[Change] = [
     OptOut(),
     OptIn(),
 ]
+CHANNEL = ("", "email")
+CHANNELS: list[Change] = [
+    *(SetChoice(*CHANNEL, value) for value in (SUBSCRIBED, UNSUBSCRIBED, PENDING)),
+    YES,
+    NO,
+    Confirm(*KEY),
+    OptOut(),
+]
 LIMITS: list[Change] = [
     *(SetFrequency("", "", code) for code in ("as_it_happens", "weekly", "monthly")),
     *(Pause("", "", end) for end in (after(3), after(8))),
@@ -154,9 +162,9 @@ def places(wishes: Sequence[Change]) -> list[Story]:
     return list(found.values())
 
 
-@pytest.mark.parametrize("wishes", [CHOICES, LIMITS], ids=["choices", "limits"])
+@pytest.mark.parametrize("wishes", [CHOICES, CHANNELS, LIMITS], ids=["choices", "channels", "limits"])
 def test_every_pair_and_every_three_in_every_order(wishes: list[Change], tell: Callable[[str], None]) -> None:
-    """All there are about one topic, or one cap and one pause: pairs of up to two wishes each, threes of one each."""
+    """All there are about a topic, it and its channel, or a cap and a pause: pairs of up to two wishes each, threes of one."""
     ones = [(wish,) for wish in wishes]
     twos = [pair for pair in itertools.permutations(wishes, 2) if consistent(pair) == pair]
     found = places(wishes)
@@ -241,8 +249,10 @@ def test_a_stale_tab_never_loosens_what_became_stricter(
 def test_a_fresh_screen_conflicts_with_nothing(story: Story, wished: tuple[Change, ...]) -> None:
     accepted, merged = merge(story.state, wished, story.state.version, story.act())
     assert merged == ()
-    # All but an opt-out of one who is out already.
-    assert accepted == tuple(change for change in wished if change != OptOut() or change in accepted)
+    # All but an opt-out of one who is out already, and a no to a channel that she has said no to.
+    noes = (OptOut(), SetChoice(*CHANNEL, UNSUBSCRIBED))
+    assert accepted == tuple(change for change in wished if change not in noes or change in accepted)
+    assert noes[1] in accepted or noes[1] not in wished or story.state.choices[CHANNEL] == UNSUBSCRIBED
     assert (
         OptOut() in accepted or OptOut() not in wished or (story.state.opted_out and not story.state.pending)
     )

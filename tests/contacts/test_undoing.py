@@ -60,7 +60,7 @@ from wagtail_prefs.values import (
     Merged,
 )
 
-KEY = ("news", "email")
+KEY, CHANNEL = ("news", "email"), ("", "email")
 YES = SetChoice(*KEY, SUBSCRIBED)
 NO = SetChoice(*KEY, UNSUBSCRIBED)
 ASK = SetChoice(*KEY, PENDING)
@@ -127,6 +127,7 @@ def test_what_is_not_as_the_record_left_it_stays_and_is_named(story: Story, seq:
     named = {item.path for item in kept}
     assert named <= left.keys()
     leaves = back.state.opted_out and not story.state.opted_out
+    said_no, says_no = (state.choices.get(CHANNEL) == UNSUBSCRIBED for state in (story.state, back.state))
     for path, (value, _) in left.items():
         changed_since = any(effect.path == path for later in story.entries[seq:] for effect in later.effects)
         # A request is taken back with all that prolonged it; where it was prolonged or answered, nothing is taken back.
@@ -137,9 +138,12 @@ def test_what_is_not_as_the_record_left_it_stays_and_is_named(story: Story, seq:
     for path in recorded(story.state).keys() | recorded(back.state).keys():
         if path not in left or path in named:
             same = recorded(story.state).get(path) == recorded(back.state).get(path)
-            # An opt-out that is taken up again leaves no yes and no wait; a yes leaves no wait for one.
-            follows = (leaves and path.startswith(("choice:", "pending:"))) or (
-                path.startswith("pending:") and path.replace("pending:", "choice:") in left
+            # An opt-out that is taken up again leaves no yes and no wait; a yes leaves no wait for one. A no to a
+            # channel that is taken up again leaves no yes that was given since.
+            follows = (
+                (leaves and path.startswith(("choice:", "pending:")))
+                or (path.startswith("pending:") and path.replace("pending:", "choice:") in left)
+                or (says_no and not said_no and story.state.versions.get(path, 0) > seq)
             )
             assert same or follows or path == "suppressed"
 

@@ -55,6 +55,7 @@ KEY = ("news", "email")
 YES = SetChoice(*KEY, SUBSCRIBED)
 NO = SetChoice(*KEY, UNSUBSCRIBED)
 ASK = SetChoice(*KEY, PENDING)
+YES_CHANNEL, NO_CHANNEL = (SetChoice("", "email", value) for value in (SUBSCRIBED, UNSUBSCRIBED))
 DESK = Actor(ActorType.ADMIN, "desk")
 CASE = Evidence("case 7", START)
 MERGE = Merge(ANOTHER, SHE)
@@ -108,8 +109,11 @@ def test_the_stricter_wins_on_every_path(
             assert strictness(now, path) == max(strictness(own, path), strictness(theirs, path))
         elif kind == "choice" and path in recorded(own):
             expected = strictness(own, path)
+            _choice, topic, channel = path.split(":")
             if path in recorded(theirs):
                 expected = max(expected, strictness(theirs, path))
+            if topic and theirs.choices.get((topic, channel)) != SUBSCRIBED:
+                expected = max(expected, strictness(theirs, f"choice::{channel}"), key=lambda found: found[0])
             if not now.opted_out:
                 assert strictness(now, path) == expected
             else:
@@ -145,6 +149,7 @@ def test_nothing_is_wanted_that_neither_had_wanted_and_what_stays_behind_is_name
             assert theirs.choices[key] == SUBSCRIBED and key not in own.choices
             assert shown and not now.opted_out and not winner.state.suppressed
             assert "opted_out" not in winner.state.versions
+            assert not key[0] or own.choices.get(("", key[1])) != UNSUBSCRIBED
             assert now.until.get(key) == theirs.until.get(key)
     for key, choice in theirs.choices.items():
         left = choice == SUBSCRIBED and now.choices.get(key) != SUBSCRIBED
@@ -184,6 +189,15 @@ def test_the_loser_ends_opted_out_and_says_whom_she_became(loser: Story, actor: 
         (lived(), lived(ASK), None, None),
         (lived(ASK), lived(NO), None, UNSUBSCRIBED),
         (lived(YES), lived(SetChoice(*KEY, SUBSCRIBED, after(4))), None, SUBSCRIBED),
+        # A no to the channel, and what was said of the topic after it.
+        (lived(YES), lived(NO_CHANNEL), None, UNSUBSCRIBED),
+        (lived(ASK), lived(NO_CHANNEL), None, None),
+        (lived(NO_CHANNEL), lived(YES), "stricter", None),
+        (lived(NO_CHANNEL, YES), lived(YES), None, SUBSCRIBED),
+        (lived(NO_CHANNEL, YES), lived(NO_CHANNEL), None, UNSUBSCRIBED),
+        (lived(YES), lived(NO_CHANNEL, YES), None, SUBSCRIBED),
+        (lived(), lived(NO_CHANNEL, YES), None, SUBSCRIBED),
+        (lived(YES_CHANNEL), lived(YES), None, SUBSCRIBED),
     ],
 )
 @pytest.mark.parametrize(("actor", "evidence"), [(PERSON, None), (MAIL_LINK, None), (DESK, CASE)])
@@ -197,7 +211,8 @@ def test_what_becomes_of_a_choice(
 ) -> None:
     then, merged = unite(winner, replace(loser.state, id=ANOTHER), actor, evidence)
     assert then.state.choices.get(KEY) == kept
-    stands = "opted_out" if winner.state.opted_out else kept
+    refused = winner.state.choices.get(("", "email")) == UNSUBSCRIBED and kept is None
+    stands = "opted_out" if winner.state.opted_out else UNSUBSCRIBED if refused else kept
     assert merged == ((Merged("choice:news:email", SUBSCRIBED, stands, rule),) if rule else ())
     ends = {end for state in (winner.state, loser.state) for end in state.until.values()}
     assert set(then.state.until.values()) == (ends if kept == SUBSCRIBED else set())

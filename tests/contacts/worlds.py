@@ -109,7 +109,13 @@ class Story:
             for later in self.entries[entry.seq :]
             for effect in later.effects
         )
-        return Past(entry.seq, steps, left)
+        refused = {
+            effect.channel
+            for later in self.entries[entry.seq :]
+            for effect in later.effects
+            if effect.path.startswith("choice::") and effect.is_no
+        }
+        return Past(entry.seq, steps, left, frozenset(refused))
 
     def then(
         self, *changes: Change, actor: Actor = PERSON, evidence: Evidence | None = None, **more: Any
@@ -148,6 +154,8 @@ def receipt(seq: int) -> uuid.UUID:
 # --- what can be drawn ---------------------------------------------------------------------------------------------
 
 KEYS = [("news", "email"), ("offers", "sms")]
+#: The channel of the first of them, as a whole.
+CHANNEL = ("", "email")
 SCOPES = [("", ""), ("", "email")]
 #: Few, so that two wishes often name the same one; and some of them have passed when they are named.
 MOMENTS = [after(halves) for halves in (1, 3, 5, 8)]
@@ -164,11 +172,17 @@ evidences = st.sampled_from(
     [None, None, None, *(Evidence("form 7", after(halves)) for halves in range(-1, 11))]
 )
 
-YESES: list[Change] = [SetChoice(*key, SUBSCRIBED, end) for key in KEYS for end in (None, *MOMENTS)]
-REFUSALS: list[Change] = [SetChoice(*key, UNSUBSCRIBED) for key in KEYS]
-REQUESTS: list[Change] = [SetChoice(*key, PENDING, end) for key in KEYS for end in (None, *MOMENTS)]
-CONFIRMATIONS: list[Change] = [Confirm(*key) for key in KEYS]
-EXPIRIES: list[Change] = [Expire(*key) for key in KEYS]
+YESES: list[Change] = [
+    *(SetChoice(*key, SUBSCRIBED, end) for key in KEYS for end in (None, *MOMENTS)),
+    SetChoice(*CHANNEL, SUBSCRIBED),
+]
+REFUSALS: list[Change] = [SetChoice(*key, UNSUBSCRIBED) for key in (*KEYS, CHANNEL)]
+REQUESTS: list[Change] = [
+    *(SetChoice(*key, PENDING, end) for key in KEYS for end in (None, *MOMENTS)),
+    *(SetChoice(*CHANNEL, PENDING, end) for end in (None, MOMENTS[2])),
+]
+CONFIRMATIONS: list[Change] = [Confirm(*key) for key in (*KEYS, CHANNEL)]
+EXPIRIES: list[Change] = [Expire(*key) for key in (*KEYS, CHANNEL)]
 CAPS: list[Change] = [SetFrequency(*scope, code) for scope in SCOPES for code in CODES]
 PAUSES: list[Change] = [Pause(*scope, end) for scope in SCOPES for end in MOMENTS]
 RESUMPTIONS: list[Change] = [Resume(*scope) for scope in SCOPES]
@@ -223,6 +237,7 @@ wishes = _often(*_ORDERED, (3, EXPIRIES), (3, REST))
 THEMES: list[list[Change]] = [
     [change for change in (*YESES, *REFUSALS, *REQUESTS, *CONFIRMATIONS) if change.key == KEYS[0]]
     + [OptOut(), OptIn()],
+    [change for change in (*YESES, *REFUSALS, *REQUESTS, *CONFIRMATIONS) if change.key in {KEYS[0], CHANNEL}],
     [
         *(change for change in (*YESES, *REFUSALS, *CONFIRMATIONS) if change.to_json().get("until") is None),
         OptOut(),
@@ -282,6 +297,9 @@ BEGINNINGS = [
     _lived(_RICH, [OptOut()]),
     _lived(_RICH, [OptOut()], [OptIn()]),
     _lived(_ASKED, state=replace(EMPTY, suppressed=True)),
+    _lived(_RICH, [SetChoice(*CHANNEL, UNSUBSCRIBED)]),
+    _lived([SetChoice(*CHANNEL, UNSUBSCRIBED)], _RICH),
+    _lived(_RICH, [SetChoice(*CHANNEL, UNSUBSCRIBED)], [SetChoice(*CHANNEL, SUBSCRIBED)]),
 ]
 
 

@@ -35,6 +35,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "decisions-c
 
 _FLAGS = {"unknown", "erased", "merged", "dead", "suppressed", "opted-out", "opted-in"}
 _CHOICE = re.compile(r"([a-z-]+):([a-z_]+)=(subscribed|unsubscribed)?\+?(pending)?(?:/(\S+))?")
+_OF_CHANNEL = re.compile(r"channel:([a-z_]+)=(subscribed|unsubscribed)")
 _SENT = re.compile(r"sent:([a-z-]+):([a-z_]+)(?:#(\w+))?=(\S+)")
 _QUIET = re.compile(r"quiet:([a-z_]+)=(\d\d:\d\d)-(\d\d:\d\d)")
 
@@ -199,6 +200,8 @@ def _about_her(given: Given, word: str, name: str, value: str) -> None:
         given.caps[scope_to_key(name.removeprefix("cap:"))] = value
     elif match := _SENT.fullmatch(word):
         given.sends.append(SendLine(match[1], match[2], match[3] or "", moment(match[4])))
+    elif match := _OF_CHANNEL.fullmatch(word):
+        given.choices["", match[1]] = Choice(match[2], False, None)
     elif match := _CHOICE.fullmatch(word):
         until = moment(match[5]) if match[5] else None
         given.choices[match[1], match[2]] = Choice(match[3] or "", bool(match[4]), until)
@@ -224,7 +227,8 @@ def facts_of(case: Case) -> Facts:
     if "unknown" in given.flags:
         return Facts(who)
     topic = topics().get((given.audience, asked.topic))
-    chosen = given.choices.get((asked.topic, asked.channel), Choice("", False, None))
+    never = Choice("", False, None)
+    chosen = given.choices.get((asked.topic, asked.channel), never)
     scopes = {"all": ("", ""), "channel": ("", asked.channel), "topic": (asked.topic, "")}
     standing = Standing.KNOWN
     if "erased" in given.flags:
@@ -241,6 +245,7 @@ def facts_of(case: Case) -> Facts:
         topic=topic
         and TopicFacts(frozenset(topic.channels), topic.basis, topic.transactional, topic.archived),
         opted_out="opted-out" in given.flags,
+        channel_choice=given.choices.get(("", asked.channel), never).value,
         choice=chosen.value,
         pending=chosen.pending,
         choice_until=chosen.until,
@@ -290,7 +295,8 @@ VERSIONS = {
     "frequency:all": 6,
     "frequency:channel": 7,
     "frequency:topic": 8,
-    "contact": 9,
+    "channel": 9,
+    "contact": 10,
 }
 
 
@@ -365,7 +371,7 @@ class World:
                 chosen.pending,
                 chosen.until,
             )
-            row(key).choice_version = VERSIONS["choice"]
+            row(key).choice_version = VERSIONS["choice" if key[0] else "channel"]
         for key, until in given.pauses.items():
             row(key).paused_until, row(key).pause_version = until, VERSIONS[f"pause:{_kind(key)}"]
         for key, code in given.caps.items():

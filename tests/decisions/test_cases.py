@@ -22,6 +22,7 @@ APART = {
     ("unknown", "erased"),
     ("erased", "merged"),
     ("unknown_topic", "archived"),
+    ("channel_refused", "expired"),
     ("expired", "unsubscribed"),
     ("no_consent", "paused"),
 }
@@ -142,6 +143,7 @@ def _rests_on_the_right_record(world: World, decision: Decision) -> bool:
         "erased": "contact",
         "merged": "contact",
         "opted_out": "opted_out",
+        "channel_refused": "channel",
         "unsubscribed": "choice",
         "expired": "choice",
         "subscribed": "choice",

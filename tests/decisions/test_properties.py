@@ -109,6 +109,7 @@ def situations(draw: st.DrawFn) -> Situation:
         "suppressed": st.booleans(),
         "email_dead": st.booleans(),
         "opted_out": st.booleans(),
+        "channel_choice": st.sampled_from(["", "subscribed", "unsubscribed"]),
         "pending": st.booleans(),
         "choice": st.sampled_from(["", "subscribed", "unsubscribed"]),
         "choice_until": near,
@@ -157,6 +158,15 @@ def restrictions(draw: st.DrawFn) -> tuple[str, Restriction]:
 
     known: dict[str, Restriction] = {
         "opts out": lambda f, q, h: (f._replace(opted_out=True), h),
+        "leaves the channel": lambda f, q, h: (
+            f._replace(
+                channel_choice="unsubscribed",
+                choice=f.choice and "unsubscribed",
+                pending=False,
+                choice_until=None,
+            ),
+            h,
+        ),
         "unsubscribes": lambda f, q, h: (f._replace(choice="unsubscribed", choice_until=None), h),
         "pauses": lambda f, q, h: (paused(f, q), h),
         "caps": lambda f, q, h: (capped(f, q), h),
@@ -249,6 +259,7 @@ def test_nobody_is_sent_marketing_without_a_yes_or_a_law_that_needs_none(
             facts.choice == "" and facts.topic and facts.topic.basis == "contract"
         )
         assert not facts.opted_out
+        assert facts.channel_choice != "unsubscribed" or facts.choice == "subscribed"
         assert not facts.suppressed
 
 

@@ -47,7 +47,7 @@ _ROW = (
 #: How a row's state is called, by _OF_TOPIC and _OF_CHANNEL.
 _SCOPES = {0: "all", _OF_CHANNEL: "channel", _OF_TOPIC: "topic", _OF_TOPIC | _OF_CHANNEL: "choice"}
 _SCOPE = _OF_TOPIC | _OF_CHANNEL
-_EVERYTHING, _CHOICE = 0, _SCOPE
+_EVERYTHING, _CHANNEL, _CHOICE = 0, _OF_CHANNEL, _SCOPE
 _COLUMNS = {name: place for place, name in enumerate(_ROW)}
 #: Where the circumstances begin; they end with frequency, last and time zone.
 _MARKS, _FREQUENCY, _LAST = (_COLUMNS[name] for name in ("marks", "frequency", "last"))
@@ -57,6 +57,7 @@ _RECORD = _COLUMNS["record"]
 _BEHIND = {
     "choice": (_CHOICE, _RECORD),
     "opted_out": (_EVERYTHING, _RECORD),
+    "channel": (_CHANNEL, _RECORD),
     **{
         f"{kind}:{name}": (scope, _COLUMNS[f"{kind}_record"])
         for kind in ("pause", "frequency")
@@ -140,7 +141,16 @@ def _of_caps(row: tuple[Any, ...], at: datetime, default_zone: str) -> tuple[Any
 
 def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
     """What rules see of a contact's rows when they are asked about a channel."""
-    country, basis, timezone, opted_out, chosen, waits, ends = "", "", "", False, "", False, None
+    country, basis, timezone, opted_out, of_channel, chosen, waits, ends = (
+        "",
+        "",
+        "",
+        False,
+        "",
+        "",
+        False,
+        None,
+    )
     pauses: list[PauseFact] = []
     caps: list[CapFact] = []
     for row in rows:
@@ -152,6 +162,8 @@ def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
             continue
         if scope == _EVERYTHING and marks & _UNSUBSCRIBED:
             opted_out = True
+        elif scope == _CHANNEL:
+            of_channel = _choice(marks)
         if paused is not None:
             pauses.append(PauseFact(_SCOPES[scope], _known_moment(paused)))
         if frequency:
@@ -165,6 +177,7 @@ def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
         bool(marks & _EMAIL_DEAD),
         _topic(marks & _OF_THE_TOPIC, basis, channels, channel),
         opted_out,
+        of_channel,
         chosen,
         waits,
         ends,
@@ -175,7 +188,7 @@ def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
 
 
 def spot_behind(rows: Rows, behind: str) -> Spot | None:
-    """Where the record stands that made what a ruling went by: "choice", "opted_out", "contact", "pause:topic" ..."""
+    """Where the record stands that made what a ruling went by: "choice", "channel", "opted_out", "pause:topic" ..."""
     if not behind:
         return None
     if behind == "contact":
@@ -239,12 +252,9 @@ def _statement(look: Look) -> str:
     contact, state, topic, send = (
         connection.ops.quote_name(model._meta.db_table) for model in (Contact, State, Topic, Send)
     )
-    of_choice = "state.topic <> '' AND state.channel <> ''"
-    opted_out = f"state.topic = '' AND state.channel = '' AND state.choice = '{UNSUBSCRIBED}'"
-    # Who has said yes or no is not asked about by the law of her country.
-    settled = (
-        f"{opted_out} OR {of_choice} AND (state.choice = '{SUBSCRIBED}' OR state.choice = '{UNSUBSCRIBED}')"
-    )
+    # A no to the topic, to the channel or to everything, or a yes to the topic: who has said so is not asked about by
+    # the law of her country, and the record of it is what a decision rests on.
+    settled = f"state.choice = '{UNSUBSCRIBED}' OR state.choice = '{SUBSCRIBED}' AND state.topic <> ''"
     capped = "state.frequency <> ''"
     marks = {
         _KNOWN: "contact.id IS NOT NULL",
@@ -278,7 +288,7 @@ def _statement(look: Look) -> str:
         # Of who is gone, the last record says so.
         "record": _record(
             "CASE WHEN contact.erased_at IS NOT NULL OR contact.merged_into_id IS NOT NULL THEN contact.version"
-            f" WHEN {of_choice} OR {opted_out} THEN state.choice_version END",
+            f" WHEN {settled} THEN state.choice_version END",
             look,
         ),
         "pause_record": f"CASE WHEN state.paused_until IS NOT NULL THEN {_record('state.pause_version', look)} END",

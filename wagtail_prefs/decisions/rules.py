@@ -160,6 +160,13 @@ OPTED_OUT = Refusal(
     lambda facts, _question: facts.opted_out,
     behind="opted_out",
 )
+CHANNEL_REFUSED = Refusal(
+    "channel_refused",
+    _("The contact wants nothing by this channel."),
+    # A no to a channel unsubscribes from all that came by it, so a yes that stands beside it was said later.
+    lambda facts, _question: facts.channel_choice == UNSUBSCRIBED and facts.choice != SUBSCRIBED,
+    behind="channel",
+)
 EXPIRED = Refusal("expired", _("The contact's consent has ended."), _has_ended, behind="choice", static=False)
 UNSUBSCRIBED_ = Refusal(
     "unsubscribed",
@@ -269,6 +276,7 @@ RULES: tuple[Rule, ...] = (
     REUSED,
     SUPPRESSED,
     OPTED_OUT,
+    CHANNEL_REFUSED,
     EXPIRED,
     UNSUBSCRIBED_,
     PENDING,

@@ -109,7 +109,8 @@ class Facts(NamedTuple):
     """What the rules know about one contact and one question. `topic` is None where her audience has no such topic.
 
     `choice` is `subscribed`, `unsubscribed`, or "" for never asked; `choice_until` is when the yes, or the wait for its
-    confirmation (`pending`), ends by itself.
+    confirmation (`pending`), ends by itself. `channel_choice` is the same of the channel as a whole: beside a no to it, a
+    yes to the topic is what she said later.
     """
 
     contact: UUID
@@ -120,6 +121,7 @@ class Facts(NamedTuple):
     email_dead: bool = False
     topic: TopicFacts | None = None
     opted_out: bool = False
+    channel_choice: str = ""
     choice: str = ""
     pending: bool = False
     choice_until: datetime | None = None

@@ -8,7 +8,7 @@ from .acts import Act, Past, Step
 from .conflicts import contradictions, merge, wanted
 from .drafts import apply
 from .moments import effective, next_edge
-from .paths import OPTED_OUT, recorded
+from .paths import OPTED_OUT, channel as channel_path, recorded
 
 __all__ = [
     "OPTED_OUT",
@@ -16,6 +16,7 @@ __all__ = [
     "Past",
     "Step",
     "apply",
+    "channel_path",
     "contradictions",
     "effective",
     "merge",

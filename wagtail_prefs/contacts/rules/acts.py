@@ -26,12 +26,13 @@ class Past:
     """A record that an undo names: its place in the chain, and what it did.
 
     `left_since` says that the contact has opted out after it, whether or not she is still: a no to everything leaves
-    no trace at the paths that were a no already.
+    no trace at the paths that were a no already. `refused_since` are the channels that she has said no to, likewise.
     """
 
     seq: int
     steps: Mapping[str, Step]
     left_since: bool = False
+    refused_since: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

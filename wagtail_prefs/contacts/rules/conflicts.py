@@ -23,13 +23,13 @@ from ...changes import (
     Undo,
 )
 from ...values import FREQUENCIES, PENDING, SUBSCRIBED, UNSUBSCRIBED, ContactState, Merged, iso
-from . import undoing, uniting
+from . import paths, undoing, uniting
 from .acts import Act
 from .paths import OPTED_OUT
 
 
 def contradictions(changes: Iterable[Change]) -> list[tuple[Change, Change]]:
-    """Pairs of changes that cannot both be meant: two values for one path, or staying and leaving at once.
+    """Pairs of changes that cannot both be meant: two values for one path, or staying and leaving at once, also a channel.
 
     What is about the contact as a whole - erasing, merging, taking a submission back - stands alone.
     """
@@ -37,6 +37,8 @@ def contradictions(changes: Iterable[Change]) -> list[tuple[Change, Change]]:
     by_path: dict[str, Change] = {}
     leaving: Change | None = None
     joining: Change | None = None
+    joined: dict[str, list[Change]] = {}
+    refused: list[SetChoice] = []
     alone: Change | None = None
     for change in changes:
         other = by_path.setdefault(change.path, change)
@@ -46,10 +48,14 @@ def contradictions(changes: Iterable[Change]) -> list[tuple[Change, Change]]:
             leaving = change
         elif isinstance(change, Confirm) or (isinstance(change, SetChoice) and change.value != UNSUBSCRIBED):
             joining = change
+            joined.setdefault(change.channel, []).append(change)
+        elif isinstance(change, SetChoice) and not change.topic:
+            refused.append(change)
         elif isinstance(change, Erase | Merge | Undo):
             alone = change
     if leaving is not None and joining is not None:
         found.append((leaving, joining))
+    found += [(no, yes) for no in refused for yes in joined.get(no.channel, ()) if yes.key[0]]
     if alone is not None:
         found += [(alone, other) for other in by_path.values() if other is not alone]
     return found
@@ -65,8 +71,8 @@ def merge(
     there is no order the newer wish stands, and the value it replaces is named.
 
     Each path for itself, so the outcome does not depend on which of two submissions arrives first. A yes is a wish
-    about two paths: one that a newer opt-out overtook leaves a no, as it would have if it had come first; one that a
-    newer no overtook still lifts an older opt-out, for the same reason.
+    about several paths: one that a newer opt-out, or a newer no to its channel, overtook leaves a no, as it would have
+    if it had come first; one that a newer no overtook still lifts an older opt-out, for the same reason.
     """
     accepted: list[Change] = []
     merged: list[Merged] = []
@@ -78,13 +84,12 @@ def merge(
         verdict, instead = _conflict(state, change, base_version, act.at)
         if verdict is not None:
             merged.append(verdict)
-        if instead is not None:
-            accepted.append(instead)
+        accepted += instead
     return tuple(accepted), tuple(merged)
 
 
 #: What to say about a wish, and what to carry out in its place.
-_Verdict = tuple[Merged | None, Change | None]
+_Verdict = tuple[Merged | None, Sequence[Change]]
 
 
 def _conflict(state: ContactState, change: Change, base: int, at: datetime) -> _Verdict:
@@ -93,45 +98,68 @@ def _conflict(state: ContactState, change: Change, base: int, at: datetime) -> _
     ):
         return _yes(state, change, base)
     if isinstance(change, OptOut):
-        return None, None if _known(state, base) else change
+        return None, () if _known(state, base) else (change,)
     if isinstance(change, OptIn):
         overtaken = state.opted_out and _newer(state, OPTED_OUT, base)
-        return (Merged(change.path, False, True, "opt_out"), None) if overtaken else (None, change)
+        return (Merged(change.path, False, True, "opt_out"), ()) if overtaken else (None, (change,))
+    if isinstance(change, SetChoice) and not change.topic and _is_refused(state, change.channel, base):
+        return None, ()
     if not _newer(state, change.path, base):
-        return None, change
+        return None, (change,)
     match change:
         case SetFrequency():
             held = state.frequencies.get(change.key)
             if held is not None and FREQUENCIES.index(held) > FREQUENCIES.index(change.value):
-                return Merged(change.path, change.value, held, "rarer"), None
+                return Merged(change.path, change.value, held, "rarer"), ()
         case Pause() | Resume():
             pause = state.pauses.get(change.key)
             until = change.until if isinstance(change, Pause) else None
             if pause is not None and pause.until > (until or at):
-                return Merged(change.path, until and iso(until), iso(pause.until), "later"), None
+                return Merged(change.path, until and iso(until), iso(pause.until), "later"), ()
         case SetAttribute() | ClearAttribute() | GiveReason() | AcknowledgeNotice():
             wanted, present = _unordered(state, change)
             if present != wanted:
-                return Merged(change.path, wanted, present, "newest"), change
-    return None, change
+                return Merged(change.path, wanted, present, "newest"), (change,)
+    return None, (change,)
 
 
 def _yes(state: ContactState, change: SetChoice | Confirm, base: int) -> _Verdict:
     asked = change.value if isinstance(change, SetChoice) else SUBSCRIBED
+    known = not change.topic and _is_refused(state, change.channel, base)
+    no = (SetChoice(*change.key, UNSUBSCRIBED),) if asked != PENDING and not known else ()
     if state.opted_out and _newer(state, OPTED_OUT, base):
-        no = SetChoice(*change.key, UNSUBSCRIBED) if asked != PENDING else None
         return Merged(change.path, asked, OPTED_OUT, "opt_out"), no
+    lift = (OptIn(),) if asked != PENDING and state.opted_out else ()
+    if (
+        change.topic
+        and _refused(state, change.channel)
+        and _newer(state, paths.channel(change.channel), base)
+    ):
+        return Merged(change.path, asked, UNSUBSCRIBED, "stricter"), (*no, *lift)
     held = state.choices.get(change.key)
     if not _newer(state, change.path, base) or held is None:
-        return None, change
+        return None, (change,)
     if held == UNSUBSCRIBED:
-        lift = OptIn() if asked != PENDING and state.opted_out else None
         return Merged(change.path, asked, UNSUBSCRIBED, "stricter"), lift
     end = state.until.get(change.key)
     until = change.until if isinstance(change, SetChoice) else end
     if asked == SUBSCRIBED and end is not None and (until is None or until > end):
-        return Merged(change.path, asked, held, "stricter"), None
-    return None, change
+        return Merged(change.path, asked, held, "stricter"), ()
+    return None, (change,)
+
+
+def _refused(state: ContactState, channel: str) -> bool:
+    return state.choices.get(("", channel)) == UNSUBSCRIBED
+
+
+def _is_refused(state: ContactState, channel: str, base: int) -> bool:
+    """Whether a no to a channel says nothing new; as `_known` for everything."""
+    stands = any(
+        key[1] == channel and (key in state.pending or state.choices.get(key) == SUBSCRIBED)
+        for key in (*state.choices, *state.pending)
+    )
+    fresh = base >= state.version
+    return _refused(state, channel) and not stands and (fresh or _newer(state, paths.channel(channel), base))
 
 
 def _known(state: ContactState, base: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -116,7 +116,7 @@ class _Draft:
         if change.until is not None and change.until <= self.act.at:
             raise ValueError("a yes, and the wait for one, ends in the future")
         if change.value == UNSUBSCRIBED:
-            self._no(change.key)
+            self._no(change.key, again=not change.topic)
         elif change.value == PENDING:
             self._wait(change.key, change.until)
         else:
@@ -195,8 +195,9 @@ class _Draft:
 
     @_rule(Undo)
     def _(self, change: Undo) -> None:
-        for path, step in undoing.restorable(self.before, self.act.past[change.record], self.act):
-            self._restore(path, step)
+        past = self.act.past[change.record]
+        for path, step in undoing.restorable(self.before, past, self.act):
+            self._restore(path, step, past.seq)
 
     @_rule(Merge)
     def _(self, change: Merge) -> None:
@@ -234,7 +235,8 @@ class _Draft:
         if before == SUBSCRIBED and (ends is None or ends > self.act.at):
             self._renew(key, ends, until)
         else:
-            self._allow_yes(paths.choice(key), OPTED_OUT)
+            # A no to the channel ended all that she had said about its topics.
+            self._allow_yes(paths.choice(key), paths.channel(key[1]), OPTED_OUT)
             self._wait_no_more(key, "given")
             self._set_choice(key, SUBSCRIBED, until, "given")
         if self.opted_out:
@@ -272,26 +274,41 @@ class _Draft:
             self.pending.discard(key)
             self.until.pop(key, None)
 
-    def _no(self, key: Key, action: str = "") -> None:
+    def _no(self, key: Key, action: str = "", *, again: bool = False, but: Collection[Key] = ()) -> None:
+        """A no to a channel is one to every topic on it, `but` those: what she says of one later is newer."""
         before = self.choices.get(key)
-        if before != UNSUBSCRIBED or key in self.pending:
+        ending = [] if key[0] else [one for one in self._on(key[1]) if one not in but]
+        if before != UNSUBSCRIBED or key in self.pending or ending or again:
             if before == UNSUBSCRIBED:
                 self.again.add(paths.choice(key))
             self._wait_no_more(key, action or "refused")
             kind = "withdrawn" if before == SUBSCRIBED else "refused"
             self._set_choice(key, UNSUBSCRIBED, None, action or kind)
+        for one in ending:
+            self._stop(one, action)
+
+    def _standing(self) -> list[Key]:
+        """Every yes, and every wait for one."""
+        return sorted(self.pending | {key for key, value in self.choices.items() if value != UNSUBSCRIBED})
+
+    def _on(self, channel: str) -> list[Key]:
+        """What of it is about the topics of a channel."""
+        return [key for key in self._standing() if key[0] and key[1] == channel]
+
+    def _stop(self, key: Key, action: str) -> None:
+        if key in self.choices:
+            self._no(key, action)
+        else:
+            self._wait_no_more(key, action or "refused")
 
     def _leave(self, action: str, *, again: bool = False) -> None:
-        standing = self.pending | {key for key, value in self.choices.items() if value != UNSUBSCRIBED}
+        standing = self._standing()
         if self.opted_out and not standing and not again:
             return
         if self.opted_out:
             self.again.add(OPTED_OUT)
-        for key in sorted(standing):
-            if key in self.choices:
-                self._no(key, action)
-            else:
-                self._wait_no_more(key, action)
+        for key in standing:
+            self._stop(key, action)
         self._note(OPTED_OUT, self.opted_out, True, action)
         self.opted_out = True
 
@@ -340,8 +357,9 @@ class _Draft:
         shorter = uniting.shorter(self.before, loser, self.act)
         if loser.opted_out:
             self._leave("merged")
+        wanted = uniting.yeses(loser, self.act)
         for key in uniting.refusals(self.before, loser, self.act):
-            self._no(key, "merged")
+            self._no(key, "merged", but=wanted)
         for key in carried:
             self._wait_no_more(key, "merged")
             self._set_choice(key, SUBSCRIBED, loser.until.get(key), "merged")
@@ -356,7 +374,7 @@ class _Draft:
         for name in sorted(loser.notices.keys() - self.notices.keys()):
             self._set_notice(name, loser.notices[name], "merged")
 
-    def _restore(self, path: str, step: Step) -> None:
+    def _restore(self, path: str, step: Step, seq: int) -> None:
         kind, rest = paths.split(path)
         key = paths.key_of(path)
         if undoing.loosens(path, step) and not self.act.actor.is_subject:
@@ -370,6 +388,8 @@ class _Draft:
             case "choice":
                 if step.before == SUBSCRIBED:
                     self._wait_no_more(key, "restored")
+                if step.before == UNSUBSCRIBED != step.after and not key[0]:
+                    self._refuse_again(key, seq)
                 self._set_choice(key, step.before, step.until, "restored")
             case "pending":
                 self._wait_no_more(key, "restored")
@@ -384,6 +404,12 @@ class _Draft:
                 self._set_attribute(rest, step.before, "restored")
             case "notice":
                 self._set_notice(rest, step.before, "restored")
+
+    def _refuse_again(self, key: Key, seq: int) -> None:
+        """A no to a channel that comes back ends every yes of the time in which it was none; older ones it had left."""
+        for one in self._on(key[1]):
+            if self.before.versions.get(paths.choice(one), 0) > seq:
+                self._no(one, "restored")
 
     # --- setting, and saying so --------------------------------------------------------------------------------------
 

@@ -15,6 +15,11 @@ def choice(key: Key) -> str:
     return f"choice:{key[0]}:{key[1]}"
 
 
+def channel(name: str) -> str:
+    """The path of what was said about a channel as a whole."""
+    return choice(("", name))
+
+
 def pending(key: Key) -> str:
     return f"pending:{key[0]}:{key[1]}"
 
@@ -34,7 +39,7 @@ def split(path: str) -> tuple[str, str]:
 
 
 def key_of(path: str) -> Key:
-    """Topic and channel that a path is about; ("", "") for what concerns the contact as a whole."""
+    """Topic and channel that a path is about, "" where it is about all; ("", "") for the contact as a whole."""
     kind, rest = split(path)
     if kind in {"choice", "pending"}:
         topic, _, channel = rest.rpartition(":")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...errors import NotAllowed
 from ...values import SUBSCRIBED, UNSUBSCRIBED, ContactState, Merged
 from .acts import Act, Past, Step
-from .paths import OPTED_OUT, recorded, split
+from .paths import OPTED_OUT, key_of, recorded, split
 
 #: What happened to the contact as a whole, or to her address, is not taken back by a receipt.
 FINAL = {"address", "merged_into", "erased", "suppressed"}
@@ -68,7 +68,9 @@ def _verdict(state: ContactState, path: str, step: Step, past: Past, act: Act) -
         return Merged(path, step.before, now, "changed")
     if end is not None and end <= act.at:
         return Merged(path, step.before, UNSUBSCRIBED, "changed")
+    topic, channel = key_of(path)
     left = past.left_since or (state.opted_out and state.versions.get(OPTED_OUT, 0) > past.seq)
+    left = left or (bool(topic) and channel in past.refused_since)
     if left and loosens(path, step):
         return Merged(path, step.before, OPTED_OUT if state.opted_out else now, "refused")
     return None

@@ -12,23 +12,29 @@ from .paths import OPTED_OUT, choice
 
 def carried(winner: ContactState, loser: ContactState, act: Act) -> list[Key]:
     """Every yes of the loser that goes over to the winner."""
-    return [key for key in _yeses(loser, act) if _stays(winner, key, act) is None]
+    return [key for key in yeses(loser, act) if _stays(winner, key, act) is None]
 
 
 def left_behind(winner: ContactState, loser: ContactState, act: Act) -> list[Merged]:
     """Every yes that stays behind, and why."""
     own = effective(winner, act.at).choices
     found: list[Merged] = []
-    for key in _yeses(loser, act):
+    for key in yeses(loser, act):
         stays = _stays(winner, key, act)
         if stays is not None and own.get(key) != SUBSCRIBED:
-            kept = OPTED_OUT if winner.opted_out else own.get(key)
+            kept = OPTED_OUT if winner.opted_out else own.get(key, _refused(winner, key))
             found.append(Merged(choice(key), SUBSCRIBED, kept, stays))
     return found
 
 
-def _yeses(loser: ContactState, act: Act) -> list[Key]:
+def yeses(loser: ContactState, act: Act) -> list[Key]:
+    """Every yes of the loser."""
     return sorted(key for key, value in effective(loser, act.at).choices.items() if value == SUBSCRIBED)
+
+
+def _refused(winner: ContactState, key: Key) -> str | None:
+    """The winner's no to the channel of a choice; None where she has said none."""
+    return UNSUBSCRIBED if winner.choices.get(("", key[1])) == UNSUBSCRIBED else None
 
 
 def _stays(winner: ContactState, key: Key, act: Act) -> MergeRule | None:
@@ -39,7 +45,7 @@ def _stays(winner: ContactState, key: Key, act: Act) -> MergeRule | None:
     """
     if winner.opted_out:
         return "opt_out"
-    if key in winner.choices:
+    if key in winner.choices or _refused(winner, key):
         return "stricter"
     if OPTED_OUT in winner.versions or winner.suppressed:
         return "refused"
@@ -64,11 +70,11 @@ def shorter(winner: ContactState, loser: ContactState, act: Act) -> list[tuple[K
 
 
 def refusals(winner: ContactState, loser: ContactState, act: Act) -> list[Key]:
-    """Where the loser has said no and the winner has not."""
+    """Where the loser has said no and the winner has not, or may have taken it back for a topic: a no to a channel."""
     return sorted(
         key
         for key, value in effective(loser, act.at).choices.items()
-        if value == UNSUBSCRIBED and winner.choices.get(key) != UNSUBSCRIBED
+        if value == UNSUBSCRIBED and (winner.choices.get(key) != UNSUBSCRIBED or not key[0])
     )
 
 
