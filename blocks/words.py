@@ -54,7 +54,16 @@ def frequency_choices() -> list[tuple[str, object]]:
 
 
 def by_channel(topic: str, channel: str) -> str:
-    """`News by e-mail`, in the active language."""
+    """`News by e-mail`, in the active language; without a topic `E-mail at all`."""
+    if not topic:
+        return {
+            "email": gettext("E-mail at all"),
+            "sms": gettext("Text messages at all"),
+            "push": gettext("Push messages at all"),
+            "in_app": gettext("Messages in the app at all"),
+            "post": gettext("Post at all"),
+            "phone": gettext("Calls at all"),
+        }[channel]
     # Whole phrases, because the preposition and the article differ from language to language.
     phrases = {
         "email": gettext("%(topic)s by e-mail"),

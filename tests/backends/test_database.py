@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +63,31 @@ def test_the_query_of_the_documentation_leaves_out_who_pauses() -> None:
     with connection.cursor() as cursor:
         cursor.execute(query)
         assert sorted(cursor.fetchall()) == [("anna@mail.example.org",), ("carla@mail.example.org",)]
+
+
+def test_who_may_be_mailed_without_a_yes_is_asked_of_the_channel_too() -> None:
+    query = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    no = {("", "email"): UNSUBSCRIBED}
+    people = {
+        "never asked": {"choices": {}},
+        "wants": {"choices": {("account", "email"): SUBSCRIBED, ("", "email"): SUBSCRIBED}},
+        "not by sms": {"choices": {("", "sms"): UNSUBSCRIBED, ("account", "sms"): UNSUBSCRIBED}},
+        "no mail": {"choices": no},
+        "not this": {"choices": {("account", "email"): UNSUBSCRIBED}},
+        "left": {"choices": {}, "opted_out": True},
+    }
+    write(*(target(uuid7(), name, **state) for name, state in people.items()))
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        assert {row[0] for row in cursor.fetchall()} == {"never asked", "wants", "not by sms"}
+    # An older row of the queue knows no channels; what she took back goes.
+    backend = DatabaseBackend("database")
+    (operation,) = backend.plan(target(version=4, choices=no), [])
+    backend.execute([operation])
+    assert backend.read(target()).choices == no  # type: ignore[union-attr]
+    older = {name: value for name, value in operation.payload.items() if name != "channels"}
+    backend.execute([replace(operation, payload=older, version=5)])
+    assert backend.read(target()).choices == {}  # type: ignore[union-attr]
 
 
 def test_a_row_holds_the_rarer_cap_and_the_later_end() -> None:

@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook
 
 from wagtail_prefs.backends.base import Unsupported
 from wagtail_prefs.backends.webhook import WebhookBackend
-from wagtail_prefs.values import Identifiers, Outcome, Support
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Effect, Identifiers, Outcome, Support
 
 from .states import ANNA, AT, JOINED, LEFT, batch, target
 
@@ -50,6 +50,7 @@ def test_the_body_holds_the_whole_state_and_what_changed() -> None:
         "version": 3,
         "opted_out": False,
         "choices": {"news": {"email": "subscribed", "sms": "unsubscribed"}},
+        "channels": {},
         "frequencies": {"all": "weekly", "topic:news": "monthly"},
         "pauses": {"channel:email": "2027-01-01T00:00:00.000000Z"},
         "attributes": {"birthday": "1990-01-01"},
@@ -60,6 +61,17 @@ def test_the_body_holds_the_whole_state_and_what_changed() -> None:
     assert operation.key == key
     assert operation.restricts
     assert AT.isoformat() == "2026-11-22T09:30:00+00:00"
+
+
+def test_channels_as_a_whole_stand_apart_from_topics() -> None:
+    choices = {("", "sms"): UNSUBSCRIBED, ("", "email"): SUBSCRIBED, ("news", "sms"): SUBSCRIBED}
+    state = target(choices=choices, pending=frozenset({("", "push")}))
+    no = Effect("choice::sms", None, UNSUBSCRIBED, "refused", "", "sms")
+    (operation,) = hook().plan(state, [batch(3, no)])
+    assert operation.payload["channels"] == {"email": "subscribed", "sms": "unsubscribed"}
+    assert operation.payload["choices"] == {"news": {"sms": "subscribed"}}
+    assert operation.payload["changed"] == ["choice::sms"]
+    assert operation.restricts
 
 
 def test_only_a_no_restricts() -> None:

@@ -8,13 +8,19 @@ from ..values import UNSUBSCRIBED, ChangeBatch, ContactState, Identifiers, Json,
 
 
 def desired_state(target: Target) -> Json:
-    """Today's wishes. Absent means never asked; what still waits for a confirmation is left out, a no is not."""
+    """Today's wishes. Absent means never asked; what still waits for a confirmation is left out, a no is not.
+
+    `channels` is what was said of channels as a whole. A no there stands in `choices` as well, for every topic that she
+    had said yes to by then; a yes to a topic beside it is the newer word.
+    """
     state = target.state
+    choices = _choices(state)
     return {
         "contact": contact_ids(state, target.identifiers),
         "version": state.version,
         "opted_out": state.opted_out,
-        "choices": _choices(state),
+        "choices": {topic: said for topic, said in choices.items() if topic},
+        "channels": choices.get("", {}),
         "frequencies": {key_to_scope(key): code for key, code in sorted(state.frequencies.items())},
         "pauses": {key_to_scope(key): iso(pause.until) for key, pause in sorted(state.pauses.items())},
         "attributes": dict(state.attributes),

@@ -104,7 +104,7 @@ def gone(request: HttpRequest) -> HttpResponse:
 def what(link: Link, center: Center | None, locale: str) -> str:
     """What the link unsubscribes from, as people know it: `News by e-mail`; "" for everything."""
     path = f"choice:{link.topic}:{link.channel}"
-    if center is not None:
+    if center is not None and link.topic:
         for spec in centers.get_snapshot(center.digest).specs:
             if path in spec.paths:
                 return spec.paths[path][1]

@@ -174,7 +174,7 @@ def _subscriptions(operation: Operation) -> list[Subscription]:
             frequency=_rarest(state["frequencies"], topic, channel),
             paused_until=_latest(state["pauses"], topic, channel),
         )
-        for topic, channels in sorted(state["choices"].items())
+        for topic, channels in sorted({**state["choices"], "": state.get("channels", {})}.items())
         for channel, value in sorted(channels.items())
     ]
 

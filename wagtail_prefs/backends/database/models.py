@@ -41,7 +41,8 @@ class Subscriber(models.Model):
 class Subscription(models.Model):
     """One contact x topic x channel that she was asked about. The address stands here too: most questions are one table's.
 
-    `frequency` and `paused_until` are what holds for this topic on this channel, after the contact's wishes for the
+    A row without a topic is about the channel as a whole. A no to a channel is written to the topics that she had by it, so
+    only who mails without a yes must look there. `frequency` and `paused_until` are what holds for this topic on this channel, after the contact's wishes for the
     channel and for everything: the rarer cap, the later end.
     """
 
