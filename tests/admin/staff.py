@@ -8,11 +8,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from wagtail.models import GroupSitePermission, Site
 
+from wagtail_prefs.admin import permissions as may
+
 #: What staff may do with people, by codename.
-EVERYTHING = (
-    "view_contact", "reveal_contact", "change_contact", "export_contact", "retry_contact", "verify_contact",
-    "view_delivery", "view_subscriber",
-)  # fmt: skip
+EVERYTHING = tuple(may.LABELS)
 
 
 def make_staff(name: str, *codenames: str, site: Site | None = None) -> Any:
