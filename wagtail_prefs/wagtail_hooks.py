@@ -11,7 +11,7 @@ from wagtail import hooks
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
-from .admin import staff_log
+from .admin import results, staff_log
 from .admin.centers import center_listings, center_viewsets
 from .admin.contacts import contact_viewsets
 from .admin.deliveries import delivery_listings
@@ -33,7 +33,13 @@ def register_icons(icons: list[str]) -> list[str]:
 
 @hooks.register("register_admin_viewset")
 def register_viewsets() -> list[ViewSet]:
-    return [*center_listings(), *center_viewsets(), *contact_viewsets(), *delivery_listings()]
+    return [
+        *center_listings(),
+        *center_viewsets(),
+        *contact_viewsets(),
+        *delivery_listings(),
+        results.ResultsViewSet(),
+    ]
 
 
 @hooks.register("register_admin_urls")
@@ -46,6 +52,7 @@ def register_log_actions(actions: Any) -> None:
     audit.register_actions(actions)
     register_topic_actions(actions)
     staff_log.register_actions(actions)
+    results.register_actions(actions)
 
 
 @hooks.register("register_permissions")

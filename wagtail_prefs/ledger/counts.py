@@ -185,16 +185,18 @@ def _fold(records: Iterable[Record]) -> Counter[Row]:
             logger.error("record %s is no record: run prefs_verify_ledger", record.pk)  # noqa: TRY400 - no text of it
             continue
         for event in events:
-            words = (_word(value, name) for name, value in event._asdict().items())
-            found[Row(day, _word(record.audience, "audience"), *words, method)] += 1
+            topic, channel, name, action = (_word(value, key) for key, value in event._asdict().items())
+            found[Row(day, _word(record.audience, "audience"), topic, channel, name, action, method)] += 1
     return found
+
+
+_SIZES = {field.name: getattr(field, "max_length", None) for field in DayCount._meta.concrete_fields}
 
 
 def _word(value: object, column: str) -> str:
     """A text that every database takes in this column: a record may hold anything, and counting must go on."""
     text = value if isinstance(value, str) else ""
-    size = DayCount._meta.get_field(column).max_length
-    return text.replace("\0", "").encode(errors="replace").decode()[:size]
+    return text.replace("\0", "").encode(errors="replace").decode()[: _SIZES[column]]
 
 
 def _add(found: Counter[Row]) -> None:
