@@ -25,7 +25,7 @@ def labels() -> dict[str, str]:
         "server_error": _("Something went wrong on our side. Nothing was changed; please try again."),
         "too_many": _("That was too often in a short time. Please wait a minute and try again."),
         "merged_title": _("Something was changed in the meantime"),
-        "pending": _("Waiting for you to confirm by mail"),
+        "pending": _("Not confirmed yet"),
         "locked": _("Cannot be changed here"),
         "not_chosen": _("Not chosen yet"),
         "required": _("required"),
