@@ -248,3 +248,21 @@ def test_it_reaches_the_database_and_the_crm(
     assert sent["changed"] == ["attribute:loyalty_card", "attribute:loyalty_points"]
     (known,) = crm.contacts()
     assert (known.id, known.version) == (str(visit.contact.pk), 1)
+
+
+def test_where_the_package_is_taken_away_its_answers_stay_and_nobody_meets_an_error(
+    visit: Visit, settings: Any
+) -> None:
+    save(visit, {"points": "trees"})
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "BLOCKS": {}}
+    preferences = visit.enter()
+    assert "card" not in preferences["answers"]
+    topics = factories.block_id(visit.page, "topics")
+    answers = {"card": {"points": "vouchers"}, topics: {"choices": {"news": {"email": True}}}}
+    saved = visit.patch(visit.body(answers, base=1))
+    assert saved.status_code == 200
+    assert [line["path"] for line in saved.json()["merged"]] == ["card.points"]
+    assert [line["path"] for line in saved.json()["applied"]] == [f"{topics}.choices.news.email"]
+    assert attributes(visit) == {"loyalty_points": "trees"}
+    path = manage_url(visit.contact, visit.page.translation_key).removeprefix("http://localhost")
+    assert visit.client.get(path).status_code == 200

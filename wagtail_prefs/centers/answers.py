@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from ..blocks.fields import AnyField, ObjectField
-from ..blocks.registry import block_class, block_classes
+from ..blocks.registry import block_classes
 from ..changes import Change
 from ..contacts.rules import contradictions, effective
 from ..errors import InvalidAnswers
@@ -29,6 +29,7 @@ def answers_to_changes(snapshot: Snapshot, answers: Answers) -> tuple[Change, ..
     Raises InvalidAnswers, with messages in the snapshot's language, for an unknown block, a field that the snapshot
     does not offer, a wrong type, and for answers that contradict each other.
     """
+    classes = block_classes()
     with translation.override(snapshot.locale):
         errors: Errors = {}
         found: list[tuple[Spec, Change]] = []
@@ -36,10 +37,10 @@ def answers_to_changes(snapshot: Snapshot, answers: Answers) -> tuple[Change, ..
             if snapshot.spec(block_id) is None:
                 errors[block_id] = {WHOLE: [_("This center has no such block.")]}
         for spec in snapshot.specs:
-            if spec.block_id not in answers:
+            block = classes.get(spec.type)
+            if spec.block_id not in answers or block is None:  # the site has taken that block away since
                 continue
             try:
-                block = block_class(spec.type)
                 valid = _field(snapshot, spec.block_id, block.fields).run_validation(answers[spec.block_id])
             except serializers.ValidationError as refused:
                 errors[spec.block_id] = dict(_flat(refused.detail))
@@ -61,7 +62,11 @@ def initial_answers(snapshot: Snapshot, state: ContactState) -> dict[str, Json]:
     """The contact's present answers by block. Absent is "never asked"; such a block is left out."""
     state = today(state)
     classes = block_classes()
-    drawn = {spec.block_id: classes[spec.type].initial(spec, state) for spec in snapshot.specs}
+    drawn = {
+        spec.block_id: classes[spec.type].initial(spec, state)
+        for spec in snapshot.specs
+        if spec.type in classes
+    }
     return {block_id: answers for block_id, answers in drawn.items() if answers}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .answers import WHOLE, answers_to_changes, initial_answers, pending_paths
 from .preferences import outlook, preferences
 from .publishing import draft_snapshot, publish, republish, republish_below, unpublish
-from .serving import current, forget, get_snapshot
+from .serving import current, forget, get_snapshot, lately
 from .values import Center, Snapshot, remembered
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "forget",
     "get_snapshot",
     "initial_answers",
+    "lately",
     "outlook",
     "pending_paths",
     "preferences",

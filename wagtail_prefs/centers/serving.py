@@ -61,6 +61,13 @@ def current(center: UUID, locale: str | None = None, accept_language: str = "") 
     return served[_choose(served, locale, accept_language)]
 
 
+def lately(center: UUID, locale: str | None = None) -> Center:
+    """The same as this process last knew it: for what belongs to a request that has just asked."""
+    with _lock:
+        _checked, known = _centers.get(center, (0.0, {}))
+    return known[_choose(known, locale, "")] if known else current(center, locale)
+
+
 def forget(center: UUID) -> None:
     """Drop what this process remembers. Others notice within CENTER_CACHE_SECONDS."""
     with _lock:

@@ -32,6 +32,7 @@ from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record, SideValue
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
+from .gone import gone_answers, gone_topics, without
 from .history import PastSubmission, history, is_final, is_untold, records_of
 from .wishes import asked, wishes
 from .words import Line, words_of
@@ -96,7 +97,7 @@ def submit(
                 request=request,
                 proof=_proof(snapshot),
                 epoch=epoch,
-                screen=_Screen(snapshot, answers, assurance),
+                screen=_Screen(snapshot, answers, assurance, gone_topics(snapshot, changes)),
             )
         ),
         snapshot,
@@ -277,6 +278,7 @@ class _Screen:
     snapshot: Snapshot
     answers: Answers
     assurance: Assurance
+    gone: frozenset[str] = frozenset()  # topics that she asks for, and that nobody can get any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,12 +387,14 @@ def _seen(wish: _Wish, state: ContactState, now: datetime) -> tuple[_Wish, tuple
     screen = wish.screen
     if screen is None:
         return wish, ()
+    changes, hidden = tuple(wish.changes), tuple[Merged, ...]()
     if not visibility.is_same_for_all(screen.snapshot):
         found = wishes(screen.snapshot, screen.answers, state, now, screen.assurance)
-        return replace(wish, changes=found.changes), found.hidden
-    if any(isinstance(change, PauseFor) for change in wish.changes):
-        return replace(wish, changes=asked(screen.snapshot, screen.answers, state, now)), ()
-    return wish, ()
+        changes, hidden = found.changes, found.hidden
+    elif any(isinstance(change, PauseFor) for change in wish.changes):
+        changes = asked(screen.snapshot, screen.answers, state, now)
+    changes, gone = without(changes, screen.gone, gone_answers(screen.snapshot, screen.answers), state)
+    return replace(wish, changes=changes), (*hidden, *gone)
 
 
 def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:

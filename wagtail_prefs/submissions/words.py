@@ -145,6 +145,8 @@ class Words:
             return _("%(label)s: not saved, because it was not shown for your other answers.") % {
                 "label": label
             }
+        if item.rule == "gone":
+            return _("%(label)s: not saved, because it is no longer offered.") % {"label": label}
         return _("%(label)s: your newer answer replaces one given elsewhere in the meantime.") % {
             "label": label
         }

@@ -126,7 +126,17 @@ class Effect:
 
 
 MergeRule = Literal[
-    "opt_out", "stricter", "rarer", "later", "newest", "hidden", "changed", "refused", "erased", "evidence"
+    "opt_out",
+    "stricter",
+    "rarer",
+    "later",
+    "newest",
+    "hidden",
+    "gone",
+    "changed",
+    "refused",
+    "erased",
+    "evidence",
 ]
 
 
@@ -135,7 +145,7 @@ class Merged:
     """A wish that yielded: what stands now instead, and by which rule.
 
     `opt_out`, `stricter`, `rarer` and `later` (a pause that ends later) are the stricter value winning; `newest` says
-    that this wish stands and replaced something newer than its screen; `hidden` was not on the screen. `changed`,
+    that this wish stands and replaced something newer than its screen; `hidden` was not on the screen, and `gone` is no longer offered by anybody. `changed`,
     `refused` (a later no) and `erased` are what an undo must leave; `evidence` is a yes that a merge may not carry.
     """
 
