@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "topics": "wagtail_prefs.blocks.topics.TopicsBlock",
     "frequency": "wagtail_prefs.blocks.frequency.FrequencyBlock",
+    "channels": "wagtail_prefs.blocks.channels.ChannelsBlock",
     "pause": "wagtail_prefs.blocks.pause.PauseBlock",
     "privacy_notice": "wagtail_prefs.blocks.privacy_notice.PrivacyNoticeBlock",
     "transactional": "wagtail_prefs.blocks.transactional.TransactionalBlock",

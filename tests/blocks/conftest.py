@@ -70,6 +70,12 @@ VALUES: dict[str, dict[str, Any]] = {
         "channels": ["sms", "email"],
         "topics": [SimpleNamespace(pk=pk) for pk in (1, 4, 5, 6)],
     },
+    "channels": {
+        "heading": "How may we reach you?",
+        "channels": ["phone", "sms", "email", "post"],
+        "words": [{"channel": "sms", "words": "Only when it is urgent."}],
+        "ask_number": True,
+    },
     "follow_us": {
         "heading": "Follow us",
         "links": [{"kind": "mastodon", "address": "https://social.example/@brand", "label": ""}],

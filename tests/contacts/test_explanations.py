@@ -26,4 +26,4 @@ def test_the_page_on_merging() -> None:
 def test_the_page_on_leaving() -> None:
     factories.make_topics()
     names = {"contact": factories.make_contact(), "last_week": timezone.now() - timedelta(weeks=1)}
-    assert explained.run(explained.DOCS / "explanation" / "opt-out.md", names) == 15
+    assert explained.run(explained.DOCS / "explanation" / "opt-out.md", names) == 23

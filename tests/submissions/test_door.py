@@ -99,6 +99,15 @@ def test_evidence_from_the_future_shows_nothing(contact: Contact) -> None:
         wagtail_prefs.record(contact, YES, by="shop", evidence=Evidence("order 1", tomorrow))
 
 
+def test_a_channel_as_a_whole_needs_no_topic_and_a_name_that_is_one(contact: Contact) -> None:
+    her = Actor(ActorType.SUBJECT_LINK)
+    for value in ("unsubscribed", "subscribed"):
+        saved = wagtail_prefs.record(contact, SetChoice("", "sms", value), by=her)
+        assert saved.state.choices == {("", "sms"): value}
+    with pytest.raises(ValueError, match="no channel 'smoke'"):
+        wagtail_prefs.record(contact, SetChoice("", "smoke", "subscribed"), by=her)
+
+
 def test_evidence_stands_in_one_place(contact: Contact) -> None:
     now = timezone.now()
     with pytest.raises(ValueError, match="evidence"):

@@ -78,6 +78,10 @@ def _check_topics(contact_id: UUID, changes: Iterable[Change]) -> None:
         for change in changes
         if isinstance(change, Confirm) or (isinstance(change, SetChoice) and change.value != UNSUBSCRIBED)
     }
+    for channel in sorted(channel for topic, channel in asked if not topic):
+        if channel not in CHANNELS:
+            raise ValueError(f"there is no channel {channel!r}; there are: {', '.join(CHANNELS)}")
+    asked = {key for key in asked if key[0]}
     if not asked:
         return
     audience = Contact.objects.filter(pk=contact_id).values_list("audience_id", flat=True).first()
