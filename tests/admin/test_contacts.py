@@ -132,8 +132,9 @@ def test_one_looks_only_in_an_audience_of_ones_own(client: Client, anna: Contact
             assert "There is nobody like that" in answer.content.decode()
     client.force_login(make_staff("both", "view_contact"))
     assert client.post(reverse(FIND), {"term": "berta@mail.example.org"}).context["form"].errors
-    found = client.post(reverse(FIND), {"term": "berta@mail.example.org", "audience": other.pk})
-    assert found["Location"] == reverse("prefs_contacts:person", args=[elsewhere.pk])
+    for term, audience in (("berta@mail.example.org", other), (str(elsewhere.pk), anna.audience)):
+        found = client.post(reverse(FIND), {"term": term, "audience": audience.pk})
+        assert found["Location"] == reverse("prefs_contacts:person", args=[elsewhere.pk])
 
 
 def test_what_is_typed_stands_in_no_url_and_no_log(
@@ -141,7 +142,7 @@ def test_what_is_typed_stands_in_no_url_and_no_log(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     page = editor.get(reverse(FIND), {"term": ADDRESS})
-    assert 'method="POST"' in page.content.decode()
+    assert 'method="post"' in page.content.decode()
     assert ADDRESS not in page.content.decode()
     found = editor.post(reverse(FIND), {"term": ADDRESS}, follow=True)
     editor.post(reverse(FIND), {"term": "nobody@mail.example.org"})
@@ -535,6 +536,27 @@ def test_a_tampered_chain_is_found(editor: Client, anna: Contact) -> None:
     assert "is broken at number 2" in verify(editor, anna)
 
 
+BROKEN = (
+    "", "{}", "[]", "nonsense", '{"actor": {"type": "x"}}', '{"actor": 1}', '{"actor": {"type": "admin", "id": []}}',
+    (
+        '{"actor": {"type": "api", "id": ""}, "method": "m", "evidence_ref": "", "source_url": "", "effects": [{"path": '
+        '"pause:all", "before": null, "after": "x", "action": "set", "purpose_id": "", "channel": "", '
+        '"validity_until": null}]}'
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BROKEN)
+def test_a_record_that_is_none_hides_nothing_else(editor: Client, anna: Contact, body: str) -> None:
+    save(anna.pk, JOIN)
+    save(anna.pk, LEAVE)
+    Record.objects.filter(contact_ref=anna.pk, seq=2).update(body=body)
+    text = person(editor, anna)
+    assert "This record cannot be read" in text
+    assert "News by e-mail: subscribed" in text
+    assert "is broken at number 2" in verify(editor, anna)
+
+
 # --- cost --------------------------------------------------------------------------------------------------------------
 
 
@@ -564,8 +586,7 @@ def test_the_cost_does_not_grow_with_people(editor: Client, anna: Contact) -> No
     assert max(counts[1]) <= 40, counts
 
 
-def test_no_statement_reads_the_whole_table(editor: Client, anna: Contact) -> None:
-    """Every look-up goes by an index, on whatever database this is."""
+def test_deliveries_and_records_are_asked_for_as_their_indexes_begin(editor: Client, anna: Contact) -> None:
     save(anna.pk, JOIN)
     with CaptureQueriesContext(connection) as queries:
         editor.get(reverse("prefs_contacts:person", args=[anna.pk]))

@@ -242,6 +242,20 @@ def test_nobody_edits_rows_about_people_by_hand() -> None:
     assert not policy_registry.get_by_type(Delivery).user_has_permission(root, "change")
 
 
+@pytest.mark.parametrize("model", ["contact", "delivery", "subscriber", "record", "state"])
+def test_there_is_no_bulk_action_on_people(client: Client, there: Contact, model: str) -> None:
+    client.force_login(make_editor())
+    url = reverse("wagtail_bulk_action", args=["wagtail_prefs", model, "delete"])
+    before = everything()
+    for answer in (
+        client.get(url, {"id": "all"}),
+        client.post(f"{url}?id=all"),
+        client.post(f"{url}?id={there.pk}"),
+    ):
+        assert answer.status_code == 404
+    assert everything() == before
+
+
 def test_the_audiences_of_a_user(there: Contact) -> None:
     make_audience(make_site("other.example", port=443))
     assert may.audiences(make_editor(), may.EXPORT).count() == 2

@@ -108,6 +108,8 @@ class VerifyView(PersonView):
                 differing = audit.differences(self.contact.pk)
             except UnknownContact as gone:
                 raise Http404 from gone
+            except ValueError:  # whole, and yet no chain that says anything
+                broken = self.contact.version
         staff_log.verified(self.contact, request.user, sound=broken is None and not differing)
         if broken is not None:
             messages.error(

@@ -78,7 +78,10 @@ class FindView(StaffView):
 
 
 def look_up(audience: Audience, term: str) -> Contact | None:
-    """The person that an address, an external id, her own id or one of her receipts names."""
+    """The person that an address, an external id, her own id or one of her receipts names.
+
+    By an id she is found wherever she belongs; whether the user may see her there is for the caller to ask.
+    """
     people_ = Contact.objects.select_related("audience")
     if "@" in term:
         try:
@@ -93,7 +96,7 @@ def look_up(audience: Audience, term: str) -> Contact | None:
         pass
     else:
         owner = Record.objects.filter(pk=given).values_list("contact_ref", flat=True).first()
-        by_id = people_.filter(pk=owner or given, audience=audience).first()
+        by_id = people_.filter(pk=owner or given).first()
         if by_id is not None:
             return by_id
     if len(term) > 255:

@@ -40,6 +40,7 @@ from ..values import (
     Actor,
     ActorType,
     ContactState,
+    Json,
     Key,
     Target,
     key_to_scope,
@@ -338,11 +339,19 @@ class Person:
     @cached_property
     def history(self) -> list[Past]:
         """Her submissions, the newest first, with actor, evidence and receipt."""
-        found = [(entry, ledger.read_body(entry)) for entry in self._records[:PAGE]]
-        staff = _names(body["actor"]["id"] for _entry, body in found if body["actor"]["type"] == _ADMIN)
+        bodies = {entry.id: _body(entry) for entry in self._records[:PAGE]}
+        staff = _names(
+            str(body["actor"]["id"]) for body in bodies.values() if body["actor"]["type"] == _ADMIN
+        )
         reasons = staff_log.reasons(self.contact) if staff else {}
         return [
-            Past(
+            self._past(entry, bodies[entry.id], staff, reasons.get(str(entry.id), ""))
+            for entry in self._records[:PAGE]
+        ]
+
+    def _past(self, entry: Record, body: Json, staff: Mapping[str, str], reason: str) -> Past:
+        try:
+            return Past(
                 receipt=entry.id,
                 version=entry.seq,
                 at=entry.at,
@@ -352,11 +361,13 @@ class Person:
                 ),
                 evidence=body["evidence_ref"] or "",
                 evidence_at=_moment(body.get("evidence_at")),
-                reason=reasons.get(str(entry.id), ""),
+                reason=reason,
                 page=body["source_url"] or "",
             )
-            for entry, body in found
-        ]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Past(
+                entry.id, entry.seq, entry.at, _("This record cannot be read. Verify her records."), ()
+            )
 
     @cached_property
     def looks(self) -> list[ModelLogEntry]:
@@ -406,6 +417,16 @@ def _until(moment: datetime) -> str:
 
 def _parked(row: Delivery) -> list[str]:
     return [str(entry.get("code", "")) for entry in row.parked]
+
+
+def _body(entry: Record) -> Json:
+    """What a record says; of what is no record any more nothing, for just then somebody must be able to look."""
+    try:
+        body = ledger.read_body(entry)
+        _actor(body)
+    except (ValueError, KeyError, TypeError):
+        return {"actor": {"type": "", "id": ""}}
+    return body
 
 
 def _actor(body: Mapping[str, Any]) -> Actor:
