@@ -15,7 +15,8 @@ def posted(block: blocks.Block, value: Any, name: str) -> Iterator[tuple[str, An
     """A block's value as the editor's form sends it."""
     if isinstance(block, blocks.StructBlock):
         for child_name, child in block.child_blocks.items():
-            yield from posted(child, value.get(child_name), f"{name}-{child_name}")
+            inner = None if value is None else value.get(child_name)  # an optional picture
+            yield from posted(child, inner, f"{name}-{child_name}")
     elif isinstance(block, blocks.StreamBlock | blocks.ListBlock):
         items = list(value or ()) if isinstance(block, blocks.StreamBlock) else list(value.bound_blocks)
         yield f"{name}-count", str(len(items))

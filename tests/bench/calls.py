@@ -1,4 +1,4 @@
-"""What is called in this process, without HTTP: the ledger and decisions, each beside the least that could do it."""
+"""What is called in this process, without HTTP: ledger, decisions and previews, each beside what it is held against."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Calls = Iterator[Callable[[], int]]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`name` is the function of `chains` or `decisions` that makes its calls; `statements` where they go past Django."""
+    """`name` is the function of `chains`, `decisions` or `previews` that makes its calls; `statements` where they go past Django."""
 
     name: str
     label: str
@@ -43,6 +43,11 @@ GROUPS = (
         Call("decide_record", "decide and record, 1,000 contacts"),
     ),
     (
+        Call("preview_center", "preview: center of 30 blocks"),
+        Call("preview_person", "preview: the same as a person"),
+        Call("preview_form", "preview: FormPage of 30 fields"),
+    ),
+    (
         Call("decide_one", "decide, one contact"),
         Call("bare_decide_one", "one SQL statement, one contact", statements=1),
     ),
@@ -61,9 +66,9 @@ class Made:
 
 def source(name: str) -> Calls:
     """The calls of one kind; the population is the same in each run, and so is what is drawn from it."""
-    from . import chains, decisions
+    from . import chains, decisions, previews
 
-    makers = {**chains.MAKERS, **decisions.MAKERS}
+    makers = {**chains.MAKERS, **decisions.MAKERS, **previews.MAKERS}
     return makers[name](random.Random(1))
 
 

@@ -90,6 +90,11 @@ def _goals() -> tuple[Goal, ...]:
             at_least=True,
         ),
         Goal("decide 1,000: SQL", lambda f: f["decide"].statements, 2, exact=True),
+        Goal(
+            "preview of 30 blocks: it ÷ FormPage of 30 fields, all CPU",
+            lambda f: f["preview_center"].cpu / f["preview_form"].cpu,
+            1.5,
+        ),
         Goal("decide and record 1,000: SQL", lambda f: f["decide_record"].statements, 3, exact=True),
     )
 

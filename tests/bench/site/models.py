@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelcluster.fields import ParentalKey
+from wagtail.admin.panels import InlinePanel
 from wagtail.contrib.forms.models import AbstractForm, AbstractFormField
 
 
@@ -11,6 +12,7 @@ class FormPage(AbstractForm):
 
     template = "bench/form_page.html"
     landing_page_template = "bench/form_page_landing.html"
+    content_panels = [*AbstractForm.content_panels, InlinePanel("form_fields")]
 
 
 class FormField(AbstractFormField):
