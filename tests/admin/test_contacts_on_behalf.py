@@ -22,7 +22,8 @@ from tests.delivery.people import HERSELF, JOIN, LEAVE, OUT, save
 from tests.factories import make_contact, make_editor, make_topics
 from tests.properties import examples
 from wagtail_prefs.admin import people, staff_log
-from wagtail_prefs.admin.on_behalf import foresee
+from wagtail_prefs.admin.on_behalf import Moved, foresee, save as save_for
+from wagtail_prefs.admin.on_behalf_form import OnBehalfForm
 from wagtail_prefs.changes import Change, OptIn, OptOut, Pause, Resume, SetChoice, SetFrequency
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.rules import contradictions
@@ -378,6 +379,19 @@ def test_what_she_did_meanwhile_is_shown_first(editor: Client, anna: Contact) ->
     again = {**data, "base_version": "2"}
     assert send(editor, anna, again).status_code == 302
     assert load_state(anna.pk).frequencies == {("", ""): "weekly"}
+
+
+def test_under_the_lock_the_version_is_asked_for_again(editor: Client, anna: Contact) -> None:
+    """As it is where she saves after the view has looked, and before the save begins."""
+    sent = OnBehalfForm(form(editor, anna, everything="opt_out"), topics=people.offered(anna))
+    assert sent.is_valid()
+    save(anna.pk, JOIN)
+    with pytest.raises(Moved):
+        save_for(anna, sent, make_editor(), sent.changes(), base_version=0)
+    assert load_state(anna.pk).choices == {NEWS: SUBSCRIBED}
+    assert not ModelLogEntry.objects.filter(action=staff_log.CHANGED).exists()
+    save_for(anna, sent, make_editor(), sent.changes(), base_version=1)
+    assert load_state(anna.pk).opted_out
 
 
 def test_a_form_of_a_version_that_never_was_is_refused(editor: Client, anna: Contact) -> None:
