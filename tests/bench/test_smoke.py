@@ -38,7 +38,6 @@ def test_the_bench_prints_every_endpoint_every_call_and_every_goal(tmp_path: Pat
     # What a request costs PostgreSQL does not depend on the machine.
     expected = {"center_hit": 0, "center_304": 0, "state": 1, "save": 3, "append": 1, "decide": 1}
     expected |= {"decide_record": 3}
-
     assert {name: figures[name]["statements"] for name in expected} == expected
 
 
