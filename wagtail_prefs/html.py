@@ -53,6 +53,10 @@ _LOOPBACK_HREF: Final = re.compile(
 # never tried again in another way.
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)((?:[^>\"']|\"[^\"]*\"|'[^']*'|[\"'])*)")
 _ATTRIBUTE: Final = re.compile(r"[^\s\"'=/]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))?")
+# What a field keeps and no visitor gets: the check before publishing shows it to the editor, who can then mend it.
+_PLAIN_HREF: Final = re.compile(
+    r"http://(?:[^\s\\/@:?#%\"<>\[\]^`{|}]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#].*)?\Z", re.IGNORECASE
+)
 # What may stay open in ordinary HTML: its end is understood.
 _IMPLIED: Final = frozenset(["p", "li", "dt", "dd", "option", "tr", "td", "th", "tbody", "thead"])
 _HOLDERS: Final = frozenset(["ul", "ol", "dl", "table", "tbody", "thead", "tr", "blockquote", "div"])
@@ -135,7 +139,10 @@ def clean_html(html: str) -> str:
 
 
 def clean_stored(html: str) -> str:
-    """The same for what a rich-text field keeps: Wagtail's links by number and its names of paragraphs stay too."""
+    """The same for what a rich-text field keeps: Wagtail's links by number and its names of paragraphs stay too.
+
+    So do links with plain http, which the check `link-insecure` then finds; a tree never holds them.
+    """
     check_size(html)
     return _clean(html, stored=True, cleaner=engine(), debug=settings.DEBUG)
 
@@ -193,15 +200,19 @@ def _attributes(tag: str, given: Mapping[str, str | None]) -> dict[str, str]:
     return kept
 
 
+def _is_plain(href: str) -> bool:
+    return bool(_PLAIN_HREF.match(_INVISIBLE.sub("", href)))
+
+
 @lru_cache(maxsize=256)  # a preview compiles the same texts after every few keys
 def _clean(html: str, *, stored: bool, cleaner: str, debug: bool) -> str:
     def keep(tag: str, name: str, value: str) -> bool:
         if tag == "a" and name in {"href", "title"}:
-            return name == "title" or href_is_allowed(value)
+            return name == "title" or href_is_allowed(value) or (stored and _is_plain(value))
         rule = _STORED.get((tag, name)) if stored else None
         return bool(rule and rule.fullmatch(value))
 
-    schemes = {"https", "mailto", "tel", *(["http"] if debug else [])}
+    schemes = {"https", "mailto", "tel", *(["http"] if debug or stored else [])}
     clean = _CLEANERS[cleaner]
     for _ in range(_PASSES):
         cleaned = clean(html, keep, schemes)
