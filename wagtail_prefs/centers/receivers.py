@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from django.apps import apps
 from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_delete
 from wagtail.images import get_image_model
@@ -37,6 +39,12 @@ def connect() -> None:
     for model, receiver in watched.items():
         for signal, name in ((post_save, "save"), (post_delete, "delete")):
             signal.connect(receiver, sender=model, dispatch_uid=f"wagtail_prefs.{model.__name__}.{name}")
+    post_delete.connect(_site_deleted, sender=Site, dispatch_uid="wagtail_prefs.Site.deleted")
+    for center in apps.get_models():
+        if issubclass(center, PreferenceCenterMixin):
+            post_save.connect(
+                _alias_made, sender=center, dispatch_uid=f"wagtail_prefs.alias.{center.__name__}"
+            )
     picture = get_image_model()
     post_save.connect(_picture_changed, sender=picture, dispatch_uid="wagtail_prefs.picture.save")
     # Before: afterwards no topic knows that it was hers.
@@ -85,6 +93,18 @@ def _unpublished(instance: Any, **kwargs: Any) -> None:
         unpublish(instance)
 
 
+def _alias_made(instance: Any, created: bool = False, raw: bool = False, **kwargs: Any) -> None:
+    # Wagtail publishes aliases with their original, but makes the alias of a live page without a word.
+    if created and not raw and instance.alias_of_id and instance.live:
+        transaction.on_commit(partial(_publish_alias, type(instance), instance.pk))
+
+
+def _publish_alias(model: Any, pk: int) -> None:
+    page = model.objects.filter(pk=pk, live=True).first()
+    if page is not None:
+        publish(page)
+
+
 def _readdressed(instance: Any, **kwargs: Any) -> None:
     republish_below(instance.path)
 
@@ -128,3 +148,9 @@ def _site_changed(instance: Any, raw: bool = False, **kwargs: Any) -> None:
     if not raw:
         site_id = instance.pk if isinstance(instance, Site) else instance.site_id
         _Republish("audience__site_id", site_id).after_commit()
+
+
+def _site_deleted(instance: Site, **kwargs: Any) -> None:
+    # Its audience stays, for its contacts; its pages have no address any more.
+    path = instance.root_page.path
+    transaction.on_commit(lambda: republish_below(path))
