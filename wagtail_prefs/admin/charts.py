@@ -17,6 +17,8 @@ WIDTH, HEIGHT = 720, 240
 LEFT, BOTTOM, TOP, RIGHT = 56, 28, 12, 12
 #: Of a chart with names at its side: their room, the height of a row, and of the numbers below.
 NAMES, ROW = 200, 26
+#: Half of the widest number below, which stands at the very end.
+HALF = 40
 #: Most dates that are written below, and longest name at the side.
 DATES, NAME = 9, 28
 
@@ -116,7 +118,7 @@ def columns(name: str, title: str, text: str, legend: tuple[str, str], pairs: Se
 def rows(name: str, title: str, text: str, legend: tuple[str, str], pairs: Sequence[Pair]) -> Chart:
     """Bars to the right (up) and to the left (down) of a line, one below the other, with their names at the side."""
     scale = _Scale.of(pairs)
-    unit = (WIDTH - NAMES - RIGHT - 12) / (scale.up + scale.down)
+    unit = (WIDTH - NAMES - 12 - HALF) / (scale.up + scale.down)
     zero = NAMES + 12 + scale.down * unit
     height = TOP + ROW * len(pairs) + BOTTOM
     thick = ROW - 10
@@ -174,7 +176,7 @@ def _words(pair: Pair, legend: tuple[str, str]) -> str:
 
 
 def _number(value: int) -> str:
-    return str(number_format(value, force_grouping=True))
+    return str(number_format(value))
 
 
 def _short(label: str) -> str:

@@ -28,9 +28,9 @@ from ..topics.models import Audience
 
 #: What staff may do with a person; Django's codenames are these with `_contact`.
 VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY = "view", "reveal", "change", "export", "retry", "verify"
-#: What they may do with numbers about many, and with files of many.
-RESULTS, DOWNLOAD, IMPORT = "results", "download", "import"
-ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY, RESULTS, DOWNLOAD, IMPORT)
+#: What they may do with numbers about many.
+RESULTS, DOWNLOAD = "results", "download"
+ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY, RESULTS, DOWNLOAD)
 
 #: What each means, in the order of the panel.
 LABELS = {
@@ -42,7 +42,6 @@ LABELS = {
     "verify_contact": gettext_lazy("Verify the ledger"),
     "results_contact": gettext_lazy("See results"),
     "download_contact": gettext_lazy("Download results"),
-    "import_contact": gettext_lazy("Import people"),
     "view_delivery": gettext_lazy("List deliveries"),
     "view_subscriber": gettext_lazy("List subscribers of the database backend"),
 }

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='contact',
-            options={'permissions': [('reveal_contact', 'Can see addresses and answers'), ('export_contact', 'Can export people'), ('retry_contact', 'Can retry deliveries'), ('verify_contact', 'Can verify the ledger'), ('results_contact', 'Can see results'), ('download_contact', 'Can download results'), ('import_contact', 'Can import people')], 'verbose_name': 'contact', 'verbose_name_plural': 'contacts'},
+            options={'permissions': [('reveal_contact', 'Can see addresses and answers'), ('export_contact', 'Can export people'), ('retry_contact', 'Can retry deliveries'), ('verify_contact', 'Can verify the ledger'), ('results_contact', 'Can see results'), ('download_contact', 'Can download results')], 'verbose_name': 'contact', 'verbose_name_plural': 'contacts'},
         ),
         migrations.CreateModel(
             name='DayCount',
