@@ -9,6 +9,7 @@ from .contacts.models import Contact, State, Suppression
 from .decisions.models import Send
 from .delivery.models import Delivery, Lane
 from .ledger.models import CountMark, DayCount, Record, Seal, SealExport, SideValue
+from .sync.models import ImportRun
 from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicMerge, TopicText
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "DayCount",
     "Delivery",
     "EmbedSettings",
+    "ImportRun",
     "Lane",
     "PublishedCenter",
     "Record",

@@ -21,6 +21,7 @@ from .admin.permissions import SitePermissionsForm, permissions, register_polici
 from .admin.preview import preview_urls
 from .admin.topics import register_log_actions as register_topic_actions
 from .centers.checks import audit
+from .sync import importing
 
 register_policies()
 register_snippet(PreferencesGroup)
@@ -53,6 +54,7 @@ def register_log_actions(actions: Any) -> None:
     register_topic_actions(actions)
     staff_log.register_actions(actions)
     results.register_actions(actions)
+    importing.register_actions(actions)
 
 
 @hooks.register("register_permissions")
