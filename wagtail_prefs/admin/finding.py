@@ -73,6 +73,7 @@ class FindView(StaffView):
             form=form,
             missing=True,
             audience=form.chosen,
+            is_address="@" in form.cleaned_data["term"],
             suppressed=_is_suppressed(form.chosen, form.cleaned_data["term"]),
         )
 

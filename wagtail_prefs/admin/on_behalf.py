@@ -178,8 +178,6 @@ class ChangeView(PersonView):
         form = _form(person, request.POST)
         if not form.is_valid():
             return self.page(person=person, form=form)
-        if staff_log.was_saved(self.contact, str(form.cleaned_data["act"])):
-            return self._done(_("This is saved already."))
         if form.cleaned_data["base_version"] != person.state.version:
             return self._moved(person, form)
         evidence = form.evidence
@@ -214,7 +212,8 @@ class ChangeView(PersonView):
         return self._done(_("Saved. The receipt is %(receipt)s.") % {"receipt": saved.receipt})
 
     def _moved(self, person: people.Person, form: OnBehalfForm) -> HttpResponse:
-        """Somebody, perhaps she herself, saved since the form was drawn: say so, and show how it is now."""
+        """Somebody saved since the form was drawn: perhaps this user, who pressed twice; else say so, and show how it
+        is now."""
         if staff_log.was_saved(self.contact, str(form.cleaned_data["act"])):
             return self._done(_("This is saved already."))
         data = self.request.POST.copy()

@@ -59,7 +59,12 @@ class OnBehalfForm(forms.Form):
 
     base_version = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
     act = forms.UUIDField(widget=forms.HiddenInput)
-    everything = forms.ChoiceField(label=gettext_lazy("Everything"), choices=_EVERYTHING, required=False)
+    everything = forms.ChoiceField(
+        label=gettext_lazy("Everything"),
+        choices=_EVERYTHING,
+        required=False,
+        widget=forms.Select(attrs={"class": "w-w-full"}),  # else as wide as its longest word, also on a phone
+    )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=500,
