@@ -182,6 +182,20 @@ def unsubscribe_all_block(**value: Any) -> dict[str, Any]:
     )
 
 
+def channels_block(**value: Any) -> dict[str, Any]:
+    return block(
+        "channels",
+        {
+            "heading": "How may we reach you?",
+            "text": "",
+            "channels": ["email", "sms"],
+            "words": [],
+            "ask_number": True,
+            **value,
+        },
+    )
+
+
 def all_blocks(topics: Iterable[Topic] | None = None) -> list[dict[str, Any]]:
     """One of each, in the order of the demo."""
     return [

@@ -621,12 +621,25 @@ PAIRS = [("news", "email"), ("news", "sms"), ("offers", "email")]
         (Need("frequency", "", "email"), [("news", "email"), ("offers", "email")]),
         (Need("choice", "offers", "email"), [("offers", "email")]),
         (Need("frequency", "", "post"), [("", "post")]),
+        (Need("choice", "", "email"), [("news", "email"), ("offers", "email")]),
+        (Need("choice", "", "phone"), [("", "phone")]),
     ],
 )
 def test_a_need_without_a_topic_or_channel_is_for_all_of_the_pages(
     need: Need, pairs: list[tuple[str, str]]
 ) -> None:
     assert reach(need, PAIRS, Facts(topics=TOPICS)) == pairs
+
+
+@pytest.mark.django_db
+def test_a_no_to_a_channel_is_a_promise_of_whoever_sends_by_it() -> None:
+    page = [*good(), factories.channels_block(channels=["email", "phone"])]
+    senders = {channel: {"default": "decide"} for channel in CHANNELS}
+    assert found(page, SENDERS=senders) == []
+    nobody = found(page, SENDERS={**senders, "phone": {}})
+    assert [(finding.code, finding.block_id) for finding in nobody] == [("promise-unsent", page[-1]["id"])]
+    deaf = found(page, **sent_by("Deaf"))
+    assert page[-1]["id"] in {finding.block_id for finding in deaf if finding.code == "promise-broken"}
 
 
 def test_a_topic_that_is_only_paused_here_still_has_its_channels() -> None:

@@ -31,6 +31,7 @@ class Scene:
     frequency: str
     notice: str
     leave: str
+    channels: str
 
     def save(
         self,
@@ -73,7 +74,7 @@ def scene(db: None) -> Scene:
 
 
 def make_scene() -> Scene:
-    page = factories.make_center()
+    page = factories.make_center([*factories.all_blocks(), factories.channels_block()])
     published = centers.current(page.translation_key)
     ids: Callable[[str], str] = lambda kind: factories.block_id(page, kind)  # noqa: E731
     return Scene(
@@ -83,4 +84,5 @@ def make_scene() -> Scene:
         frequency=ids("frequency"),
         notice=ids("privacy_notice"),
         leave=ids("unsubscribe_all"),
+        channels=ids("channels"),
     )

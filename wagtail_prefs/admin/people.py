@@ -204,8 +204,10 @@ class Person:
         known = {topic.key: topic for topic in self.topics}
         said = {topic for topic, _channel in self._keys}
         kept = [topic for topic in self.topics if not topic.archived or topic.key in said]
-        gone = sorted(said - known.keys())
+        gone = sorted(said - known.keys() - {""})
+        whole = [self._row("", "", ())] if "" in said else []
         return [
+            *whole,
             *(
                 self._row(topic.key, topic.status_words, topic.channels, topic.transactional)
                 for topic in kept
@@ -218,7 +220,8 @@ class Person:
         cells = tuple(
             self._cell((key, channel), silent if channel in offered else None) for channel in self.channels
         )
-        return Row(key, self.labels.get(key, key), note, cells)
+        # Without a topic it is about the channels as a whole.
+        return Row(key, self.labels.get(key, key) or _("At all"), note, cells)
 
     def _cell(self, key: Key, silent: str | None) -> Cell:
         value, until = self.now.choices.get(key), self.now.until.get(key)
