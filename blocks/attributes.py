@@ -36,7 +36,17 @@ def _is_free(key: str) -> None:
         )
 
 
-class KeyBlock(CharBlock):
+class CodeBlock(CharBlock):
+    """A text for machines, which is the same in every language: wagtail-localize gives it to no translator."""
+
+    def get_translatable_segments(self, value: Any) -> list[Any]:
+        return []
+
+    def restore_translated_segments(self, value: Any, segments: Any) -> Any:
+        return value
+
+
+class KeyBlock(CodeBlock):
     """A name for machines: lower-case letters, digits, hyphens, underscores."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from ..canonical import sha256_hex
 from ..changes import AcknowledgeNotice, Change
 from ..html import href_is_allowed
 from ..values import CompileContext, ContactState, Json, Spec, Tree
+from .attributes import CodeBlock
 from .base import CenterTextBlock, PreferenceBlock, control, rich_text
 from .fields import AnyField, StrictBooleanField
 from .words import WORDS
@@ -35,7 +36,7 @@ class UseBlock(StructBlock):
 class PrivacyNoticeBlock(PreferenceBlock):
     """A text and a link to the policy; the record names the text that was shown by its hash."""
 
-    notice = CharBlock(
+    notice = CodeBlock(
         label=_("Key"),
         default="privacy",
         max_length=64,

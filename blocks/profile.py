@@ -16,6 +16,7 @@ from ..values import CompileContext, ContactState, Json, Spec
 from .attributes import (
     SHORT,
     AttributeKeyBlock,
+    CodeBlock,
     KeyedListBlock,
     PurposeBlock,
     answered,
@@ -66,7 +67,7 @@ def part_choices() -> list[tuple[str, object]]:
 
 
 class CountryBlock(StructBlock):
-    code = CharBlock(
+    code = CodeBlock(
         label=_("Code"),
         max_length=2,
         validators=[RegexValidator(r"^[A-Z]{2}\Z", _("Two capital letters, as in DE."))],

@@ -28,6 +28,7 @@ TESTS = Path(__file__).resolve().parent
 SLOW_FOLDERS = ("bench", "browser", "docs", "example_site", "faults", "package")
 # Of the other folders: what races, tampers or tries by the thousand.
 SLOW_FILES = (
+    "centers/test_localize.py",
     "centers/test_own_page_model.py",
     "decisions/test_together.py",
     "ledger/test_tampering.py",
