@@ -80,7 +80,22 @@ PYTHON = Source(method="python")
 whom = st.integers(0, 20)
 subjects = st.sampled_from([LINK, SESSION])
 days = st.floats(-30, 30).map(lambda number: dt.timedelta(days=round(number, 3)))
-choices = st.dictionaries(st.sampled_from(KEYS), st.booleans(), min_size=1, max_size=4)
+#: Channels as a whole.
+CHANNELS: list[Key] = [("", "email"), ("", "sms")]
+
+
+def consistent(answers: dict[Key, bool]) -> dict[Key, bool]:
+    """Without a yes beside a no to its channel: that would be refused as a contradiction."""
+    return {
+        key: value
+        for key, value in answers.items()
+        if not (key[0] and value and answers.get(("", key[1])) is False)
+    }
+
+
+choices = st.dictionaries(
+    st.sampled_from([*KEYS, *KEYS, *CHANNELS]), st.booleans(), min_size=1, max_size=4
+).map(consistent)
 lags = st.sampled_from([0, 0, 0, 1, 2, 4])
 
 
@@ -105,7 +120,9 @@ class Memory:
 
     def unanswered(self, key: Key, state: ContactState, base: int) -> bool:
         """Whether no no that stands came after a version that she had before her eyes."""
-        no = key in noes(state) and self.noes.get(key, (0, START))[0] > base
+        no = any(
+            said in noes(state) and self.noes.get(said, (0, START))[0] > base for said in (key, ("", key[1]))
+        )
         return not no and not (state.opted_out and not self.seen_out(base))
 
     def seen_out(self, base: int) -> bool:
@@ -113,7 +130,8 @@ class Memory:
 
     def older_than(self, key: Key, moment: dt.datetime) -> bool:
         """Whether her noes are all older than something she did."""
-        return all(no[1] < moment for no in (self.noes.get(key), self.out) if no is not None)
+        said = (self.noes.get(key), self.noes.get(("", key[1])), self.out)
+        return all(no[1] < moment for no in said if no is not None)
 
 
 @dataclass(frozen=True)
@@ -228,7 +246,11 @@ class People(RuleBasedStateMachine):
     def _saves(self, who: int, answers: dict[Key, bool], frequency: str | None, lag: int) -> None:
         given: dict[str, dict[str, Any]] = {self.scene.topics: {"choices": {}}}
         for (topic, channel), value in answers.items():
-            given[self.scene.topics]["choices"].setdefault(topic, {})[channel] = value
+            if topic:
+                given[self.scene.topics]["choices"].setdefault(topic, {})[channel] = value
+            else:
+                table = given.setdefault(self.scene.channels, {"channels": {}})["channels"]
+                table[channel] = "yes" if value else "no"
         if frequency:
             given[self.scene.frequency] = {"frequency": {"all": frequency}}
         self.submits("save", who, given, answers, lag)
@@ -297,6 +319,7 @@ class People(RuleBasedStateMachine):
         for choice, value in answers.items():
             if not value:
                 assert saved.state.choices[choice] == UNSUBSCRIBED
+                assert choice[0] or not any(key[1] == choice[1] for key in yeses(saved.state))
             elif fresh:
                 assert saved.state.choices[choice] == SUBSCRIBED
                 assert not saved.state.opted_out
@@ -310,7 +333,7 @@ class People(RuleBasedStateMachine):
     @rule(
         who=whom,
         everything=st.booleans(),
-        key=st.sampled_from(KEYS),
+        key=st.sampled_from([*KEYS, *CHANNELS]),
         actor=st.sampled_from(["one-click", "gpc"]),
     )
     def her_mail_program_unsubscribes(self, who: int, everything: bool, key: Key, actor: str) -> None:
@@ -322,6 +345,7 @@ class People(RuleBasedStateMachine):
         saved = self.records(person, [change], Actor(ActorType(actor)))
         assert saved is not None
         assert saved.state.opted_out if everything else saved.state.choices[key] == UNSUBSCRIBED
+        assert everything or key[0] or not any(yes[1] == key[1] for yes in yeses(saved.state))
 
     @rule(
         who=whom,
@@ -355,7 +379,7 @@ class People(RuleBasedStateMachine):
         if yes:
             assert saved.state.choices["news", "email"] == SUBSCRIBED
 
-    @rule(who=whom, key=st.sampled_from(KEYS), waits=st.floats(0.01, 7), late=st.booleans())
+    @rule(who=whom, key=st.sampled_from([*KEYS, *CHANNELS]), waits=st.floats(0.01, 7), late=st.booleans())
     def somebody_signs_her_up_and_she_confirms(self, who: int, key: Key, waits: float, late: bool) -> None:
         contact = self.one(who)
         if contact is None:
@@ -417,6 +441,7 @@ class People(RuleBasedStateMachine):
             for choice in receipt.before - receipt.after
             if memory.noes.get(choice, (0, START))[0] == receipt.version
             and (memory.out is None or memory.out[0] <= receipt.version)
+            and (not choice[0] or memory.noes.get(("", choice[1]), (0, START))[0] <= receipt.version)
         }
         lifts = memory.out is not None and memory.out[0] == receipt.version
         mine = receipt.contact == contact
@@ -431,6 +456,7 @@ class People(RuleBasedStateMachine):
                 actor=actor,
                 source=PYTHON,
                 idempotency_key=key,
+                assurance="fresh",  # by another link the page would ask for one where personal answers are in it
             )
 
         saved = self.act(send, {contact: granted}, may_raise=(UnknownReceipt,))
@@ -564,6 +590,10 @@ class People(RuleBasedStateMachine):
         assert after[loser].merged_into == winner
         assert not yeses(after[loser])
         assert noes(states[loser]) <= noes(after[winner])
+        for _topic, channel in noes(states[loser]) & set(
+            CHANNELS
+        ):  # a no to a channel is one to all that she had there
+            assert not {key for key in yeses(after[winner]) - yeses(states[loser]) if key[1] == channel}
         assert after[winner].opted_out is (states[winner].opted_out or states[loser].opted_out)
 
     @rule(who=whom, by=st.sampled_from([LINK, STAFF]), former=st.booleans(), returns=st.booleans())
