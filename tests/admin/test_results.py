@@ -346,7 +346,6 @@ def test_nobody_sees_the_numbers_of_another_site(client: Client, some: None) -> 
         assert (reverse(DOWNLOAD) in page.content.decode()) is (taken == 200)
         answer = client.get(reverse(DOWNLOAD), asked)
         assert answer.status_code == taken
-        answer.close()
 
 
 # What it costs

@@ -384,3 +384,11 @@ def test_to_write_costs_a_save_for_each_row(tmp_path: Path) -> None:
         seen.append(len(queries))
     # Of a save five statements, and the savepoint around them in this test.
     assert seen[1] - seen[0] <= 20 * 7
+
+
+def test_an_address_that_only_its_canonical_form_makes_short(tmp_path: Path) -> None:
+    local = "e\u0301" * 60  # as two characters each, and one when composed
+    long = f"{local}@{'x' * 60}.{'x' * 60}.{'x' * 20}.example.org"
+    said = both(file(tmp_path, f"{long},no"))
+    assert said in ({2: ["stricter", "new"]}, {2: ["bad_address"]})
+    assert Contact.objects.count() == (0 if said == {2: ["bad_address"]} else 1)

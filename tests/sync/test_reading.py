@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -126,6 +127,28 @@ def test_a_digest_names_file_audience_and_mapping(tmp_path: Path) -> None:
     before = one.digest("brand")
     write(tmp_path, "email,x\na@mail.example.org,2\n")
     assert one.digest("brand") != before
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2026-07-04", "2026-07-03T22:00"),
+        ("2026-07-04 10:00", "2026-07-04T08:00"),
+        ("2026-07-04T10:00:00Z", "2026-07-04T10:00"),
+        ("2026-07-04T10:00:00-05:00", "2026-07-04T15:00"),
+    ],
+)
+def test_a_moment_is_one_of_the_site_and_kept_as_utc(settings: Any, text: str, utc: str) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    found = moment(text)
+    assert found is not None
+    assert found.tzinfo is UTC
+    assert found.isoformat().startswith(utc)
+
+
+@pytest.mark.parametrize("text", ["", "0001-01-01", "0026-07-04", "04.07.2026", "9999-12-31T23:59:59-23:00"])
+def test_what_is_no_moment(text: str) -> None:
+    assert moment(text) is None
 
 
 @pytest.mark.property

@@ -220,7 +220,9 @@ class _Work:
     def _write(self, line: Line, person: _Person, plan: _Plan) -> tuple[tuple[Code, ...], _Person]:
         pk, codes = person.contact, plan.codes
         if pk is None:
-            made = contacts.get_or_create(self.audience.pk, line.email, **line.facts, source="import")
+            # As it was given, but for one that only its canonical form makes short enough.
+            written = line.email if len(line.email) <= 254 else line.address
+            made = contacts.get_or_create(self.audience.pk, written, **line.facts, source="import")
             pk = made.pk
         state = plan.person.state
         if plan.changes:

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -250,14 +250,15 @@ class _Reading:
 
 
 def moment(text: str) -> datetime | None:
-    """A moment in ISO 8601; a day alone is its beginning, so that nothing counts as newer than it is."""
+    """A moment in ISO 8601, as UTC; a day alone is its beginning, so that nothing counts as newer than it is."""
     try:
         found = parse_datetime(text)
         if found is None and (day := parse_date(text)):
             found = datetime.combine(day, time.min)
         if found is None:
             return None
-        return timezone.make_aware(found) if timezone.is_naive(found) else found
+        aware = timezone.make_aware(found) if timezone.is_naive(found) else found
+        return aware.astimezone(UTC) if found.year >= 1900 else None  # a typing error, before
     except (ValueError, OverflowError):
         return None
 
