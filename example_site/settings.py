@@ -96,14 +96,22 @@ def _database() -> dict[str, Any]:
 
 DATABASES = {"default": _database()}
 
-# Languages: English at "/", German at "/de/"
+# Languages: English at "/", German at "/de/"; into Arabic nothing is translated yet
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "Europe/Berlin"
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("ar", "العربية")]
 WAGTAIL_I18N_ENABLED = True
 WAGTAIL_CONTENT_LANGUAGES = LANGUAGES
+
+# Two processes serve the site, and Wagtail keeps there which pages are home pages: one of them would not know of a new one.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": VAR / "cache",
+    }
+}
 
 # Files
 STATIC_URL = "/static/"
@@ -156,7 +164,8 @@ WAGTAIL_PREFS = {
         "sms": {"default": "decide"},
         "post": {"default": "decide"},
     },
-    "CHANNELS": ["email", "sms", "post"],
+    # Nobody sends by phone: an editor who offers it is told so before she publishes.
+    "CHANNELS": ["email", "sms", "post", "phone"],
     # On another disk or another machine in real life: who can rewrite the database must not reach these.
     "SEALS": {"SINK": "wagtail_prefs.ledger.sinks.FileSink", "OPTIONS": {"path": VAR / "seals.jsonl"}},
     "SEAL_MINUTES": 1,

@@ -37,6 +37,7 @@ class Scene:
 def prepare(place: Place) -> Scene:
     """Make what is missing, and move all addresses to today's ports. What editors changed stays."""
     english, german = (Locale.objects.get_or_create(language_code=code)[0] for code in ("en", "de"))
+    Locale.objects.get_or_create(language_code="ar")  # for whoever translates
     homes = _homes(english, german)
     site = _site(homes["en"], place)
     audience, _ = Audience.objects.get_or_create(

@@ -41,8 +41,8 @@ def visitor(inside: Inside) -> Visitor:
     """Makes somebody new, with choices and links: she gets rides by e-mail, offers by text message, one a week."""
     numbers = count(1)
 
-    def make(language: str = "en") -> Json:
-        made: Json = inside.ask("visitor", number=next(numbers), language=language)
+    def make(language: str = "en", center: str = "") -> Json:
+        made: Json = inside.ask("visitor", number=next(numbers), language=language, center=center)
         return made
 
     return make

@@ -54,8 +54,8 @@ class Inside:
 # --- the answering side ----------------------------------------------------------------------------------------------
 
 
-def visitor(number: int, language: str) -> Json:
-    """A new contact who chose some things before, and her links."""
+def visitor(number: int, language: str, center: str = "") -> Json:
+    """A new contact who chose some things before, and her links: to the demo's center, or to another one."""
     from example_site.demo import newsletter
     from wagtail_prefs.changes import SetChoice, SetFrequency
     from wagtail_prefs.contacts import services as contacts
@@ -76,7 +76,7 @@ def visitor(number: int, language: str) -> Json:
         actor=Actor(ActorType.SUBJECT_LINK),
         source=Source(method="page"),
     )
-    links = newsletter.links(contact, _center())
+    links = newsletter.links(contact, UUID(center) if center else _center())
     return {
         "id": str(contact.pk),
         "email": contact.email,
@@ -130,26 +130,51 @@ def settled() -> bool:
 
 def fingerprint() -> str:
     """A hash of everything that a safe request must leave alone."""
-    from wagtail_prefs.contacts.models import Contact, State
-    from wagtail_prefs.delivery.models import Delivery
-    from wagtail_prefs.ledger.models import Record, SideValue
-
     digest = hashlib.sha256()
-    for model in (Contact, State, Record, SideValue, Delivery):
+    for model in _of_people():
         for row in sorted(repr(sorted(one.items())) for one in model.objects.values()):
             digest.update(row.encode())
     return digest.hexdigest()
 
 
-def _center() -> UUID:
-    from wagtail_prefs.centers.models import PublishedCenter
+def counted() -> Json:
+    """How many there are of what a person can cause, by model."""
+    return {model.__name__: model.objects.count() for model in _of_people()}
 
-    center: UUID = PublishedCenter.objects.values_list("center", flat=True).distinct().get()
+
+def center(slug: str, locale: str) -> Json:
+    """A published center in one language: which one it is, and the ids of its blocks by their types."""
+    from wagtail_prefs.centers.page import PreferenceCenterPage
+    from wagtail_prefs.centers.services import current, get_snapshot
+
+    page = PreferenceCenterPage.objects.get(slug=slug, locale__language_code="en")
+    shown = current(page.translation_key, locale)
+    return {
+        "id": str(page.translation_key),
+        "locale": shown.locale,
+        "blocks": {spec.type: spec.block_id for spec in get_snapshot(shown.digest).specs},
+    }
+
+
+def _of_people() -> list[Any]:
+    from wagtail_prefs.contacts.models import Contact, State
+    from wagtail_prefs.delivery.models import Delivery
+    from wagtail_prefs.ledger.models import Record, SideValue
+
+    return [Contact, State, Record, SideValue, Delivery]
+
+
+def _center() -> UUID:
+    from example_site.demo.content import CENTER_SLUG
+    from wagtail_prefs.centers.page import PreferenceCenterPage
+
+    center: UUID = PreferenceCenterPage.objects.get(slug=CENTER_SLUG.en).translation_key
     return center
 
 
 ANSWERS: Mapping[str, Callable[..., Any]] = {
-    answer.__name__: answer for answer in (visitor, old_link, records, state, settled, fingerprint)
+    answer.__name__: answer
+    for answer in (visitor, old_link, records, state, settled, fingerprint, counted, center)
 }
 
 
