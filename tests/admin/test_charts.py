@@ -75,6 +75,15 @@ def test_dates_do_not_stand_on_each_other() -> None:
     assert min(b - a for a, b in pairwise(places)) > 60
 
 
+def test_the_widest_numbers_stand_on_the_paper() -> None:
+    pairs = [charts.Pair("x", 999_999_999, 999_999_999)]
+    for chart in (charts.columns("c", "t", "d", LEGEND, pairs), charts.rows("c", "t", "d", LEGEND, pairs)):
+        for mark in chart.marks:
+            width = 6 * len(mark.text)  # of digits 12 high, about
+            if mark.anchor == "middle":
+                assert mark.x + width / 2 <= chart.width
+
+
 def test_long_names_are_cut() -> None:
     chart = charts.rows("c", "t", "d", LEGEND, [charts.Pair("x" * 200, 1, 0)])
     assert max(len(mark.text) for mark in chart.marks) == charts.NAME
