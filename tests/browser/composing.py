@@ -35,7 +35,7 @@ WORDS: Words = {
     "When do you ride?": {"de": "Wann fahren Sie?", "ar": "متى تركب؟"},
     "In the morning": {"de": "Am Morgen", "ar": "في الصباح"},
     "In the evening": {"de": "Am Abend", "ar": "في المساء"},
-    "to plan what suits you": {"de": "um zu planen, was Ihnen passt", "ar": "لنخطط ما يناسبك"},
+    "to plan what suits you": {"de": "um zu planen, was Ihnen gefällt", "ar": "لنخطط ما يناسبك"},
     "Your data with us": {"de": "Ihre Daten bei uns", "ar": "بياناتك لدينا"},
     "In any case": {"de": "In jedem Fall", "ar": "في كل الأحوال"},
     "Elsewhere": {"de": "Anderswo", "ar": "في أماكن أخرى"},
