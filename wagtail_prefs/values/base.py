@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 #: A JSON object at a border.
@@ -49,7 +49,11 @@ def key_to_scope(key: Key) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """UTC ISO-8601 with microseconds and Z, the one form in which a moment is written."""
+    """UTC ISO-8601 with microseconds and Z, the one form in which a moment is written. Raises ValueError without a zone."""
+    if moment.tzinfo is not UTC:
+        if moment.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        moment = moment.astimezone(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
