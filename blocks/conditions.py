@@ -100,7 +100,7 @@ class OptedOutCondition(StructBlock):
     opted_out = BooleanBlock(
         required=False,
         default=True,
-        label=_("Only to who has unsubscribed from everything"),
+        label=_("Only to those who have unsubscribed from everything"),
         help_text=_("Not ticked: only to everybody else."),
     )
 

@@ -174,7 +174,7 @@ class QuestionBlock(PreferenceBlock):
     def problems(self, value: Mapping[str, Any]) -> dict[str, Any]:
         kind, given = _kind_of(value)
         if kind == "date" and given.get("first") and given.get("last") and given["first"] > given["last"]:
-            return {"answer": gettext("No day is both not before the first and not after the last.")}
+            return {"answer": gettext("“Not before” is later than “Not after”.")}
         return {}
 
     def get_preview_value(self) -> Any:

@@ -58,7 +58,7 @@ class RoleBlock(PreferenceBlock):
         required=False,
         default=True,
         label=_("Show all topics until somebody answers"),
-        help_text=_("Not ticked: who has not answered sees only the topics that no role names."),
+        help_text=_("Not ticked: people who have not answered see only the topics that no role names."),
     )
 
     class Meta:

@@ -20,7 +20,7 @@ def test_a_moment_is_written_in_utc_wherever_it_was_told() -> None:
 
 @examples(100)
 @given(
-    st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 1, 1)),
+    st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 1, 1)),  # noqa: DTZ001 - of any zone
     st.integers(min_value=-14 * 60, max_value=14 * 60),
 )
 def test_what_is_written_is_read_as_the_same_moment(shown: datetime, minutes: int) -> None:

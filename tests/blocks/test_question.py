@@ -217,7 +217,7 @@ def test_a_date_leaves_a_day_to_choose() -> None:
     days = {"first": "2026-03-31", "last": "2026-03-30", "personal": True}
     answer = [{"type": "date", "value": days}]
     assert objections("question", {**STORED, "answer": answer}) == [
-        "answer: No day is both not before the first and not after the last."
+        "answer: “Not before” is later than “Not after”."
     ]
     value = published(
         "question", {**STORED, "answer": [{"type": "date", "value": {**days, "last": "2026-03-31"}}]}

@@ -136,7 +136,10 @@ def test_what_is_not_personal_needs_none(personal: Scene) -> None:
 def test_a_personal_answer_is_not_taken_back_by_an_old_link(personal: Scene) -> None:
     scene = personal
     saved = submissions.record(
-        scene.contact.pk, [SetAttribute("phone", "+43 1 2345678")], actor=PERSON, source=Source(method="element")
+        scene.contact.pk,
+        [SetAttribute("phone", "+43 1 2345678")],
+        actor=PERSON,
+        source=Source(method="element"),
     )
     assert saved.receipt
     with pytest.raises(StepUpRequired):

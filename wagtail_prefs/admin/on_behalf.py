@@ -99,7 +99,7 @@ def why_not(state: ContactState, changes: Sequence[Change], act: rules.Act) -> s
     """Why a yes is not taken, in words that say what would help."""
     if state.suppressed:
         return _(
-            "Her address was erased once. Only she can bring it back, by a link that was mailed to it: no evidence does."
+            "Her address was erased once. Only she can bring it back, by a link that was mailed to it; evidence cannot."
         )
     last = _last_word(state, changes, act)
     if act.evidence is None or last is None:
@@ -205,7 +205,7 @@ class ChangeView(PersonView):
         except UnknownContact:
             return self._gone()
         except (NotAllowed, ValueError):  # in just this moment: evidence, or the pause, came too late
-            form.add_error(None, _("This is no longer possible. Look again, and go on."))
+            form.add_error(None, _("This is no longer possible. Please check what changed, then continue."))
             return self.page(person=self.person(), form=form)
         if saved.receipt is None:
             return self._done(_("Nothing had to be changed."))
@@ -223,7 +223,7 @@ class ChangeView(PersonView):
             None,
             _(
                 "Her choices were changed in the meantime, perhaps by herself. What is shown below is how it is now; what "
-                "you chose is still there. Look again, and go on."
+                "you chose is still there. Please check it, then continue."
             ),
         )
         return self.page(person=person, form=form, moved=True)

@@ -97,7 +97,9 @@ class DryRunView(PreviewOnEditView):
         except StepUpRequired:
             return self.answer(
                 preview,
-                problem=_("Personal fields are changed by a fresh link only: she would be sent one."),
+                problem=_(
+                    "Personal fields are changed by a fresh link only; a link in a mail does not open them."
+                ),
                 status=403,
             )
         return self.answer(preview, **_shown(preview, found))

@@ -198,7 +198,7 @@ class MergeTopicView(TopicActionView):
             return self._page(going=True)
         messages.success(
             request,
-            gettext("“%(topic)s” is merged into “%(winner)s”: %(changed)s people changed.")
+            gettext("“%(topic)s” is merged into “%(winner)s”. People who changed: %(changed)s.")
             % {"topic": merge.loser, "winner": merge.winner, "changed": merge.changed},
         )
         return redirect(self.list_url)

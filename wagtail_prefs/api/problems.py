@@ -46,7 +46,7 @@ def from_error(error: PrefsError) -> JsonResponse:
         case ForeignOrigin():
             return problem(403, "foreign-origin", _("This center is not shown on this site."))
         case StepUpRequired():
-            title = _("To change this, open a fresh link from a mail that we send you now.")
+            title = _("This is personal: changing it takes a fresh link.")
             return problem(403, "step-up-required", title)
         case NotPublished():
             return problem(404, "not-published", _("There is no published center of this id."))

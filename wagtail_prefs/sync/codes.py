@@ -57,9 +57,9 @@ WORDS: dict[Code, _StrPromise] = {
     Code.DUPLICATE: _("The same as a row before: left out"),
     Code.TAKEN: _("An external id that somebody else has: left out"),
     Code.GONE: _("Somebody who was erased meanwhile: left out"),
-    Code.BAD_ADDRESS: _("No e-mail address: the row is left out"),
+    Code.BAD_ADDRESS: _("Not a valid e-mail address: the row is left out"),
     Code.BAD_CHOICE: _("Neither yes nor no: left out"),
     Code.BAD_EVIDENCE: _("Evidence without a day or a reference, or with an address in it: left out"),
-    Code.BAD_FACT: _("No language, country, time zone or external id: left out"),
+    Code.BAD_FACT: _("Not a valid language, country, time zone or external id: left out"),
     Code.BAD_ROW: _("More or fewer cells than columns: the row is left out"),
 }

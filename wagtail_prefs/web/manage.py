@@ -69,7 +69,7 @@ class ManageView(TokenView):
             return draw_page(request, link, snapshot, posted=data, refused=refused)
         except StepUpRequired:
             with translation.override(snapshot.locale):
-                told = _("This is personal: to change it, open a fresh link that we mail to you.")
+                told = _("This is personal: changing it takes a fresh link.")
             return draw_page(request, link, snapshot, posted=data, refused=InvalidAnswers({"": {"": [told]}}))
         if saved.receipt is None and saved.merged:
             # Nothing was recorded that the next page could read the reasons from.

@@ -62,8 +62,8 @@ def far_down(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
         if OPTED_OUT in spec.paths:
             if above > MAX_ABOVE:
                 text = _(
-                    "“%(block)s” stands below %(count)s blocks that ask something. Move it up, so that who wants to "
-                    "leave finds it."
+                    "“%(block)s” stands below %(count)s blocks that ask something. Move it up, so that people who want to "
+                    "leave find it."
                 )
                 yield _finding("leaving-far", text, spec, facts, count=above)
             return
