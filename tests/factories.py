@@ -8,7 +8,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from wagtail.models import Locale, Page, Site
+from wagtail.images import get_image_model
+from wagtail.images.tests.utils import get_test_image_file
+from wagtail.models import Collection, Locale, Page, Site
 
 from wagtail_prefs.centers.embedding import EmbedSettings
 from wagtail_prefs.centers.page import PreferenceCenterPage
@@ -83,6 +85,14 @@ def make_site(
     if origins:
         EmbedSettings.objects.update_or_create(site=site, defaults={"origins": "\n".join(origins)})
     return site
+
+
+def make_image(title: str, *, width: int = 400, height: int = 300, **fields: Any) -> Any:
+    """A picture, and the collection that it stands in where a transactional test has emptied the tables."""
+    if not Collection.objects.exists():
+        Collection.add_root(name="Root")
+    file = get_test_image_file(size=(width, height))
+    return get_image_model().objects.create(title=title, file=file, **fields)
 
 
 def make_audience(site: Site | None = None) -> Audience:

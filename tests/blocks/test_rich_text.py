@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from wagtail.blocks import StructBlockValidationError
-from wagtail.images import get_image_model
-from wagtail.images.tests.utils import get_test_image_file
 
 from tests import factories
 from tests.blocks.conftest import compiled
@@ -22,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture
 def picture(db: None) -> Iterator[Any]:
-    yield get_image_model().objects.create(title="Harbour", file=get_test_image_file(size=(2400, 1200)))
+    yield factories.make_image("Harbour", width=2400, height=1200)
     gc.collect()
 
 

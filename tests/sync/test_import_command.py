@@ -48,7 +48,7 @@ def test_without_write_it_writes_nothing(people: Path) -> None:
     assert code == 0
     assert Contact.objects.count() == Record.objects.count() == ImportRun.objects.count() == 0
     assert "5  A no" in said
-    assert "1  No e-mail address" in said
+    assert "1  Not a valid e-mail address" in said
     assert "1  A yes without evidence" in said
     assert said.endswith("nothing was written; add --write to do so\n")
     assert "example.org" not in said

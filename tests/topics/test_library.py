@@ -82,9 +82,7 @@ def row(page: PreferenceCenterPage, key: str, control: str = "choices") -> Json:
 
 
 def make_image(title: str = "letter.png", description: str = "An open letter") -> Any:
-    return get_image_model().objects.create(
-        title=title, description=description, file=get_test_image_file(size=(400, 300))
-    )
+    return factories.make_image(title, description=description)
 
 
 def show(topic: Topic, image: Any, committed: Committed) -> None:
