@@ -35,7 +35,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.wagtail_apis")]
 
 MARK = "qzx"  # in every word of hers, and in nothing else
 #: Where she may be found: as she is today, behind the salted values of the ledger, and as a CRM of ours knows her.
-HERS = {"contact", "state", "sidevalue", "subscriber", "subscription"}
+#: A file that staff have sent holds her until it is written or discarded, for a day at most.
+HERS = {"contact", "state", "sidevalue", "subscriber", "subscription", "importupload"}
 
 
 def local(url: str) -> str:

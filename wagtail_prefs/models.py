@@ -9,7 +9,7 @@ from .contacts.models import Contact, State, Suppression
 from .decisions.models import Send
 from .delivery.models import Delivery, Lane
 from .ledger.models import CountMark, DayCount, Record, Seal, SealExport, SideValue
-from .sync.models import ImportRun
+from .sync.models import ImportRun, ImportUpload
 from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicMerge, TopicText
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Delivery",
     "EmbedSettings",
     "ImportRun",
+    "ImportUpload",
     "Lane",
     "PublishedCenter",
     "Record",

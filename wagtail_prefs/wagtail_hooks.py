@@ -11,7 +11,7 @@ from wagtail import hooks
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
-from .admin import results, staff_log
+from .admin import imports, results, staff_log
 from .admin.centers import center_listings, center_viewsets
 from .admin.contacts import contact_viewsets
 from .admin.deliveries import delivery_listings
@@ -40,6 +40,7 @@ def register_viewsets() -> list[ViewSet]:
         *contact_viewsets(),
         *delivery_listings(),
         results.ResultsViewSet(),
+        imports.ImportsViewSet(),
     ]
 
 

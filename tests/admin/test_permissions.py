@@ -24,6 +24,8 @@ from wagtail_prefs.contacts.models import Contact, State, Suppression
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.delivery.services import run_once
 from wagtail_prefs.ledger.models import Record
+from wagtail_prefs.sync import uploads
+from wagtail_prefs.sync.models import ImportRun, ImportUpload
 from wagtail_prefs.topics.models import Audience, Topic, TopicGroup, TopicMerge, TopicText
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 #: What nobody may change who may not.
 TABLES = (
-    Audience, Contact, Delivery, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
+    Audience, Contact, Delivery, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
 )  # fmt: skip
 #: Wagtail's own, for everybody who may open the admin: names of topics for the editors of pages, and pages that a user
 #: may edit, which is none here.
@@ -88,7 +90,10 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
             "persona": "new",
         },
     }
+    upload = uploads.keep(b"email\n", {}, there.audience, user=make_editor("importer"))
+    run = ImportRun.objects.create(audience=there.audience, digest="0" * 64, done_at=timezone.now())
     keys: dict[str, Any] = {
+        "prefs_imports": upload.pk,
         "prefs_contacts": there.pk,
         "prefs_deliveries": delivery.pk,
         "prefs_subscribers": there.pk,
@@ -105,6 +110,8 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
             values["pk"] = keys[namespace]  # a KeyError here: say which row a new screen of yours is about
         if "delivery_id" in path:
             values["delivery_id"] = delivery.pk
+        if ":run>" in path:
+            values["run"] = run.pk
         return reverse(name, kwargs=values)
 
     return url

@@ -30,7 +30,9 @@ from ..topics.models import Audience
 VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY = "view", "reveal", "change", "export", "retry", "verify"
 #: What they may do with numbers about many.
 RESULTS, DOWNLOAD = "results", "download"
-ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY, RESULTS, DOWNLOAD)
+#: Bringing people in from files.
+IMPORT = "import"
+ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY, RESULTS, DOWNLOAD, IMPORT)
 
 #: What each means, in the order of the panel.
 LABELS = {
@@ -38,6 +40,7 @@ LABELS = {
     "reveal_contact": gettext_lazy("See addresses and answers"),
     "change_contact": gettext_lazy("Change on a person's behalf"),
     "export_contact": gettext_lazy("Export people"),
+    "import_contact": gettext_lazy("Import people"),
     "retry_contact": gettext_lazy("Retry deliveries"),
     "verify_contact": gettext_lazy("Verify the ledger"),
     "results_contact": gettext_lazy("See results"),

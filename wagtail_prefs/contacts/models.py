@@ -53,6 +53,7 @@ class Contact(models.Model):
             ("verify_contact", "Can verify the ledger"),
             ("results_contact", "Can see results"),
             ("download_contact", "Can download results"),
+            ("import_contact", "Can import people"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["audience", "address_key"], name="prefs_contact_address"),

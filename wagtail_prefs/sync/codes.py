@@ -63,3 +63,20 @@ WORDS: dict[Code, _StrPromise] = {
     Code.BAD_FACT: _("Not a valid language, country, time zone or external id: left out"),
     Code.BAD_ROW: _("More or fewer cells than columns: the row is left out"),
 }
+
+#: The column that a problem is about, by its name in the file; those that are not here are about the row.
+COLUMN_OF: dict[Code, str] = {
+    Code.NO_EVIDENCE: "evidence",
+    Code.OLD_EVIDENCE: "evidence_at",
+    Code.LATER_EVIDENCE: "evidence_at",
+    Code.SUPPRESSED: "email",
+    Code.OPTED_OUT: "opted_out",
+    Code.UNKNOWN_TOPIC: "topic",
+    Code.ALWAYS_SENT: "topic",
+    Code.ARCHIVED: "topic",
+    Code.TAKEN: "external_id",
+    Code.BAD_ADDRESS: "email",
+    Code.BAD_CHOICE: "choice",
+    Code.BAD_EVIDENCE: "evidence",
+    Code.BAD_FACT: "language, country, timezone, external_id",
+}

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice, takewhile
 from typing import Any
 from uuid import UUID
 
@@ -38,12 +39,15 @@ logger = logging.getLogger("wagtail_prefs.sync")
 
 #: Rows that are looked up together, and after which a run says how far it came.
 BATCH = 100
+#: Rows that are forecast together at most.
+PIECE = 2000
 #: How often somebody may change her mind while her row is written.
 TRIES = 5
 #: Somebody who is not there yet.
 _NOBODY = UUID(int=0)
 
 IMPORTED = "wagtail_prefs.import"
+STARTED = "wagtail_prefs.import.start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +77,48 @@ def forecast(source: Source, audience: Audience, *, batch: int = BATCH) -> Itera
     rehearsed: dict[str, _Person] = {}
     sums: Counter[str] = Counter()
     for lines in batched(source.lines(), batch):
-        people = work.look_up(lines)
-        people.update({address: person for address, person in rehearsed.items() if address in people})
-        outcomes = []
-        for line in lines:
-            codes, person = work.judge(line, people.get(line.address), timezone.now())
-            outcomes.append(Outcome(line.row, codes))
-            if person is not None:
-                people[line.address] = person
-                if hash(line.address) in several:
-                    rehearsed[line.address] = person
+        outcomes = _rehearse(work, lines, rehearsed, lambda address: hash(address) in several)
         sums.update(code for outcome in outcomes for code in outcome.codes)
         yield Step(lines[-1].row, outcomes, dict(sums))
+
+
+def forecast_next(
+    source: Source, audience: Audience, after: int, *, rows: int = PIECE, batch: int = BATCH
+) -> Iterator[Step]:
+    """The same for the rows beyond one, at most so many of them; nothing where there are no more.
+
+    Pieces after one another say what `forecast` says of the whole file: what the rows before would have made of
+    the people in these is gone through once more. The sums are those of this piece.
+    """
+    work = _Work(audience, "")
+    coming = list(islice(source.lines(after), rows))
+    addresses = {line.address for line in coming} - {""}
+    before = takewhile(lambda line: line.row <= after, source.lines())
+    rehearsed: dict[str, _Person] = {}
+    for lines in batched((line for line in before if line.address in addresses), batch):
+        _rehearse(work, lines, rehearsed, lambda _address: True)
+    sums: Counter[str] = Counter()
+    for lines in batched(coming, batch):
+        outcomes = _rehearse(work, lines, rehearsed, lambda _address: True)
+        sums.update(code for outcome in outcomes for code in outcome.codes)
+        yield Step(lines[-1].row, outcomes, dict(sums))
+
+
+def _rehearse(
+    work: _Work, lines: Sequence[Line], rehearsed: dict[str, _Person], keeps: Callable[[str], bool]
+) -> list[Outcome]:
+    """Judge rows as those before them would have left their people; notes who is left how, where wanted."""
+    people = work.look_up(lines)
+    people.update({address: person for address, person in rehearsed.items() if address in people})
+    outcomes = []
+    for line in lines:
+        codes, person = work.judge(line, people.get(line.address), timezone.now())
+        outcomes.append(Outcome(line.row, codes))
+        if person is not None:
+            people[line.address] = person
+            if keeps(line.address):
+                rehearsed[line.address] = person
+    return outcomes
 
 
 def run(
@@ -133,6 +167,7 @@ def is_done(source: Source, audience: Audience) -> bool:
 def register_actions(actions: LogActionRegistry) -> None:
     """For the hook `register_log_actions`. An entry holds numbers only."""
     actions.register_action(IMPORTED, _("Import people"), _("Imported a file of people"))
+    actions.register_action(STARTED, _("Begin an import"), _("Began to import a file of people"))
 
 
 def _several(source: Source) -> set[int]:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext as _
 
 from ..contacts.addresses import canonical_email
 from ..law.countries import normal
@@ -87,45 +89,56 @@ class Line:
 
 
 class Source:
-    """A file to be read, as often as wanted. Raises BadFile where its head cannot be read."""
+    """A file, or what stands in one, to be read as often as wanted. Raises BadFile where its head cannot be read."""
 
-    def __init__(self, path: Path, mapping: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: Path | bytes, mapping: Mapping[str, str] | None = None) -> None:
         self.path = path
         self._mapping = {name.strip().casefold(): to for name, to in (mapping or {}).items()}
         try:
             with self._open() as file:
                 head = file.readline(65536)
         except OSError as error:
-            raise BadFile("there is no such file, or it may not be read") from error
+            raise BadFile(_("there is no such file, or it may not be read")) from error
         except UnicodeDecodeError as error:
-            raise BadFile("the file is not UTF-8") from error
+            raise BadFile(_("the file is not UTF-8")) from error
         self.delimiter, self.columns = self._columns(head)
 
     def _open(self) -> IO[str]:
-        return self.path.open(encoding="utf-8-sig", newline="")
+        return io.TextIOWrapper(self._open_raw(), encoding="utf-8-sig", newline="")
+
+    def _open_raw(self) -> Any:
+        return io.BytesIO(self.path) if isinstance(self.path, bytes) else self.path.open("rb")
 
     def digest(self, audience: str) -> str:
         """Names the file, and how it is read, for whom: hex."""
         found = hashlib.sha256(f"{audience}\n{sorted(self._mapping.items())}\n".encode())
-        with self.path.open("rb") as file:
+        with self._open_raw() as file:
             while some := file.read(1 << 20):
                 found.update(some)
         return found.hexdigest()
 
     def lines(self, after: int = 0) -> Iterator[Line]:
         """The rows beyond one, in order; empty rows are left out. Raises BadFile where it is no CSV any more."""
+        for row, cells in self._rows():
+            if row > after and any(cell.strip() for cell in cells):
+                yield self._line(row, cells)
+
+    def last_row(self) -> int:
+        """The number of the last row that is not empty, 1 where there is nobody. Raises BadFile as `lines` does."""
+        return max((row for row, cells in self._rows() if any(cell.strip() for cell in cells)), default=1)
+
+    def _rows(self) -> Iterator[tuple[int, Sequence[str]]]:
         row = 1
         try:
             with self._open() as file:
                 rows = csv.reader(file, delimiter=self.delimiter, strict=True)
                 next(rows)
                 for row, cells in enumerate(rows, start=2):
-                    if row > after and any(cell.strip() for cell in cells):
-                        yield self._line(row, cells)
+                    yield row, cells
         except csv.Error as error:
-            raise BadFile(f"row {row + 1} is no row of a CSV") from error
+            raise BadFile(_("row %(row)s is no row of a CSV") % {"row": row + 1}) from error
         except UnicodeDecodeError as error:
-            raise BadFile(f"what follows row {row} is not UTF-8") from error
+            raise BadFile(_("what follows row %(row)s is not UTF-8") % {"row": row}) from error
 
     def _columns(self, head: str) -> tuple[str, Sequence[str]]:
         for delimiter in sorted(DELIMITERS, key=lambda one: -head.count(one)):
@@ -137,20 +150,21 @@ class Source:
             if "email" in columns:
                 break
         else:
-            raise BadFile("no column is called email; name the columns in the first row")
+            raise BadFile(_("no column is called email; name the columns in the first row"))
         unknown = [str(number) for number, name in enumerate(columns, start=1) if not _is_column(name)]
         if unknown:
             raise BadFile(
-                f"it is not known what these columns mean: {', '.join(unknown)}; map or remove them"
+                _("it is not known what these columns mean: %(columns)s; map or remove them")
+                % {"columns": ", ".join(unknown)}
             )
         named = [name for name in columns if name]
         if len(set(named)) < len(named):
-            raise BadFile("two columns mean the same")
+            raise BadFile(_("two columns mean the same"))
         long = {"topic", "channel", "choice"} & set(columns)
         if long and len(long) < 3:
-            raise BadFile("topic, channel and choice need each other")
+            raise BadFile(_("topic, channel and choice need each other"))
         if ("evidence" in columns) != ("evidence_at" in columns):
-            raise BadFile("evidence needs the day of it, evidence_at, and that needs evidence")
+            raise BadFile(_("evidence needs the day of it, evidence_at, and that needs evidence"))
         return delimiter, columns
 
     def _meaning(self, name: str) -> str:

@@ -15,6 +15,7 @@ from ...delivery.engine import Tally
 from ...delivery.worker import Worker
 from ...ledger.counts import count_new
 from ...submissions.services import expire_due
+from ...sync.uploads import forget_old
 
 
 class Command(BaseCommand):
@@ -53,7 +54,7 @@ class Command(BaseCommand):
         if options["now"]:
             made_due = drain.retry_now(aliases)
             self._say({"made_due": made_due}, f"{made_due} deliveries made due")
-        worker = Worker(aliases, report=self._report, chores=[expire_due, count_new])
+        worker = Worker(aliases, report=self._report, chores=[expire_due, count_new, forget_old])
         handlers = {
             number: signal.signal(number, lambda *_: worker.stop())
             for number in (signal.SIGTERM, signal.SIGINT)
