@@ -175,6 +175,21 @@ def control(kind: str, name: str, label: object, **own: Any) -> Json:
     }
 
 
+def row(key: str, label: str, **own: Any) -> Json:
+    """A row of a matrix, complete: every renderer may rely on every field."""
+    return {
+        "key": key,
+        "label": label,
+        "help": "",
+        "media": None,
+        "group": "",
+        "locked": None,
+        "when": None,
+        "columns": None,
+        **own,
+    }
+
+
 def sample_context() -> CompileContext:
     """What the block picker compiles against, in the editor's language."""
     return CompileContext(

@@ -11,7 +11,7 @@ from wagtail.blocks import BooleanBlock, CharBlock, ChoiceBlock, ListBlock, Mult
 from ..changes import Change, SetChoice
 from ..values import CHANNELS, SUBSCRIBED, UNSUBSCRIBED, CompileContext, ContactState, Json, Need, Spec
 from .attributes import declared, held_text, said
-from .base import PreferenceBlock, control
+from .base import PreferenceBlock, control, row
 from .fields import PHONE_LENGTH, AnyField, KeyField, ObjectField, PhoneField
 from .words import CHANNEL_LABELS, PREFERENCES, by_channel, channel_choices, in_order
 
@@ -87,7 +87,10 @@ class ChannelsBlock(PreferenceBlock):
             ),
             cell="one_of",
             single=True,
-            rows=[_row(channel, words.get(channel) or "") for channel in channels],
+            rows=[
+                row(channel, str(CHANNEL_LABELS[channel]), help=words.get(channel) or "")
+                for channel in channels
+            ],
             columns=[{"key": "yes", "label": gettext("Yes")}, {"key": "no", "label": gettext("No")}],
         )
         numbers = [_number(channel, block_id) for channel in numbered]
@@ -165,19 +168,6 @@ class ChannelsBlock(PreferenceBlock):
                 "conditions": [],
             }
         )
-
-
-def _row(channel: str, words: str) -> Json:
-    return {
-        "key": channel,
-        "label": str(CHANNEL_LABELS[channel]),
-        "help": words,
-        "media": None,
-        "group": "",
-        "locked": None,
-        "when": None,
-        "columns": None,
-    }
 
 
 def _number(channel: str, block_id: str) -> Json:

@@ -20,7 +20,7 @@ from ..values import (
     key_to_scope,
     scope_to_key,
 )
-from .base import PreferenceBlock, control
+from .base import PreferenceBlock, control, row
 from .fields import AnyField, KeyField, ObjectField
 from .words import CHANNEL_LABELS, FREQUENCY_LABELS, channel_choices, frequency_choices, in_order
 
@@ -86,19 +86,7 @@ class FrequencyBlock(PreferenceBlock):
             value.get("heading") or gettext("How often"),
             cell="one_of",
             single=True,
-            rows=[
-                {
-                    "key": scope,
-                    "label": label,
-                    "help": "",
-                    "media": None,
-                    "group": "",
-                    "locked": None,
-                    "when": None,
-                    "columns": None,
-                }
-                for scope, label in rows.items()
-            ],
+            rows=[row(scope, label) for scope, label in rows.items()],
             columns=[{"key": code, "label": own.get(code) or str(FREQUENCY_LABELS[code])} for code in codes],
         )
         return Spec(

@@ -27,7 +27,7 @@ from ..values import (
     key_to_scope,
     scope_to_key,
 )
-from .base import PreferenceBlock, control
+from .base import PreferenceBlock, control, row
 from .fields import AnyField, KeyField, ObjectField
 from .words import CHANNEL_LABELS, PREFERENCES, channel_choices, in_order
 
@@ -278,19 +278,7 @@ def _picks(scopes: Mapping[str, str], lengths: list[str]) -> Json:
         gettext("Pause only this"),
         cell="one_of",
         single=True,
-        rows=[
-            {
-                "key": scope,
-                "label": label,
-                "help": "",
-                "media": None,
-                "group": "",
-                "locked": None,
-                "when": None,
-                "columns": None,
-            }
-            for scope, label in scopes.items()
-        ],
+        rows=[row(scope, label) for scope, label in scopes.items()],
         columns=[{"key": code, "label": str(LENGTHS[code][0])} for code in lengths],
     )
 

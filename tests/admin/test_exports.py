@@ -37,7 +37,7 @@ def test_everything_else_is_left_alone(value: Any) -> None:
 
 def cells_of_csv(rows: list[list[Any]], width: int) -> list[list[str]]:
     answer = Spreadsheet("x", ["h"] * width).response(rows, "csv")
-    content = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    content = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]  # it streams
     return list(csv.reader(io.StringIO(content, newline="")))
 
 
@@ -59,7 +59,7 @@ def test_one_record_stays_one_record(rows: list[list[str]]) -> None:
 @given(text=st.text())
 def test_a_workbook_takes_any_text_and_holds_no_formula(text: str) -> None:
     answer = Spreadsheet("x", ["h", "n"]).response([[text, 7], *([one, 1] for one in FORMULAS)], "xlsx")
-    sheet = load_workbook(io.BytesIO(b"".join(answer))).active  # type: ignore[call-overload]
+    sheet = load_workbook(io.BytesIO(b"".join(answer))).active  # type: ignore[call-overload]  # Django types both ways to stream
     rows = list(sheet.iter_rows(min_row=2))
     assert len(rows) == 1 + len(FORMULAS)
     assert {cell.data_type for row in rows for cell in row} <= {"s", "inlineStr", "n"}
@@ -74,4 +74,4 @@ def test_how_a_file_is_handed_out() -> None:
     assert csv_file.streaming
     workbook = Spreadsheet("people", ["a"]).response([["x"]], "xlsx")
     assert workbook["Content-Disposition"] == 'attachment; filename="people.xlsx"'
-    assert b"".join(workbook)[:2] == b"PK"  # type: ignore[call-overload]
+    assert b"".join(workbook)[:2] == b"PK"  # type: ignore[call-overload]  # Django types both ways to stream

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -15,11 +15,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.translation import override
-from wagtail import blocks
 from wagtail.models import GroupPagePermission, Page
-from wagtail.test.utils.form_data import rich_text
 
 from tests import factories, pages
+from tests.editing import form_of
 from tests.web.conftest import choose, path_of, post
 from wagtail_prefs.access.services import manage_url
 from wagtail_prefs.admin.preview import Wrote, reading_only
@@ -49,37 +48,6 @@ def editor(client: Client) -> Client:
 @pytest.fixture
 def center(db: None) -> PreferenceCenterPage:
     return factories.make_center()
-
-
-def posted(block: blocks.Block, value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """A block's value as the editor's form sends it."""
-    if isinstance(block, blocks.StructBlock):
-        for child_name, child in block.child_blocks.items():
-            yield from posted(child, value.get(child_name), f"{name}-{child_name}")
-    elif isinstance(block, blocks.StreamBlock | blocks.ListBlock):
-        items = list(value) if isinstance(block, blocks.StreamBlock) else list(value.bound_blocks)
-        yield f"{name}-count", str(len(items))
-        for index, item in enumerate(items):
-            at = f"{name}-{index}"
-            yield from [(f"{at}-deleted", ""), (f"{at}-order", str(index)), (f"{at}-id", item.id or "")]
-            yield f"{at}-type", getattr(item, "block_type", "item")
-            yield from posted(item.block, item.value, f"{at}-value")
-    elif isinstance(block, blocks.RichTextBlock):
-        yield name, rich_text(value.source if value else "", features=block.features)
-    elif isinstance(block, blocks.BooleanBlock):
-        yield from [(name, "on")] if value else []
-    elif isinstance(block, blocks.ChooserBlock):
-        yield name, str(value.pk) if value else ""
-    else:
-        yield name, value if isinstance(value, list | tuple) else "" if value is None else str(value)
-
-
-def form_of(page: PreferenceCenterPage, **changed: Any) -> dict[str, Any]:
-    """What the editor's browser sends to Wagtail's preview: the page's form as it stands."""
-    form = {"title": page.title, "slug": page.slug, "host_pages": page.host_pages}
-    form |= {f"comments-{name}": "0" for name in ("TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS")}
-    form |= dict(posted(page.body.stream_block, page.body, "body"))
-    return {**form, **changed}
 
 
 def address(page: Page) -> str:

@@ -88,8 +88,8 @@ def test_each_snapshot_has_its_own() -> None:
     first = centers.draft_snapshot(page)
     page.title = "Another"
     second = centers.draft_snapshot(page)
-    assert submissions._proof(first) is submissions._proof(first)
-    notices = [submissions._proof(one).notice for one in (first, second)]
+    assert submissions.proof_of(first) is submissions.proof_of(first)
+    notices = [submissions.proof_of(one).notice for one in (first, second)]
     assert [notice and notice.version for notice in notices] == [first.digest, second.digest]
 
 

@@ -23,7 +23,7 @@ from ..law import services as law
 from ..ledger import format1, services as ledger
 from ..ledger.models import Record
 from ..values import Actor, Answers, ChangeBatch, ContactState, Identifiers, Json, Operation, Source, Target
-from .services import _plain, _proof
+from .services import plain_answers, proof_of
 from .wishes import wishes
 from .words import Line, words_of
 
@@ -78,8 +78,8 @@ def rehearse(
     applied, merged = words.applied(effects, yielded), words.merged(yielded)
     if not effects:
         return Rehearsal(state, applied, merged)
-    request = {"revision": snapshot.digest, "base_version": base_version, "answers": _plain(answers)}
-    proof = _proof(snapshot)
+    request = {"revision": snapshot.digest, "base_version": base_version, "answers": plain_answers(answers)}
+    proof = proof_of(snapshot)
     body = format1.body(
         record_id=RECORD_ID,
         contact=state.id,

@@ -84,7 +84,7 @@ def submit(
     link), KeyReused, BadToken (revoked meanwhile) and UnknownContact (erased meanwhile); then nothing was changed.
     """
     changes = centers.answers_to_changes(snapshot, answers)
-    request = {"revision": snapshot.digest, "base_version": base_version, "answers": _plain(answers)}
+    request = {"revision": snapshot.digest, "base_version": base_version, "answers": plain_answers(answers)}
     return _worded(
         _save(
             _Wish(
@@ -95,7 +95,7 @@ def submit(
                 base_version=base_version,
                 idempotency_key=idempotency_key,
                 request=request,
-                proof=_proof(snapshot),
+                proof=proof_of(snapshot),
                 epoch=epoch,
                 screen=_Screen(snapshot, answers, assurance, gone_topics(snapshot, changes)),
             )
@@ -648,7 +648,7 @@ def _again(found: _Found, first: UUID, once: _Once) -> Saved:
 
 
 @remembered
-def _proof(snapshot: Snapshot) -> Proof:
+def proof_of(snapshot: Snapshot) -> Proof:
     """What was before the person's eyes: the notice of the snapshot and the basis of each topic."""
     notice: Notice | None = None
     bases: dict[str, str] = {}
@@ -660,5 +660,5 @@ def _proof(snapshot: Snapshot) -> Proof:
     return Proof(notice=notice, bases=bases)
 
 
-def _plain(answers: Answers) -> dict[str, Any]:
+def plain_answers(answers: Answers) -> dict[str, Any]:
     return {block: dict(fields) for block, fields in answers.items()}
