@@ -34,9 +34,31 @@ DEFAULTS: Mapping[str, Any] = {
     "CENTER_CACHE_SECONDS": 1,
     # how long a manage link opens the page before it only unsubscribes (days; floor 30)
     "MANAGE_LINK_DAYS": 60,
-    # lengths of the one-time code and of the session behind the element, in minutes
+    # lengths of the one-time code and of the session behind the element, in minutes; a session can be renewed until
+    # it is as old as the third says
     "CODE_MINUTES": 10,
     "SESSION_MINUTES": 30,
+    "SESSION_MAX_MINUTES": 120,
+    # how long links work that work once: to personal fields (minutes), to confirm a sign-up (days; an address that
+    # nobody confirms is forgotten then), to confirm a new address (hours)
+    "FRESH_LINK_MINUTES": 15,
+    "CONFIRM_DAYS": 7,
+    "CHANGE_ADDRESS_HOURS": 24,
+    # dotted path of `(request) -> Contact | None`: whose page it is for members who are signed in to the site
+    "CONTACT_FOR_REQUEST": "",
+    # dotted path of `(request) -> str`: asked before a sign-up, for a CAPTCHA; a text is the reason to refuse it
+    "SIGN_UP_CHECK": "",
+    # From: of our own mails; "" is Django's DEFAULT_FROM_EMAIL
+    "MAIL_FROM": "",
+    # name -> [(times, seconds), ...]: other limits than ours
+    "LIMITS": {},
+    # the cache that counts for them. One that processes do not share (locmem, dummy) counts reads alone, and the
+    # database counts what makes rows or mails
+    "LIMITS_CACHE": "default",
+    # how many proxies of yours stand between the browser and Django and add themselves to X-Forwarded-For
+    "TRUSTED_PROXIES": 0,
+    # takes links, codes and addresses out of all that is logged
+    "REDACT_LOGS": True,
     # largest accepted JSON body, in bytes
     "MAX_BODY_BYTES": 16 * 1024,
     # the worker: seconds of a lease, and how many deliveries one round takes
@@ -142,6 +164,51 @@ class PrefsSettings:
     @property
     def session_life(self) -> timedelta:
         return timedelta(minutes=int(self._get("SESSION_MINUTES")))
+
+    @property
+    def session_max_life(self) -> timedelta:
+        return timedelta(minutes=int(self._get("SESSION_MAX_MINUTES")))
+
+    @property
+    def fresh_link_life(self) -> timedelta:
+        return timedelta(minutes=int(self._get("FRESH_LINK_MINUTES")))
+
+    @property
+    def confirm_link_life(self) -> timedelta:
+        return timedelta(days=int(self._get("CONFIRM_DAYS")))
+
+    @property
+    def change_address_life(self) -> timedelta:
+        return timedelta(hours=int(self._get("CHANGE_ADDRESS_HOURS")))
+
+    @property
+    def contact_for_request(self) -> str:
+        return str(self._get("CONTACT_FOR_REQUEST"))
+
+    @property
+    def sign_up_check(self) -> str:
+        return str(self._get("SIGN_UP_CHECK"))
+
+    @property
+    def mail_from(self) -> str:
+        return str(self._get("MAIL_FROM"))
+
+    @property
+    def limits(self) -> Mapping[str, Sequence[tuple[int, int]]]:
+        limits: Mapping[str, Sequence[tuple[int, int]]] = self._get("LIMITS")
+        return limits
+
+    @property
+    def limits_cache(self) -> str:
+        return str(self._get("LIMITS_CACHE"))
+
+    @property
+    def trusted_proxies(self) -> int:
+        return int(self._get("TRUSTED_PROXIES"))
+
+    @property
+    def redact_logs(self) -> bool:
+        return bool(self._get("REDACT_LOGS"))
 
     @property
     def max_body_bytes(self) -> int:

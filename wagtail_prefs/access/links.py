@@ -34,6 +34,14 @@ class Purpose(enum.StrEnum):
 
     MANAGE = "manage"
     UNSUBSCRIBE = "unsubscribe"
+    # These have a row (`once`), and work once.
+    FRESH = "fresh"
+    CONFIRM = "confirm"
+    CHANGE_ADDRESS = "address"
+
+
+#: The purposes of links that have no row.
+LASTING = (Purpose.MANAGE, Purpose.UNSUBSCRIBE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ def open_link(token: str, *purposes: Purpose) -> Link:
     """
     payload = tokens.verify(PREFIX, token)
     said = _read(payload)
-    if said["purpose"] not in purposes:
+    if said["purpose"] not in purposes or said["purpose"] not in LASTING:
         raise BadToken
     contact = (
         Contact.objects.filter(link_id=said["link_id"], audience_id=said["audience_id"])
@@ -136,6 +144,14 @@ def _read(payload: Json) -> dict[str, Any]:
             "epoch": int(payload["e"]),
         }
     except (KeyError, ValueError, TypeError) as error:
+        raise BadToken from error
+
+
+def purpose_of(token: str) -> Purpose:
+    """What a link with a MAC that holds is for; raises BadToken. No query."""
+    try:
+        return Purpose(tokens.verify(PREFIX, token)["p"])
+    except (KeyError, ValueError) as error:
         raise BadToken from error
 
 

@@ -1,5 +1,8 @@
 """The public names of `access`."""
 
+from __future__ import annotations
+
+from . import limits
 from .links import (
     Link,
     Purpose,
@@ -8,22 +11,36 @@ from .links import (
     one_click_headers,
     one_click_url,
     open_link,
+    purpose_of,
     site_root,
 )
-from .sessions import Session, contact_of, make_code, open_session, redeem_code
+from .networks import network_of
+from .once import Once, consume, issue, look
+from .requests import ask
+from .sessions import Session, contact_of, make_code, open_session, redeem_code, renew_session, start_session
 
 __all__ = [
     "Link",
+    "Once",
     "Purpose",
     "Session",
+    "ask",
+    "consume",
     "contact_of",
+    "issue",
+    "limits",
+    "look",
     "make_code",
     "make_token",
     "manage_url",
+    "network_of",
     "one_click_headers",
     "one_click_url",
     "open_link",
     "open_session",
+    "purpose_of",
     "redeem_code",
+    "renew_session",
     "site_root",
+    "start_session",
 ]

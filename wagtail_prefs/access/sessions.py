@@ -22,6 +22,7 @@ from ..values import Assurance, Json
 from . import tokens
 from .links import Link
 from .models import UsedCode
+from .once import Once
 
 CODE_PREFIX = "c1"
 SESSION_PREFIX = "s1"
@@ -29,7 +30,7 @@ SESSION_PREFIX = "s1"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who may act on which center, from which origin, until when."""
+    """Who may act on which center, from which origin, until when; `began` is when its code was used."""
 
     link_id: str
     audience_id: int
@@ -38,10 +39,14 @@ class Session:
     assurance: Assurance
     epoch: int
     expires_at: datetime
+    began: datetime
 
 
-def make_code(link: Link, center: UUID, origin: str) -> str:
-    """A code that opens one session of this link's contact, from `origin`. Makes no row."""
+def make_code(link: Link | Once, center: UUID, origin: str, *, assurance: Assurance = "link") -> str:
+    """A code that opens one session of this link's contact, from `origin`. Makes no row.
+
+    `fresh` is for whoever has just used up a link that was mailed to her stored address.
+    """
     return tokens.sign(
         CODE_PREFIX,
         {
@@ -52,6 +57,7 @@ def make_code(link: Link, center: UUID, origin: str) -> str:
             "i": int(timezone.now().timestamp()),
             "e": link.epoch,
             "n": random_id(),
+            **({"g": "fresh"} if assurance == "fresh" else {}),
         },
     )
 
@@ -83,15 +89,58 @@ def redeem_code(code: str, *, center: UUID, origin: str) -> tuple[str, Session]:
             )
     except IntegrityError as error:
         raise BadToken("used") from error
+    moment = int(now.timestamp())
     bearer = tokens.sign(
         SESSION_PREFIX,
         {
             **{name: payload[name] for name in ("l", "a", "c", "o", "e")},
-            "g": "link",
-            "i": int(now.timestamp()),
+            "g": payload.get("g", "link"),
+            "i": moment,
+            "b": moment,
         },
     )
     return bearer, open_session(bearer, center=center, origin=origin)
+
+
+def start_session(link: Link | Once, center: UUID, origin: str, *, assurance: Assurance) -> str:
+    """A bearer without a code, for a page of our own that has just been opened by a link."""
+    moment = int(timezone.now().timestamp())
+    return tokens.sign(
+        SESSION_PREFIX,
+        {
+            "l": link.link_id,
+            "a": link.audience_id,
+            "c": b64(center.bytes),
+            "o": origin,
+            "e": link.epoch,
+            "g": assurance,
+            "i": moment,
+            "b": moment,
+        },
+    )
+
+
+def renew_session(bearer: str, *, center: UUID, origin: str) -> tuple[str, Session]:
+    """A bearer with a new half hour for one that still holds; its absolute end stays. Raises as `open_session`.
+
+    A fresh one comes back as `link`: it was fresh because a link had just been used, and that is some time ago.
+    """
+    session = open_session(bearer, center=center, origin=origin)
+    contact_of(session)  # one that was revoked is not carried on
+    renewed = tokens.sign(
+        SESSION_PREFIX,
+        {
+            "l": session.link_id,
+            "a": session.audience_id,
+            "c": b64(center.bytes),
+            "o": session.origin,
+            "e": session.epoch,
+            "g": "link",
+            "i": int(timezone.now().timestamp()),
+            "b": int(session.began.timestamp()),
+        },
+    )
+    return renewed, open_session(renewed, center=center, origin=origin)
 
 
 def open_session(bearer: str, *, center: UUID, origin: str) -> Session:
@@ -99,7 +148,8 @@ def open_session(bearer: str, *, center: UUID, origin: str) -> Session:
     from another origin than its own. Costs no query: the contact's epoch is checked with its state.
     """
     payload = tokens.verify(SESSION_PREFIX, bearer)
-    expires_at = _moment(payload, "i") + conf.session_life
+    began = _moment(payload, "b")
+    expires_at = min(_moment(payload, "i") + conf.session_life, began + conf.session_max_life)
     if payload.get("c") != b64(center.bytes):
         raise BadToken
     if datetime.now(UTC) > expires_at:
@@ -114,6 +164,7 @@ def open_session(bearer: str, *, center: UUID, origin: str) -> Session:
         assurance="fresh" if payload["g"] == "fresh" else "link",
         epoch=payload["e"],
         expires_at=expires_at,
+        began=began,
     )
 
 

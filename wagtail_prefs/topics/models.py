@@ -170,6 +170,14 @@ class Topic(index.Indexed, ClusterableModel):
         default=False,
         help_text=_("Receipts, security notices and the like: shown as always sent, cannot be switched off."),
     )
+    shares_data = models.BooleanField(
+        _("sells or shares data"),
+        default=False,
+        help_text=_(
+            "Saying yes lets personal data go to others: a sale or sharing in the sense of Californian law. "
+            "Browsers that send the signal “Global Privacy Control” say no to it."
+        ),
+    )
     archived = models.BooleanField(
         _("archived"), default=False, help_text=_("Hidden everywhere; choices are kept.")
     )
@@ -197,7 +205,13 @@ class Topic(index.Indexed, ClusterableModel):
             heading=_("Place"),
         ),
         MultiFieldPanel(
-            [FieldPanel("basis"), FieldPanel("transactional"), FieldPanel("private")], heading=_("Rules")
+            [
+                FieldPanel("basis"),
+                FieldPanel("transactional"),
+                FieldPanel("private"),
+                FieldPanel("shares_data"),
+            ],
+            heading=_("Rules"),
         ),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from .confirm import ConfirmView
 from .element import newest_element, versioned_element
 from .frame import frame
 from .manage import ManageView
@@ -12,6 +13,7 @@ from .one_click import OneClickView
 urlpatterns = [
     path("l/<str:token>/", ManageView.as_view(), name="manage"),
     path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
+    path("c/<str:token>/", ConfirmView.as_view(), name="confirm"),
     path("embed.js", newest_element, name="embed"),
     path("embed/<uuid:center>/", frame, name="embed-frame"),
     path("embed/<str:version>.js", versioned_element, name="embed-version"),

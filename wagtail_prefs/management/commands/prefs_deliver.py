@@ -13,9 +13,7 @@ from ...conf import conf
 from ...delivery import drain, rows
 from ...delivery.engine import Tally
 from ...delivery.worker import Worker
-from ...ledger.counts import count_new
-from ...submissions.services import expire_due
-from ...sync.uploads import forget_old
+from ..chores import CHORES
 
 
 class Command(BaseCommand):
@@ -54,7 +52,7 @@ class Command(BaseCommand):
         if options["now"]:
             made_due = drain.retry_now(aliases)
             self._say({"made_due": made_due}, f"{made_due} deliveries made due")
-        worker = Worker(aliases, report=self._report, chores=[expire_due, count_new, forget_old])
+        worker = Worker(aliases, report=self._report, chores=CHORES)
         handlers = {
             number: signal.signal(number, lambda *_: worker.stop())
             for number in (signal.SIGTERM, signal.SIGINT)

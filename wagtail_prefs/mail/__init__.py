@@ -1,0 +1,1 @@
+"""Mail of our own: rows that a commit leaves, sent by the worker."""

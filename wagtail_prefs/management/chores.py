@@ -1,0 +1,12 @@
+"""What the worker does beside delivering, at every look: each cheap where there is nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..access.retention import forget_old_access
+from ..ledger.counts import count_new
+from ..submissions.services import expire_due
+from ..sync.uploads import forget_old
+
+CHORES: list[Callable[[], object]] = [expire_due, count_new, forget_old, forget_old_access]
