@@ -24,7 +24,7 @@ from ..errors import BadToken, UnknownContact
 from ..ids import b64, unb64
 from ..topics.models import Audience
 from ..values import Json
-from . import tokens
+from . import revocations, tokens
 
 PREFIX = "v1"
 
@@ -104,19 +104,21 @@ def open_link(token: str, *purposes: Purpose) -> Link:
     said = _read(payload)
     if said["purpose"] not in purposes or said["purpose"] not in LASTING:
         raise BadToken
-    contact = (
-        Contact.objects.filter(link_id=said["link_id"], audience_id=said["audience_id"])
-        .select_related("merged_into")
-        .first()
-    )
+    manages = said["purpose"] is Purpose.MANAGE
+    found = Contact.objects.filter(link_id=said["link_id"], audience_id=said["audience_id"])
+    if manages:
+        found = found.annotate(
+            revoked=revocations.stops_link(tokens.kid_of(token), said["center"], said["issued"])
+        )
+    contact = found.select_related("merged_into").first()
     if contact is None:
         raise UnknownContact
     epoch = contact.epoch
+    revoked = manages and (said["epoch"] != epoch or getattr(contact, "revoked", False))
     contact = contact.merged_into or contact  # her links lead on to whom she was merged into
     if contact.erased_at:
         raise UnknownContact
-    manages = said["purpose"] is Purpose.MANAGE
-    if manages and said["epoch"] != epoch:
+    if revoked:
         raise BadToken("revoked")
     return Link(
         token=token,

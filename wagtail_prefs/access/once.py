@@ -8,7 +8,7 @@ that a link whose act failed can be tried again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.urls import reverse
@@ -19,7 +19,7 @@ from ..contacts.models import Contact
 from ..errors import BadToken, UnknownContact
 from ..ids import b64, unb64
 from ..values import Json
-from . import tokens
+from . import revocations, tokens
 from .links import PREFIX, Purpose, site_root
 from .models import OneTimeLink
 
@@ -108,14 +108,16 @@ def look(token: str, *purposes: Purpose) -> Once:
         raise BadToken from error
     if purpose not in purposes or purpose not in ROUTES:
         raise BadToken
+    issued = datetime.fromtimestamp(int(payload["i"]), UTC)
     row = (
         OneTimeLink.objects.filter(pk=row_id, purpose=purpose.value)
+        .annotate(revoked=revocations.stops_link(tokens.kid_of(token), center, issued))
         .select_related("contact__merged_into")
         .first()
     )
     if row is None or row.contact.audience_id != audience or row.center != center:
         raise BadToken
-    if row.epoch != row.contact.epoch:
+    if row.revoked or row.epoch != row.contact.epoch:
         raise BadToken("revoked")
     contact = row.contact.merged_into or row.contact
     if contact.erased_at:

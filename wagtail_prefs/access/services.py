@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import limits
+from . import limits, revocations
 from .links import (
     Link,
     Purpose,
@@ -41,6 +41,7 @@ __all__ = [
     "purpose_of",
     "redeem_code",
     "renew_session",
+    "revocations",
     "site_root",
     "start_session",
 ]

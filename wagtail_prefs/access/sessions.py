@@ -23,6 +23,7 @@ from . import tokens
 from .links import Link
 from .models import UsedCode
 from .once import Once
+from .revocations import NOTHING_REVOKED, Revoked
 
 CODE_PREFIX = "c1"
 SESSION_PREFIX = "s1"
@@ -40,6 +41,7 @@ class Session:
     epoch: int
     expires_at: datetime
     began: datetime
+    kid: str  # the key that signed it
 
 
 def make_code(link: Link | Once, center: UUID, origin: str, *, assurance: Assurance = "link") -> str:
@@ -62,8 +64,10 @@ def make_code(link: Link | Once, center: UUID, origin: str, *, assurance: Assura
     )
 
 
-def redeem_code(code: str, *, center: UUID, origin: str) -> tuple[str, Session]:
-    """Use a code up; returns (bearer, session).
+def redeem_code(
+    code: str, *, center: UUID, origin: str, revoked: Revoked = NOTHING_REVOKED
+) -> tuple[str, Session]:
+    """Use a code up; returns (bearer, session). `revoked` is what was called back of the center.
 
     Raises ForeignOrigin for another origin than the code's, and BadToken for a code that is forged, of another
     center, older than ten minutes, or used before.
@@ -75,6 +79,8 @@ def redeem_code(code: str, *, center: UUID, origin: str) -> tuple[str, Session]:
         raise BadToken
     if now - issued > conf.code_life:
         raise BadToken("expired")
+    if revoked.stops(tokens.kid_of(code), issued):
+        raise BadToken("revoked")
     if payload.get("o") != origin:
         raise ForeignOrigin
     forget_used_codes()  # here, because nothing else comes by as often as codes do
@@ -165,6 +171,7 @@ def open_session(bearer: str, *, center: UUID, origin: str) -> Session:
         epoch=payload["e"],
         expires_at=expires_at,
         began=began,
+        kid=tokens.kid_of(bearer),
     )
 
 

@@ -29,6 +29,11 @@ def sign(prefix: str, payload: Json) -> str:
     return f"{message}.{b64(mac)}"
 
 
+def kid_of(token: str) -> str:
+    """The name of the key that signed a token; "" where it has none."""
+    return next(iter(token.split(".", 2)[1:2]), "")
+
+
 def verify(prefix: str, token: str) -> Json:
     """The payload of a token of this kind whose MAC holds; raises BadToken otherwise, always the same."""
     if len(token) > MAX_LENGTH:

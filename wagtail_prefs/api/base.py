@@ -54,8 +54,14 @@ class Call:
         if scheme.lower() != "bearer":
             raise BadToken
         session = access.open_session(bearer.strip(), center=self.center.center, origin=self.origin)
+        return self.admit(session)
+
+    def admit(self, session: Session) -> Session:
+        """The session, where it is of the center's audience and was not called back; raises BadToken."""
         if session.audience_id != self.center.audience_id:
             raise BadToken
+        if self.center.revoked.stops(session.kid, session.began):
+            raise BadToken("revoked")
         return session
 
     def idempotency_key(self) -> str:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from ..access import services as access
 from ..centers import services as centers
 from ..centers.services import Snapshot
-from ..errors import BadToken, BodyRefused, InvalidAnswers, NotPublished
+from ..errors import BodyRefused, InvalidAnswers, NotPublished
 from ..submissions import services as submissions
 from ..values import Actor, ActorType, Json
 from . import body
@@ -27,9 +27,10 @@ def open_session(call: Call) -> Json:
     """Uses the code up. A code opens one session, from the origin it was made for, within ten minutes."""
     data = body.read_json(call.request)
     body.only(data, code=str)
-    bearer, session = access.redeem_code(data["code"], center=call.center.center, origin=call.origin)
-    if session.audience_id != call.center.audience_id:
-        raise BadToken
+    bearer, session = access.redeem_code(
+        data["code"], center=call.center.center, origin=call.origin, revoked=call.center.revoked
+    )
+    call.admit(session)
     found = access.contact_of(session)
     return {
         "session": bearer,

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from uuid import UUID
 
+from django.db.models import OuterRef
 from django.utils.translation.trans_real import parse_accept_lang_header
 from wagtail.coreutils import get_supported_content_language_variant
 
+from ..access import revocations
 from ..conf import conf
 from ..errors import NotPublished
 from ..topics.services import locale_order
@@ -93,28 +95,37 @@ def _served(center: UUID) -> Mapping[str, Center]:
 
 
 def _load(center: UUID, known: Mapping[str, Center]) -> dict[str, Center]:
-    rows = PublishedCenter.objects.filter(center=center).values_list(
-        "locale", "digest", "audience_id", "audience__key", "page_url", "host_pages", "origins"
+    rows = list(
+        PublishedCenter.objects.filter(center=center).values(
+            "locale",
+            "digest",
+            "audience_id",
+            "audience__key",
+            "page_url",
+            "host_pages",
+            "origins",
+            **revocations.columns(OuterRef("center")),
+        )
     )
     found: dict[str, Center] = {}
     bodies = {old.digest: old.body for old in known.values()}
-    listed = list(rows)
-    missing = [row[1] for row in listed if row[1] not in bodies]
+    missing = [row["digest"] for row in rows if row["digest"] not in bodies]
     if missing:
         documents = CenterSnapshot.objects.filter(digest__in=missing).values_list("digest", "document")
         bodies |= {digest: document.encode() for digest, document in documents}
-    for locale, digest, audience_id, audience_key, page_url, host_pages, origins in listed:
-        found[locale] = Center(
+    for row in rows:
+        found[row["locale"]] = Center(
             center=center,
-            locale=locale,
-            digest=digest,
-            body=bodies[digest],
-            etag=f'"{digest}"',
-            audience_id=audience_id,
-            audience_key=audience_key,
-            page_url=page_url,
-            host_pages=tuple(host_pages),
-            origins=tuple(origins),
+            locale=row["locale"],
+            digest=row["digest"],
+            body=bodies[row["digest"]],
+            etag=f'"{row["digest"]}"',
+            audience_id=row["audience_id"],
+            audience_key=row["audience__key"],
+            page_url=row["page_url"],
+            host_pages=tuple(row["host_pages"]),
+            origins=tuple(row["origins"]),
+            revoked=revocations.read(row),
         )
     return found
 

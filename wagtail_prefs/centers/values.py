@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
+from ..access.revocations import NOTHING_REVOKED, Revoked
 from ..canonical import canonical, sha256_hex
 from ..values import Json, Spec
 
@@ -75,6 +76,7 @@ class Center:
     page_url: str
     host_pages: tuple[str, ...]
     origins: tuple[str, ...]
+    revoked: Revoked = NOTHING_REVOKED  # links, codes and sessions of it that were called back
 
 
 def make_snapshot(document: Json, specs: Sequence[Spec]) -> Snapshot:
