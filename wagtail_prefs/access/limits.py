@@ -33,11 +33,12 @@ LIMITS: Mapping[str, Sequence[tuple[int, int]]] = {
     "bad_token_network": [(30, 60)],
     "api_read": [(60, 60)],
     "api_write": [(20, 60)],
+    "key_calls": [(1200, 60)],  # of one API key
 }
 #: Limits that only warn: what they count goes on.
 ALARMS = frozenset({"link_site"})
 #: Limits of what makes no row and no mail: where no shared cache counts, each process counts for itself.
-LIGHT = frozenset({"api_read", "bad_token_network"})
+LIGHT = frozenset({"api_read", "bad_token_network", "key_calls"})
 #: Caches that one process has for itself.
 _OWN = ("LocMemCache", "DummyCache")
 

@@ -244,7 +244,7 @@ class _Reading:
         found = {}
         for name in FACTS:
             if cell := self.given.get(name):
-                value = _fact(name, cell)
+                value = fact(name, cell)
                 if value:
                     found[name] = value
                 else:
@@ -277,7 +277,8 @@ def moment(text: str) -> datetime | None:
         return None
 
 
-def _fact(name: str, cell: str) -> str:
+def fact(name: str, cell: str) -> str:
+    """A language, country or time zone as it is kept; "" for what is none."""
     match name:
         case "country":
             return normal(cell)

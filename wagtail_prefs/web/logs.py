@@ -29,6 +29,8 @@ _RULES = (
     (re.compile(r"([#&?]pc=)[^&\s\"'<>]+"), rf"\1{REDACTED}"),
     # tokens, codes and sessions wherever else they stand, in a header or a traceback
     (re.compile(r"\b[a-z]\d\.[\w-]{1,16}\.[\w-]{8,}\.[\w-]{20,}"), REDACTED),
+    # API keys; the public part stays, so that it is known which one it was
+    (re.compile(r"(wpk_\w{12})\w+"), rf"\1{REDACTED}"),
     (re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), REDACTED),
 )
 
