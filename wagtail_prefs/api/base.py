@@ -112,11 +112,11 @@ Handler = Callable[[Call], Json]
 View = Callable[[HttpRequest, UUID], HttpResponse]
 
 
-def center_view(**handlers: Handler) -> View:
+def center_view(*, status: int = 200, **handlers: Handler) -> View:
     """A view with a handler for each method, named in lower case: `center_view(get=..., patch=...)`.
 
-    A handler returns the body of a 200 or raises a PrefsError, which becomes a problem. HEAD is answered like GET,
-    OPTIONS as a preflight, everything else with 405.
+    A handler returns the body of an answer with `status` or raises a PrefsError, which becomes a problem. HEAD is
+    answered like GET, OPTIONS as a preflight, everything else with 405.
     """
     methods = {name.upper(): handler for name, handler in handlers.items()}
     if "GET" in methods:
@@ -134,7 +134,7 @@ def center_view(**handlers: Handler) -> View:
             if request.method == "OPTIONS":
                 response = cors.preflight(request, allowed)
             elif request.method in methods:
-                response = _answer(methods[request.method](Call(request, found, origin)))
+                response = _answer(methods[request.method](Call(request, found, origin)), status)
             else:
                 response = problems.problem(405, "method-not-allowed", _("This cannot be done here."))
         except PrefsError as error:
@@ -150,11 +150,11 @@ def center_view(**handlers: Handler) -> View:
     return view
 
 
-def _answer(body: Json) -> HttpResponse:
+def _answer(body: Json, status: int) -> HttpResponse:
     text: str = _encode(body)
     if "\u2028" in text or "\u2029" in text:  # JSON may hold them, older JavaScript may not
         text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return HttpResponse(text, content_type="application/json")
+    return HttpResponse(text, content_type="application/json", status=status)
 
 
 def asked_locale(request: HttpRequest) -> str | None:
