@@ -42,6 +42,7 @@ system:
 	have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
 	have msgfmt || missing+=(gettext)
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+	have redis-server || missing+=(redis-server)
 	"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	[ $${#missing[@]} -gt 0 ] || exit 0
 	as_root=()
