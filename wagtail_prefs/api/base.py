@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -66,10 +67,7 @@ class Call:
 
     def idempotency_key(self) -> str:
         """Raises BodyRefused where there is none that can be one."""
-        key: str = self.request.META.get("HTTP_IDEMPOTENCY_KEY", "")
-        if not _PRINTABLE.match(key):
-            raise BodyRefused(_("Send an Idempotency-Key of 1 to 255 printable characters."))
-        return key
+        return idempotency_key(self.request)
 
     def newest(self) -> Snapshot:
         """The center as it is published now."""
@@ -108,6 +106,18 @@ class Call:
         }
 
 
+class Accepted(dict[str, Any]):
+    """The body of a 202: it was heard, and what becomes of it is nobody's business here."""
+
+
+def idempotency_key(request: HttpRequest) -> str:
+    """The key that a repeat of this request bears as well; raises BodyRefused where there is none that can be one."""
+    key: str = request.META.get("HTTP_IDEMPOTENCY_KEY", "")
+    if not _PRINTABLE.match(key):
+        raise BodyRefused(_("Send an Idempotency-Key of 1 to 255 printable characters."))
+    return key
+
+
 Handler = Callable[[Call], Json]
 View = Callable[[HttpRequest, UUID], HttpResponse]
 
@@ -134,7 +144,7 @@ def center_view(*, status: int = 200, **handlers: Handler) -> View:
             if request.method == "OPTIONS":
                 response = cors.preflight(request, allowed)
             elif request.method in methods:
-                response = _answer(methods[request.method](Call(request, found, origin)), status)
+                response = answer(methods[request.method](Call(request, found, origin)), status)
             else:
                 response = problems.problem(405, "method-not-allowed", _("This cannot be done here."))
         except PrefsError as error:
@@ -150,7 +160,8 @@ def center_view(*, status: int = 200, **handlers: Handler) -> View:
     return view
 
 
-def _answer(body: Json, status: int) -> HttpResponse:
+def answer(body: Json, status: int = 200) -> HttpResponse:
+    """A body as JSON that is JavaScript as well."""
     text: str = _encode(body)
     if "\u2028" in text or "\u2029" in text:  # JSON may hold them, older JavaScript may not
         text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -18,13 +18,14 @@ MAX_DEPTH = 16
 MAX_KEYS = 1000
 
 
-def read_json(request: HttpRequest) -> Json:
-    """The body as a JSON object. Raises BodyRefused: 415 for another type or an encoding, 413 beyond the size limit,
-    400 for what is not JSON, not an object, too deep, has a key twice, fractions, NUL or lone surrogates.
+def read_json(request: HttpRequest, limit: int | None = None) -> Json:
+    """The body as a JSON object. Raises BodyRefused: 415 for another type or an encoding, 413 beyond `limit` bytes
+    (`MAX_BODY_BYTES` without), 400 for what is not JSON, not an object, too deep, has a key twice, fractions, NUL or
+    lone surrogates.
     """
     if request.content_type != "application/json" or request.META.get("HTTP_CONTENT_ENCODING"):
         raise BodyRefused(_("Send application/json, not compressed."), 415)
-    limit = conf.max_body_bytes
+    limit = conf.max_body_bytes if limit is None else limit
     raw = request.read(limit + 1)  # never more than that, whatever the request announces
     if len(raw) > limit:
         raise BodyRefused(_("The body is larger than %(limit)s bytes.") % {"limit": limit}, 413)
@@ -57,6 +58,16 @@ def only(body: Json, **expected: type) -> None:
     for name, kind in expected.items():
         if type(body[name]) is not kind:  # isinstance would let true pass for 1
             raise BodyRefused(_("“%(key)s” has the wrong type.") % {"key": name})
+
+
+def some(body: Json, required: Mapping[str, type], optional: Mapping[str, type]) -> None:
+    """Refuse a body that lacks a required key, has one beyond these, or holds another type."""
+    if not required.keys() <= body.keys() <= required.keys() | optional.keys():
+        raise BodyRefused(
+            _("The body must have these keys: %(keys)s. It may have these: %(more)s.")
+            % {"keys": ", ".join(sorted(required)) or "-", "more": ", ".join(sorted(optional)) or "-"}
+        )
+    only(body, **{name: kind for name, kind in {**required, **optional}.items() if name in body})
 
 
 class _Pairs:
