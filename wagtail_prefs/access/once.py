@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
@@ -147,8 +148,9 @@ def look(token: str, *purposes: Purpose) -> Once:
 def consume(link: Once) -> None:
     """Use a link up, in the transaction of what it does. Raises BadToken where somebody has used it, or it is too old."""
     now = timezone.now()
-    taken = OneTimeLink.objects.filter(
-        pk=link.row, used_at=None, expires_at__gt=now, epoch=link.epoch
-    ).update(used_at=now, address="", answers={})
+    # Beside the row's own columns, which are held against what it is once its lock is had, and not in a join.
+    still_hers = Exists(Contact.objects.filter(pk=OuterRef("contact"), epoch=link.epoch))
+    open_rows = OneTimeLink.objects.filter(still_hers, pk=link.row, used_at=None, expires_at__gt=now)
+    taken = open_rows.update(used_at=now, address="", answers={})
     if taken != 1:
         raise BadToken("used")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..access.retention import forget_old_access
+from ..access.retention import forget_now_and_then
 from ..ledger.counts import count_new
 from ..submissions.services import expire_due
 from ..sync.uploads import forget_old
 
-CHORES: list[Callable[[], object]] = [expire_due, count_new, forget_old, forget_old_access]
+CHORES: list[Callable[[], object]] = [expire_due, count_new, forget_old, forget_now_and_then]
