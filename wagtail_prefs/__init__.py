@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .decisions.headers import add_headers as add_headers
     from .decisions.services import decide as decide
     from .submissions.door import contact_for as contact_for, record as record
 
@@ -13,6 +14,7 @@ __version__ = "0.1.0"
 
 #: What Python code asks of us, and where it stands: imported when it is first used, because models wait for the apps.
 _DOORS = {
+    "add_headers": "decisions.headers",
     "contact_for": "submissions.door",
     "decide": "decisions.services",
     "record": "submissions.door",

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.template.loader import render_to_string
 
+import wagtail_prefs
 from wagtail_prefs.access import services as access
 from wagtail_prefs.contacts.models import Contact
 
@@ -72,7 +73,7 @@ def compose(contact: Contact, center: UUID) -> EmailMultiAlternatives:
         subject=words["subject"],
         body=render_to_string("demo/newsletter.txt", context),
         to=[contact.email],
-        headers=access.one_click_headers(contact, TOPIC, CHANNEL, center),
     )
+    wagtail_prefs.add_headers(mail, contact, TOPIC, CHANNEL, center)
     mail.attach_alternative(render_to_string("demo/newsletter.html", context), "text/html")
     return mail
