@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -104,10 +103,6 @@ class Call:
             yielded: [line.to_json() for line in saved.merged],
             "preferences": self.preferences(saved.state, saved.email, session),
         }
-
-
-class Accepted(dict[str, Any]):
-    """The body of a 202: it was heard, and what becomes of it is nobody's business here."""
 
 
 def idempotency_key(request: HttpRequest) -> str:

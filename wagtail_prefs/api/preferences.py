@@ -72,7 +72,7 @@ def save(call: Call) -> Json:
     saved = submissions.submit(
         link_id=session.link_id,
         epoch=session.epoch,
-        snapshot=_shown(call, data["revision"]),
+        snapshot=shown(call, data["revision"]),
         base_version=data["base_version"],
         answers=data["answers"],
         actor=Actor(ActorType.SUBJECT_SESSION),
@@ -83,7 +83,7 @@ def save(call: Call) -> Json:
     return call.saved(saved, session, yielded="merged")
 
 
-def _shown(call: Call, revision: str) -> Snapshot:
+def shown(call: Call, revision: str) -> Snapshot:
     """The snapshot that answers were given on: of this center, newest or not."""
     try:
         snapshot = centers.get_snapshot(revision)

@@ -16,6 +16,8 @@ from rest_framework.views import APIView
 from ..values import Json
 
 STRING: Json = {"type": "string"}
+#: Typed by anybody: whether it is an address, and whose, no answer tells.
+EMAIL: Json = {"type": "string", "minLength": 1}
 RECEIPT: Json = {"type": "string", "format": "uuid"}
 REVISION: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 VERSION: Json = {"type": "integer", "minimum": 0}
@@ -163,6 +165,9 @@ COMPONENTS: dict[str, Any] = {
             "outlook": _list(ref("Outlook")),
         }
     ),
+    "LinkRequest": _object({"email": EMAIL}),
+    "SignUp": _object({"email": EMAIL, "revision": REVISION, "answers": ANSWERS}),
+    "Accepted": _object({"text": STRING}),
     "Code": _object({"code": {"type": "string", "maxLength": 512}}),
     "Session": _object(
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from .asking import access_links_view, sign_ups_view
 from .centers import center_document
 from .preferences import preferences_view, sessions_view
 from .receipts import history_view, undo_view
@@ -13,6 +14,8 @@ from .schema import openapi_view
 urlpatterns = [
     path("openapi.json", require_safe(openapi_view), name="openapi"),
     path("centers/<uuid:center>/", center_document, name="center"),
+    path("centers/<uuid:center>/access-links/", access_links_view, name="access-links"),
+    path("centers/<uuid:center>/signups/", sign_ups_view, name="sign-ups"),
     path("centers/<uuid:center>/sessions/", sessions_view, name="sessions"),
     path("centers/<uuid:center>/preferences/", preferences_view, name="preferences"),
     path("centers/<uuid:center>/preferences/undo/", undo_view, name="undo"),
