@@ -138,10 +138,15 @@ class ApiKey(models.Model):
 
 
 class Hits(models.Model):
-    """How often something was done in a span of time, where no shared cache counts it. `key` is a keyed hash."""
+    """How often something was done, where no shared cache counts it. `key` is a keyed hash.
+
+    Of a limit, `moments` are those of the last hits that passed, newest first, in milliseconds since 1970, and `count`
+    is how many did not pass since. Of an alarm, `count` is all of a span.
+    """
 
     key = models.CharField(max_length=64, primary_key=True)
     count = models.PositiveIntegerField(default=0)
+    moments = models.JSONField(default=list)
     expires_at = models.DateTimeField(db_index=True)
 
     wagtail_reference_index_ignore = True
