@@ -44,6 +44,8 @@ def holds(answer: Any, description: dict[str, Any], path: str, method: str) -> N
 
 
 DOCUMENT = "/centers/{center}/"
+ACCESS_LINKS = "/centers/{center}/access-links/"
+SIGN_UPS = "/centers/{center}/signups/"
 SESSIONS = "/centers/{center}/sessions/"
 PREFERENCES = "/centers/{center}/preferences/"
 UNDO = "/centers/{center}/preferences/undo/"
@@ -52,7 +54,15 @@ HISTORY = "/centers/{center}/preferences/history/"
 
 def test_it_is_openapi_31_and_names_our_routes_only(description: dict[str, Any], visit: Visit) -> None:
     assert description["openapi"].startswith("3.1")
-    assert set(description["paths"]) == {DOCUMENT, SESSIONS, PREFERENCES, UNDO, HISTORY}
+    assert set(description["paths"]) == {
+        DOCUMENT,
+        ACCESS_LINKS,
+        SIGN_UPS,
+        SESSIONS,
+        PREFERENCES,
+        UNDO,
+        HISTORY,
+    }
     served = visit.client.get("/prefs/api/v1/openapi.json")
     assert served.json() == description
 
@@ -73,6 +83,34 @@ def test_real_answers_are_as_described(description: dict[str, Any], visit: Visit
     holds(visit.undo(merged.json()["receipt"]), description, UNDO, "post")  # kept
     holds(visit.history(), description, HISTORY, "get")
     holds(visit.history("?before=1"), description, HISTORY, "get")
+
+
+def test_what_anybody_may_ask_is_answered_as_described(description: dict[str, Any], visit: Visit) -> None:
+    key = {"Idempotency-Key": "key"}
+    link, wish = {"email": "anna@mail.example.org"}, visit.choose(news=True)
+    del wish["base_version"]
+    wish |= link
+    answers = [
+        (ACCESS_LINKS, visit.post("access-links/", link), 202),
+        (ACCESS_LINKS, visit.post("access-links/", {"email": 1}), 400),
+        (ACCESS_LINKS, visit.post("access-links/", link, Origin="https://evil.example"), 403),
+        (ACCESS_LINKS, visit.post("access-links/", b"x" * 17 * 1024), 413),
+        (ACCESS_LINKS, visit.client.post(visit.url("access-links/"), "{}", content_type="text/plain"), 415),
+        (ACCESS_LINKS, visit.post("access-links/", {"email": ""}), 422),
+        (SIGN_UPS, visit.post("signups/", wish, **key), 202),
+        (SIGN_UPS, visit.post("signups/", wish), 400),
+        (SIGN_UPS, visit.post("signups/", wish, Origin="https://evil.example", **key), 403),
+        (SIGN_UPS, visit.post("signups/", b"x" * 17 * 1024, **key), 413),
+        (SIGN_UPS, visit.post("signups/", {**wish, "answers": {}}, **key), 422),
+    ]
+    visit.page.unpublish()
+    answers += [
+        (ACCESS_LINKS, visit.post("access-links/", link), 404),
+        (SIGN_UPS, visit.post("signups/", wish, **key), 404),
+    ]
+    for path, answer, status in answers:
+        assert answer.status_code == status
+        holds(answer, description, path, "post")
 
 
 def test_real_refusals_are_as_described(description: dict[str, Any], visit: Visit) -> None:
