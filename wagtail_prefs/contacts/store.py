@@ -311,10 +311,8 @@ def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
         Contact.objects.filter(merged_into=state.id).update(merged_into=state.merged_into)
     if "address:email" in became:
         address = became["address:email"]
-        if address:  # one that she had before a merge comes back to her
-            Contact.objects.filter(
-                merged_into=state.id, address_key__in=address_keys(state.audience, address)
-            ).update(address_key=None)
+        if address:
+            _move(state, address_keys(state.audience, address))
         values |= {
             "email": address or "",
             "address_key": address_key(state.audience, address) if address else None,
@@ -323,6 +321,18 @@ def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
     if "erased" in became:
         values |= {**ERASED, "erased_at": timezone.now(), "epoch": F("epoch") + 1}
     Contact.objects.filter(pk=state.id).update(**values)
+
+
+def _move(state: ContactState, spellings: Sequence[str]) -> None:
+    """What goes with another address: the mails to the old one open nothing any more, nor do sessions of theirs.
+
+    Whoever was merged into her opened her page as well. Another spelling of her address is the same mailbox.
+    """
+    merged = Contact.objects.filter(merged_into=state.id)
+    merged.filter(address_key__in=spellings).update(address_key=None)  # one from before a merge is hers again
+    if not Contact.objects.filter(pk=state.id, address_key__in=spellings).exists():
+        for links in (Contact.objects.filter(pk=state.id), merged):
+            links.update(epoch=F("epoch") + 1)
 
 
 def _put(where: dict[Any, Any], key: Any, value: Any) -> None:

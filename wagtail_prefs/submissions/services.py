@@ -12,15 +12,20 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from .. import keys, writes
+from ..access import services as access
+from ..access.models import OneTimeLink
+from ..access.services import Once
 from ..canonical import canonical
 from ..centers import services as centers, visibility
 from ..centers.services import Snapshot, remembered
 from ..changes import Change, ChangeAddress, Erase, Expire, Merge, PauseFor, Undo
 from ..conf import conf
 from ..contacts import rules, services as contacts, store
+from ..contacts.addresses import canonical_email
 from ..contacts.models import Contact, State
 from ..contacts.rules import OPTED_OUT
 from ..decisions import sends
@@ -30,8 +35,10 @@ from ..law import services as law
 from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record, SideValue
+from ..mail import services as mail
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
+from . import new_address
 from .gone import gone_answers, gone_topics, without
 from .history import PastSubmission, history, is_final, is_untold, records_of
 from .wishes import asked, wishes
@@ -40,6 +47,7 @@ from .words import Line, words_of
 __all__ = [
     "PastSubmission",
     "Saved",
+    "confirm_address",
     "erase",
     "expire_due",
     "history",
@@ -63,6 +71,7 @@ class Saved:
     email: str
     applied: tuple[Line, ...] = ()
     merged: tuple[Line, ...] = ()
+    asks_address: bool = False  # another address was asked for, which counts when it is confirmed
 
 
 def submit(
@@ -76,11 +85,13 @@ def submit(
     source: Source,
     idempotency_key: str | None,
     assurance: Assurance = "link",
+    network: str = "",
 ) -> Saved:
     """Save answers given on a snapshot by the holder of a link.
 
     An absent answer means "not touched". A stale `base_version` is merged, never refused. A repeat of
-    `idempotency_key` gets the first answer again. Raises InvalidAnswers, StepUpRequired (personal fields, but no fresh
+    `idempotency_key` gets the first answer again. Another address is not saved: a mail goes there, within the limits of
+    the address, the contact and the `network` that asks, and it counts when it is confirmed. Raises InvalidAnswers, StepUpRequired (personal fields, but no fresh
     link), KeyReused, BadToken (revoked meanwhile) and UnknownContact (erased meanwhile); then nothing was changed.
     """
     changes = centers.answers_to_changes(snapshot, answers)
@@ -97,7 +108,7 @@ def submit(
                 request=request,
                 proof=proof_of(snapshot),
                 epoch=epoch,
-                screen=_Screen(snapshot, answers, assurance, gone_topics(snapshot, changes)),
+                screen=_Screen(snapshot, answers, assurance, gone_topics(snapshot, changes), network),
             )
         ),
         snapshot,
@@ -108,6 +119,8 @@ def _worded(saved: Saved, snapshot: Snapshot) -> Saved:
     """With what was done in the words of a page."""
     words = words_of(snapshot, saved.state.timezone)
     applied = words.applied(saved.effects, saved.yielded)
+    if saved.asks_address:
+        applied = (*applied, new_address.line(words))
     return replace(saved, applied=applied, merged=words.merged(saved.yielded))
 
 
@@ -177,6 +190,36 @@ def undo(
     return _worded(saved, snapshot)
 
 
+def confirm_address(link: Once, *, source: Source, locale: str, center_title: str) -> Saved:
+    """Use up a link that was mailed to a new address: from now on it is hers, with every choice as it was.
+
+    Her old address is told, and whatever was mailed there opens nothing any more but the way out. Raises BadToken for
+    a link that is used, too old or overtaken, and AddressTaken where another contact has that address by now; then
+    nothing was changed, and the link can be tried again.
+    """
+    with transaction.atomic():
+        # First the contact, then her links, as `new_address.ask` goes.
+        if Contact.objects.select_for_update().filter(pk=link.contact_id).first() is None:
+            raise UnknownContact
+        access.consume(link)
+        saved = record(
+            link.contact_id,
+            [ChangeAddress(link.address)],
+            actor=Actor(ActorType.SUBJECT_LINK),
+            source=source,
+        )
+        if saved.email and canonical_email(saved.email) != canonical_email(link.address):
+            mail.post(
+                "address_changed",
+                to=saved.email,
+                audience_id=link.audience_id,
+                locale=locale,
+                context={"center_title": center_title},
+                contact=saved.state.id,
+            )
+    return saved
+
+
 def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -> Saved:
     """Make one contact of two: the stricter value wins, and the loser's links lead to the winner from now on.
 
@@ -227,6 +270,8 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
         for person in people:
             ledger.forget(person.state.id)
             sends.forget(person.state.id)
+            mail.forget(person.state.id)
+            OneTimeLink.objects.filter(contact=person.state.id).delete()
     return replace(saved, email="")
 
 
@@ -279,6 +324,7 @@ class _Screen:
     answers: Answers
     assurance: Assurance
     gone: frozenset[str] = frozenset()  # topics that she asks for, and that nobody can get any more
+    network: str = ""  # from where, for the limits of what leaves a mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +345,7 @@ class _Wish:
     former: bool = False  # it is about one who was merged: to erase her, too
     told: Collection[str] | None = None  # the only attributes that an undo may bring back; None: all
     screen: _Screen | None = None  # where it was made: what of it she could see is known beside her state
+    new_address: str = ""  # asked for on a screen; it takes more than that
 
 
 def _save(wish: _Wish) -> Saved:
@@ -316,7 +363,8 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             now = timezone.now()  # under the lock: the records of a chain stand in the order of their times
             found = _read(held, once, with_bases=wish.proof is None)
             if found.repeat is not None:
-                raise _Settled(_again(found, found.repeat, once))
+                asks = bool(wish.screen and new_address.asked_for(wish.changes)[1])
+                raise _Settled(replace(_again(found, found.repeat, once), asks_address=asks))
             state = found.loaded.state
             if wish.former:
                 state = replace(state, merged_into=None)
@@ -326,8 +374,15 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             accepted, yielded = rules.merge(state, wish.changes, base, act)
             yielded = (*hidden, *yielded)
             after, effects = rules.apply(state, accepted, act)
+            if wish.screen and wish.new_address:
+                new_address.ask(state.id, wish.new_address, wish.screen.snapshot, wish.screen.network)
             if not effects:
-                raise _Settled(Saved(state.version, None, (), yielded, state, found.loaded.email))
+                unchanged = Saved(state.version, None, (), yielded, state, found.loaded.email)
+                if not wish.new_address:
+                    raise _Settled(unchanged)
+                # Nothing to record, and still something to keep: so the version goes back by itself.
+                Contact.objects.filter(pk=state.id).update(version=F("version") - 1)
+                return replace(unchanged, asks_address=True)
             moved = next((effect.after for effect in effects if effect.path == "address:email"), None)
             _write_contact(found.loaded, after, effects, moved)
             _lift_suppression(found.loaded, after, effects, moved)
@@ -358,7 +413,15 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             )
     except _Settled as settled:
         return settled.saved
-    return Saved(after.version, str(entry.id), effects, yielded, after, found.loaded.email)
+    return Saved(
+        after.version,
+        str(entry.id),
+        effects,
+        yielded,
+        after,
+        found.loaded.email,
+        asks_address=bool(wish.new_address),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +457,12 @@ def _seen(wish: _Wish, state: ContactState, now: datetime) -> tuple[_Wish, tuple
     elif any(isinstance(change, PauseFor) for change in wish.changes):
         changes = asked(screen.snapshot, screen.answers, state, now)
     changes, gone = without(changes, screen.gone, gone_answers(screen.snapshot, screen.answers), state)
-    return replace(wish, changes=changes), (*hidden, *gone)
+    changes, address = new_address.asked_for(changes)
+    if (
+        address and screen.assurance != "fresh"
+    ):  # also where a block of the site's own does not call it personal
+        raise StepUpRequired
+    return replace(wish, changes=changes, new_address=address), (*hidden, *gone)
 
 
 def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:
