@@ -184,8 +184,8 @@ def _named(headers: Iterable[str]) -> bool:
 
 def _named_for_one(message: EmailMessage) -> bool:
     """Whether an ESP is told one of ours for a single recipient, as django-anymail does it."""
-    single: Mapping[str, Mapping[str, str]] = getattr(message, "merge_headers", None) or {}
-    return any(_named(headers) for headers in single.values())
+    single = getattr(message, "merge_headers", None)  # where nobody set it, anymail has an object of its own
+    return isinstance(single, Mapping) and any(_named(headers or ()) for headers in single.values())
 
 
 def _goes_to(message: EmailMessage, address: str) -> bool:
