@@ -35,6 +35,7 @@ LIMITS: Mapping[str, Sequence[Span]] = {
     "bad_token_network": [(30, 60)],
     "api_read": [(60, 60)],
     "api_write": [(20, 60)],
+    "key_calls": [(1200, 60)],  # of one API key
 }
 #: name -> (times, seconds): a site's own limit may not let more through. Where a name is absent, the site decides.
 BOUNDS: Mapping[str, Span] = {
@@ -51,7 +52,7 @@ BOUNDS: Mapping[str, Span] = {
 ALARMS = frozenset({"link_site"})
 #: Limits of what needs a signed session, or a guess, and makes no mail: where no shared cache counts, each process counts
 #: for itself, and the database is left alone.
-LIGHT = frozenset({"api_read", "api_write", "bad_token_network"})
+LIGHT = frozenset({"api_read", "api_write", "bad_token_network", "key_calls"})
 
 #: How long a cache that failed is not asked again: one that does not answer at all would hold up every request.
 PAUSE_SECONDS = 30
