@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import limits, revocations
+from .fresh import mail_fresh_link, told as fresh_link_told
 from .links import (
     Link,
     Purpose,
