@@ -62,8 +62,8 @@ def live(scene: Scene) -> Contact:
     )
     stale = contacts.load_state(contact.pk).version
     submissions.record(contact.pk, [ChangeAddress(NOW)], actor=PERSON, source=PYTHON, idempotency_key=NOW)
-    scene.save({scene.leave: {"opted_out": True}})
-    scene.save(scene.choose(news=True), base=stale)
+    scene.save({scene.leave: {"opted_out": True}}, epoch=1)  # another address called her old links back
+    scene.save(scene.choose(news=True), base=stale, epoch=1)
     twin = factories.make_contact(OTHER)
     submissions.record(
         twin.pk,

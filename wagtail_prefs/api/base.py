@@ -20,6 +20,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from ..access import services as access
 from ..access.services import Session
 from ..centers import services as centers
+from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
 from ..errors import BadToken, BodyRefused, PrefsError
 from ..submissions.services import Saved, records_of
@@ -67,6 +68,13 @@ class Call:
     def idempotency_key(self) -> str:
         """Raises BodyRefused where there is none that can be one."""
         return idempotency_key(self.request)
+
+    def host(self) -> int | None:
+        """The host page it comes from, so that a link in a mail leads back there; None for our own page."""
+        if self.origin == cors.own_origin(self.center):
+            return None
+        origins = [origin_of(url) for url in self.center.host_pages]
+        return origins.index(self.origin) if self.origin in origins else None
 
     def newest(self) -> Snapshot:
         """The center as it is published now."""

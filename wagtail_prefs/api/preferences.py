@@ -17,19 +17,30 @@ from .shapes import KEY, LOCALE, NOBODY, SESSION, describe, problems, ref
 
 @describe(
     operation_id="open_session",
-    summary="Exchange the code of a link for a session",
+    summary="Exchange the code of a link, or a session, for a session",
     parameters=[LOCALE],
-    request={"application/json": ref("Code")},
+    request={"application/json": {"oneOf": [ref("Code"), ref("Renewal")]}},
     responses={200: ref("Session"), **problems(400, 401, 403, 404, 413, 415)},
     auth=NOBODY,
 )
 def open_session(call: Call) -> Json:
-    """Uses the code up. A code opens one session, from the origin it was made for, within ten minutes."""
+    """Uses the code up. A code opens one session, from the origin it was made for, within ten minutes.
+
+    A session that still holds is renewed for another half hour, until it is two hours old. A fresh one comes back as one
+    of a link: what made it fresh is some time ago.
+    """
     data = body.read_json(call.request)
-    body.only(data, code=str)
-    bearer, session = access.redeem_code(
-        data["code"], center=call.center.center, origin=call.origin, revoked=call.center.revoked
-    )
+    center, origin = call.center.center, call.origin
+    if data.keys() == {"session"}:
+        body.only(data, session=str)
+        # The new one is signed by the newest key, so that the old one's is looked at before.
+        call.admit(access.open_session(data["session"], center=center, origin=origin))
+        bearer, session = access.renew_session(data["session"], center=center, origin=origin)
+    else:
+        body.only(data, code=str)
+        bearer, session = access.redeem_code(
+            data["code"], center=center, origin=origin, revoked=call.center.revoked
+        )
     call.admit(session)
     found = access.contact_of(session)
     return {
@@ -79,6 +90,7 @@ def save(call: Call) -> Json:
         source=call.source(data["revision"]),
         idempotency_key=key,
         assurance=session.assurance,
+        network=access.network_of(call.request),
     )
     return call.saved(saved, session, yielded="merged")
 

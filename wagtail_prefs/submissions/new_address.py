@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _, override
 
 from ..access import services as access
@@ -68,11 +69,15 @@ def line(words: Words) -> Line:
 
 
 def _has_room(contact: Contact, address: str, network: str) -> bool:
+    try:
+        mailbox = canonical_email(address)
+    except (ValidationError, UnicodeError):
+        return False
     # In one order, whoever asks: where the database counts, these are rows that are locked until the save is done.
     key = contact.audience.key
     return (
         limits.hit("new_address_contact", str(contact.pk)).allowed
-        and limits.hit("link_address", key, canonical_email(address)).allowed
+        and limits.hit("link_address", key, mailbox).allowed
         and (not network or limits.hit("link_network", network).allowed)
         and limits.hit("link_site", key).allowed
     )
