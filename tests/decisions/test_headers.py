@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anymail.backends.test import EmailBackend
 from anymail.message import AnymailMessage
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
-from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
@@ -517,8 +518,7 @@ def test_the_check_changes_nothing(reader: Contact) -> None:
 def test_anymail_gets_the_headers_as_they_are(reader: Contact) -> None:
     message = message_to(reader.email, kind=AnymailMessage)
     add_headers(message, reader, "news")
-    message.connection = get_connection("anymail.backends.test.EmailBackend")
-    assert message.send() == 1
+    assert EmailBackend().send_messages([message]) == 1
     told = message.anymail_test_params["extra_headers"]  # type: ignore[attr-defined]
     assert {name: told[name] for name in NAMES} == message.extra_headers
     assert message.anymail_status.status == {"sent"}  # type: ignore[attr-defined]
