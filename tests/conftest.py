@@ -134,10 +134,22 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
-    """The cache is one for the process: what one test counted must not limit the next."""
+    """The cache is one for the process, and so is what a process counts: one test must not limit the next."""
+    from wagtail_prefs.access.limits import forget_process
+
     cache.clear()
+    forget_process()
     yield
     cache.clear()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server on loopback."""
+    from tests.redis_server import serving
+
+    with serving() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

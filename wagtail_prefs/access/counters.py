@@ -51,30 +51,39 @@ def take_in_cache(cache: BaseCache, key: str, spans: Sequence[Span]) -> int:
     now = time.time()
     taken: list[str] = []
     for times, seconds in spans:
-        places = [f"{_PREFIX}.{key}.{seconds}.{place}" for place in range(times)]
-        # Rounded up, because some caches know whole seconds only, and must not forget too early.
-        place, wait = _place(cache, places, now, seconds + 1)
+        place = _take_place(cache, _places(key, times, seconds), now, seconds)
         if place is None:
             if taken:
                 cache.delete_many(taken)
-            return wait
+            return max(_wait(cache, _places(key, *span), now, span[1]) for span in spans)
         taken.append(place)
     return 0
 
 
-def _place(cache: BaseCache, places: list[str], now: float, seconds: int) -> tuple[str | None, int]:
+def _places(key: str, times: int, seconds: int) -> list[str]:
+    return [f"{_PREFIX}.{key}.{seconds}.{place}" for place in range(times)]
+
+
+def _take_place(cache: BaseCache, places: list[str], now: float, seconds: int) -> str | None:
+    # A second longer, because some caches know whole seconds only, and must not forget too early.
+    ends, timeout = now + seconds, seconds + 1
     # Mostly nearly all are free, so that one at random will do.
     first = places[int(now * 1_000_000) % len(places)]
-    if cache.add(first, now + seconds, seconds):
-        return first, 0
+    if cache.add(first, ends, timeout):
+        return first
     held = cache.get_many(places)
     for place in places:
-        if place not in held and cache.add(place, now + seconds, seconds):
-            return place, 0
-    held = held or cache.get_many(places)
-    if not held:
+        if place not in held and cache.add(place, ends, timeout):
+            return place
+    if not held and not cache.get_many(places):
         raise CacheKeepsNothing
-    return None, _seconds(min(held.values()) - now, seconds)
+    return None
+
+
+def _wait(cache: BaseCache, places: list[str], now: float, seconds: int) -> int:
+    """The seconds until one of these is free; at least one, because now there was none for somebody."""
+    held = cache.get_many(places)
+    return _seconds(min(held.values()) - now + 1, seconds + 1) if len(held) == len(places) else 1
 
 
 def tally_in_cache(cache: BaseCache, key: str, seconds: int) -> int:
