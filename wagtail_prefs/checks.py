@@ -12,6 +12,7 @@ from .delivery.checks import check_deliveries
 from .law.checks import check_law
 from .ledger.checks import check_guard
 from .ledger.sinks import check_exported, check_sink
+from .mail.checks import check_mail
 
 
 def connect() -> None:
@@ -25,5 +26,6 @@ def connect() -> None:
     register(check_decisions, Tags.compatibility)
     register(check_sink, Tags.compatibility)
     register(check_exported, Tags.security, deploy=True)
+    register(check_mail, Tags.security, deploy=True)
     register(check_deliveries, Tags.database)
     register(check_guard, Tags.database)

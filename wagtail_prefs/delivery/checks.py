@@ -1,4 +1,4 @@
-"""System checks: somebody must be delivering, and no opt-out may be stuck in silence."""
+"""System checks: somebody must be delivering and sending mail, and no opt-out may be stuck in silence."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from django.db.models import Min
 from django.utils import timezone
 
 from ..conf import conf
+from ..mail.models import Mail
+from ..mail.rows import SERVER
 from .models import Delivery, Lane
 
 #: A worker that was not seen for so long, while something is due, is not there.
 ABSENT = timedelta(minutes=10)
 #: An opt-out that fails for so long needs a person.
 STUCK = timedelta(days=1)
+#: A mail server that is away for so long, too.
+SERVER_AWAY = timedelta(minutes=30)
 
 
 def check_deliveries(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
@@ -29,7 +33,7 @@ def check_deliveries(*, databases: Sequence[str] | None = None, **_: Any) -> lis
     if not databases or sys.argv[1:2] == ["migrate"]:
         return []
     try:
-        return [*_absent_workers(), *_stuck_opt_outs()]
+        return [*_absent_workers(), *_stuck_opt_outs(), *_mails_that_wait()]
     except DatabaseError:  # before the first migration there is nothing to look at
         return []
 
@@ -70,5 +74,32 @@ def _stuck_opt_outs() -> list[CheckMessage]:
             f"Opt-outs cannot be delivered to {', '.join(aliases)} for more than a day.",
             hint="Look at Preferences > Deliveries for the reason; until it is mended, do not send from there.",
             id="wagtail_prefs.E041",
+        )
+    ]
+
+
+def _mails_that_wait() -> list[CheckMessage]:
+    """A worker moves `due_at` of whatever it cannot send, so what is long due was seen by none."""
+    now = timezone.now()
+    if Mail.objects.filter(due_at__lt=now - ABSENT).exists():
+        return [
+            CheckWarning(
+                "Mails have been waiting for more than ten minutes, and nobody sends them.",
+                hint="Run `manage.py prefs_deliver --loop` as a service, or `prefs_deliver --once` from cron.",
+                id="wagtail_prefs.W042",
+            )
+        ]
+    away = (
+        Mail.objects.filter(due_at__isnull=False, created_at__lt=now - SERVER_AWAY, code__startswith=SERVER)
+        .order_by("created_at")
+        .first()
+    )
+    if away is None:
+        return []
+    return [
+        CheckWarning(
+            f"The mail server takes no mail: {away.code.removeprefix(SERVER)}.",
+            hint="Look at the settings of Django's mail and at the server. Nothing is lost for five days.",
+            id="wagtail_prefs.W043",
         )
     ]

@@ -1,4 +1,5 @@
-"""The worker: a thread for each backend, so that one that hangs delays no other, and one that keeps house."""
+"""The worker: a thread for each backend and one for mail, so that one that hangs delays no other, and one that keeps
+house."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from ..ledger.seals import Sealer
+from ..mail import sending
 from . import drain
 from .engine import Tally
 
@@ -23,8 +25,9 @@ DATABASE_PAUSE = 5.0
 class Worker:
     """Delivers to some backends, once or until it is stopped. `stop` lets the call under way end first.
 
-    It also seals the ledger, and does the `chores` it is given, each at every look: what packages above this one want
-    done from time to time. They must be cheap where there is nothing to do.
+    With `mailed` it sends mails as well, and reports there. It also seals the ledger, and does the `chores` it is given,
+    each at every look: what packages above this one want done from time to time. They must be cheap where there is
+    nothing to do.
     """
 
     def __init__(
@@ -32,10 +35,12 @@ class Worker:
         aliases: Sequence[str],
         *,
         report: Callable[[str, Tally], None],
+        mailed: Callable[[sending.Tally], None] | None = None,
         chores: Sequence[Callable[[], object]] = (),
     ) -> None:
         self.aliases = list(aliases)
         self.report = report
+        self.mailed = mailed
         self.chores = list(chores)
         self._stopping = threading.Event()
 
@@ -47,10 +52,17 @@ class Worker:
         self._stopping.set()
 
     def once(self) -> None:
-        """Do the chores, deliver what is due, and seal what is."""
+        """Do the chores, deliver and mail what is due, and seal what is."""
         for chore in self.chores:
             chore()
-        self._side_by_side({alias: partial(self._once, alias) for alias in self.aliases})
+        work: dict[str, Callable[[], None]] = {alias: partial(self._once, alias) for alias in self.aliases}
+        if self.mailed is not None:
+            work["(mail)"] = partial(self._mail_once, self.mailed)
+        if connection.in_atomic_block:  # threads would not see what the caller's transaction has written
+            for task in work.values():
+                task()
+        else:
+            self._side_by_side(work)
         if not self.stopped:
             Sealer().round(timezone.now(), self._stopping.is_set)
 
@@ -59,6 +71,8 @@ class Worker:
         work: dict[str, Callable[[], None]] = {
             alias: partial(self._loop, alias, interval) for alias in self.aliases
         }
+        if self.mailed is not None:
+            work["(mail)"] = partial(self._mail_loop, self.mailed, interval)
         self._side_by_side({**work, "(house)": partial(self._keep_house, interval)})
 
     def _side_by_side(self, work: Mapping[str, Callable[[], None]]) -> None:
@@ -95,6 +109,22 @@ class Worker:
                 continue
             if tally.claimed:
                 self.report(alias, tally)
+            self._stopping.wait(interval)
+
+    def _mail_once(self, mailed: Callable[[sending.Tally], None]) -> None:
+        mailed(sending.drain(stopping=self._stopping.is_set))
+
+    def _mail_loop(self, mailed: Callable[[sending.Tally], None], interval: float) -> None:
+        while not self.stopped:
+            try:
+                tally = sending.drain(stopping=self._stopping.is_set)
+            except DatabaseError as error:
+                logger.warning("mail: no database (%s)", type(error).__name__)
+                connection.close()
+                self._stopping.wait(DATABASE_PAUSE)
+                continue
+            if tally.claimed:
+                mailed(tally)
             self._stopping.wait(interval)
 
     def _keep_house(self, interval: float) -> None:

@@ -25,6 +25,8 @@ def forget_old_mails() -> int:
 def _delete_old(now: datetime) -> int:
     # Ids begin with the time (RFC 9562 s5.7): the primary key finds what is old, and no other row is looked at.
     old = Mail.objects.filter(pk__lt=_first_id_of(now - KEPT), due_at=None).order_by("pk")
+    if not old.exists():
+        return 0
     deleted, _ = Mail.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()
     return deleted
 

@@ -59,6 +59,16 @@ def drain(limit: int | None = None, stopping: Callable[[], bool] = never) -> Tal
         return _Round(server, stopping).run(limit)
 
 
+def retry_now() -> int:
+    """Have what waits for its next try tried now: for after an outage. Returns how many."""
+    return rows.make_due(timezone.now())
+
+
+def waiting() -> int:
+    """How many mails are still to be sent, now or later."""
+    return rows.waiting()
+
+
 def delay(attempts: int, *, uniform: Callable[[float, float], float] = random.uniform) -> timedelta:
     """How long to wait after so many tries."""
     seconds = SCHEDULE[attempts - 1] if 0 < attempts <= len(SCHEDULE) else SLOWLY

@@ -1,4 +1,4 @@
-"""Deliver saved preferences to the configured backends."""
+"""Deliver saved preferences to the configured backends, and send the mails that wait."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ...conf import conf
 from ...delivery import drain, rows
 from ...delivery.engine import Tally
 from ...delivery.worker import Worker
+from ...mail import sending
 from ..chores import CHORES
 
 
@@ -20,9 +21,9 @@ class Command(BaseCommand):
     """`--once` for cron, `--loop` for a service."""
 
     help = (
-        "Delivers saved preferences to the backends. SIGTERM and Ctrl-C end it after the call under way; nothing is "
-        "lost either way. Exit code of --once: 0 when everything is delivered, 1 when something is left to do (it "
-        "will be tried again), 2 for wrong arguments."
+        "Delivers saved preferences to the backends, and sends the mails that wait. SIGTERM and Ctrl-C end it after "
+        "the call under way; nothing is lost either way. Exit code of --once: 0 when everything is delivered and "
+        "sent, 1 when something is left to do (it will be tried again), 2 for wrong arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,7 +34,10 @@ class Command(BaseCommand):
             "--interval", type=float, default=1.0, help="Seconds between two looks (default: 1)."
         )
         parser.add_argument(
-            "--backend", action="append", metavar="ALIAS", help="Only this backend; can be repeated."
+            "--backend",
+            action="append",
+            metavar="ALIAS",
+            help="Only this backend, and no mails; can be repeated.",
         )
         parser.add_argument(
             "--now",
@@ -49,25 +53,31 @@ class Command(BaseCommand):
         self.json: bool = options["json"]
         self.totals = {alias: Tally() for alias in aliases}
         self._printing = threading.Lock()
+        mails = not options["backend"]
         if options["now"]:
             made_due = drain.retry_now(aliases)
             self._say({"made_due": made_due}, f"{made_due} deliveries made due")
-        worker = Worker(aliases, report=self._report, chores=CHORES)
+            if mails and (made_due := sending.retry_now()):
+                self._say({"mails_made_due": made_due}, f"{made_due} mails made due")
+        worker = Worker(
+            aliases, report=self._report, mailed=self._report_mails if mails else None, chores=CHORES
+        )
         handlers = {
             number: signal.signal(number, lambda *_: worker.stop())
             for number in (signal.SIGTERM, signal.SIGINT)
         }
         try:
             if options["loop"]:
-                self._say({"event": "started", "backends": aliases}, f"delivering to {', '.join(aliases)}")
+                to = [*aliases, *(["mailboxes"] if mails else [])]
+                self._say({"event": "started", "backends": aliases}, f"delivering to {', '.join(to)}")
                 worker.loop(options["interval"])
             else:
                 worker.once()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        waiting = self._summary(aliases)
-        if waiting and not options["loop"]:
+        left = self._summary(aliases) + (self._mails_left() if mails else 0)
+        if left and not options["loop"]:
             raise SystemExit(1)
 
     def _aliases(self, asked: list[str] | None) -> list[str]:
@@ -76,12 +86,7 @@ class Command(BaseCommand):
         if unknown:
             known = ", ".join(configured) or "none"
             raise CommandError(f"No backend {', '.join(unknown)}. Configured: {known}.", returncode=2)
-        aliases = sorted(set(asked)) if asked else configured
-        if not aliases:
-            raise CommandError(
-                'WAGTAIL_PREFS["BACKENDS"] is empty: there is nobody to deliver to.', returncode=2
-            )
-        return aliases
+        return sorted(set(asked)) if asked else configured
 
     def _report(self, alias: str, tally: Tally) -> None:
         total = self.totals[alias]
@@ -93,6 +98,19 @@ class Command(BaseCommand):
                 {"event": "round", "backend": alias, "done": tally.done, "failed": tally.failed},
                 f"{alias}: {tally.done} delivered, {tally.failed} failed",
             )
+
+    def _report_mails(self, tally: sending.Tally) -> None:
+        if tally.claimed:
+            self._say(
+                {"event": "mails", "sent": tally.sent, "failed": tally.failed, "given_up": tally.given_up},
+                f"mail: {tally.sent} sent, {tally.failed} failed, {tally.given_up} given up",
+            )
+
+    def _mails_left(self) -> int:
+        waiting = sending.waiting()
+        if waiting:
+            self._say({"event": "mails_left", "waiting": waiting}, f"{waiting} mails waiting")
+        return waiting
 
     def _summary(self, aliases: list[str]) -> int:
         waiting = rows.waiting(aliases)
