@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import hypothesis.core
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from hypothesis.vendor.pretty import RepresentationPrinter
 from pytest_django import DjangoDbBlocker
 
 from tests.properties import SOAK
@@ -49,6 +51,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # schemathesis takes the printer of examples away for the whole process: a failure would name none.
+    hypothesis.core.RepresentationPrinter = RepresentationPrinter  # type: ignore[attr-defined]
     config.addinivalue_line("markers", "property: random examples; `make soak` tries ten times as many")
     config.addinivalue_line("markers", "sqlite: what only SQLite would do; left out elsewhere")
     if "soak" in config.option.markexpr:
