@@ -72,6 +72,8 @@ def test_the_document_is_what_the_reference_says() -> None:
             "expired_title",
             "expired_text",
             "open_link",
+            "request_link",
+            "sign_up",
             "error_title",
             "server_error",
         ),

@@ -9,21 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import QueryDict
+from django.urls import NoReverseMatch, reverse
 from django.utils.dateparse import parse_datetime
 
 from ..errors import AnswerErrors
 from ..html import href_is_allowed, tree_to_html
 from ..values import Json, controls_of
 from .conditions import holds
-from .form import WAS, one
+from .form import STEP_UP, WAS, one
 from .leaves import Kind, cell_kind, columns_of, is_flat, leaf_kind, lines, read, spell
-from .screen import Control, Entry, Field, Form, Group, Option, Press, Problem, Row, Section
+from .screen import Control, Entry, Field, Form, Group, Option, Press, Problem, Row, Section, Way
 
 _DRAWN = frozenset(
     "toggle one_of many_of select matrix scale text date action rich_text links image records".split()
 )
+#: What an action does that leads to another page.
+REQUEST_LINK = "request_link"
 _INPUT_TYPES = {"plain": "text", "email": "email", "tel": "tel"}
 
 
@@ -113,6 +117,7 @@ class _Pen:
             html=tree_to_html(control["content"]) if kind == "rich_text" else None,
             items=tuple(_link(item) for item in control["items"]) if kind == "links" else _steps(control),
             entries=tuple(self.entries(block, own.name)) if kind == "records" else (),
+            href=page_of("request-link", self.document) if control.get("do") == REQUEST_LINK else "",
             input_type=_INPUT_TYPES.get(control.get("format", ""), "text"),
         )
 
@@ -250,7 +255,34 @@ def _base_version(posted: QueryDict | None, seen: Json) -> str:
 
 def _can_be_drawn(control: Json) -> bool:
     """Buttons are drawn where this page can do what they say; the element can do more."""
-    return control["type"] != "action" or isinstance(control["do"], Mapping)
+    return (
+        control["type"] != "action"
+        or isinstance(control["do"], Mapping)
+        or control["do"] in {REQUEST_LINK, STEP_UP}
+    )
+
+
+def ways_in(document: Json) -> tuple[Way, ...]:
+    """For whoever is nobody here yet: the pages that send her link, or sign her up where there is what to choose."""
+    labels = document["labels"]
+    has_choices = any(
+        control["type"] == "matrix" or leaf_kind(control)
+        for block in document["blocks"]
+        for control in controls_of(block)
+    )
+    pages = [("request-link", labels.get("request_link")), ("sign-up", has_choices and labels.get("sign_up"))]
+    return tuple(
+        Way(name, href, label) for name, label in pages if label and (href := page_of(name, document))
+    )
+
+
+def page_of(name: str, document: Json) -> str:
+    """The address of one of the center's pages for everybody, in the document's language; "" where none is mounted."""
+    try:
+        path = reverse(f"wagtail_prefs:{name}", args=[document["center"]])
+    except (NoReverseMatch, KeyError):  # a preview of a single block has no center
+        return ""
+    return f"{path}?{urlencode({'locale': document['locale']})}"
 
 
 def _link(item: Json) -> Json:

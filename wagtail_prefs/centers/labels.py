@@ -21,6 +21,9 @@ def labels() -> dict[str, str]:
         "expired_title": _("This page was open for too long"),
         "expired_text": _("To protect your choices, please open the link in one of our mails again."),
         "open_link": _("To see and change your choices, open the link in one of our mails."),
+        # Where these are there, `page_url` leads on to what they say.
+        "request_link": _("Send me my link"),
+        "sign_up": _("Sign up"),
         "error_title": _("Some of it could not be saved"),
         "server_error": _("Something went wrong on our side. Nothing was changed; please try again."),
         "too_many": _("That was too often in a short time. Please wait a minute and try again."),

@@ -103,6 +103,7 @@ class Control:
     items: tuple[Json, ...] = ()
     entries: tuple[Entry, ...] = ()
     input_type: str = "text"
+    href: str = ""  # where an action leads that is no button of the form
 
     @property
     def span(self) -> str:
@@ -119,6 +120,15 @@ class Section:
     heading: str
     html: SafeString
     controls: tuple[Control, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A link for people whom the page does not know; `name` is that of its route."""
+
+    name: str
+    href: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)

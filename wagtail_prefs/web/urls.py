@@ -9,11 +9,15 @@ from .element import newest_element, versioned_element
 from .frame import frame
 from .manage import ManageView
 from .one_click import OneClickView
+from .request_link import RequestLinkView
+from .sign_up import SignUpView
 
 urlpatterns = [
     path("l/<str:token>/", ManageView.as_view(), name="manage"),
     path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
     path("c/<str:token>/", ConfirmView.as_view(), name="confirm"),
+    path("request-link/<uuid:center>/", RequestLinkView.as_view(), name="request-link"),
+    path("sign-up/<uuid:center>/", SignUpView.as_view(), name="sign-up"),
     path("embed.js", newest_element, name="embed"),
     path("embed/<uuid:center>/", frame, name="embed-frame"),
     path("embed/<str:version>.js", versioned_element, name="embed-version"),
