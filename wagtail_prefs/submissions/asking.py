@@ -30,6 +30,7 @@ from ..contacts.addresses import canonical_email
 from ..errors import AnswerErrors, InvalidAnswers
 from ..values import SUBSCRIBED, Answers, ContactState, Json, Spec
 from .services import plain_answers
+from .tasks import nudge
 from .wishes import wishes
 
 #: Longer than any address (RFC 5321 s4.5.3.1.3).
@@ -61,6 +62,7 @@ def ask_for_link(
         locale=locale or center.locale,
         host=host,
     )
+    nudge()
 
 
 def sign_up(
@@ -96,6 +98,7 @@ def sign_up(
         details=details,
         idempotency_key=f"{idempotency_key}.{sha256_hex([address, details])}",
     )
+    nudge()
 
 
 def counted_as(address: str) -> str:

@@ -41,6 +41,7 @@ from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect,
 from . import new_address
 from .gone import gone_answers, gone_topics, without
 from .history import PastSubmission, history, is_final, is_untold, records_of
+from .unconfirmed import is_unconfirmed, only_asks, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
 
@@ -245,13 +246,14 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
     return saved
 
 
-def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
+def erase(contact_id: UUID, *, actor: Actor, source: Source, remember: bool = True) -> Saved:
     """Forget a person: her addresses, her profile, and every personal value of her records. The chains stay whole.
 
     Whoever was merged into her is forgotten with her; by the id of one of those she is meant as well, unless it is a
     platform that speaks: it may only tell us that it forgot the old address. Her addresses are remembered as keyed
-    hashes, so that nobody mails them again by importing them (security.md LW-12). Raises UnknownContact for one who is
-    erased already.
+    hashes, so that nobody mails them again by importing them (security.md LW-12), unless `remember` is False: for
+    whoever never said anything, and has no no that could be forgotten. Raises UnknownContact for one who is erased
+    already.
     """
     with transaction.atomic():
         follow = actor.type is not ActorType.BACKEND
@@ -264,7 +266,7 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source) -> Saved:
             *(_save(_Wish({"id": former}, [Erase()], actor, source, former=True)) for former in list(merged)),
         ]
         audience = Contact.objects.values_list("audience_id", flat=True).get(pk=saved.state.id)
-        for address in sorted(_addresses(people)):
+        for address in sorted(_addresses(people)) if remember else ():
             if contacts.find(audience, address) is None:  # else it is somebody else's by now
                 contacts.suppress(audience, address)
         for person in people:
@@ -290,7 +292,8 @@ def _addresses(people: Sequence[Saved]) -> set[str]:
 def expire_due(at: datetime | None = None, limit: int = 500) -> int:
     """Write down which consents, and which waits for one, have ended by themselves; returns how many contacts.
 
-    Nothing waits for this: a decision reads the dates. It is for CRMs, which do not.
+    Nothing waits for this: a decision reads the dates. It is for CRMs, which do not. Whoever was only signed up, and
+    never confirmed it, is forgotten with the last of those waits.
     """
     now = at or timezone.now()
     due = (
@@ -303,9 +306,14 @@ def expire_due(at: datetime | None = None, limit: int = 500) -> int:
         by_contact.setdefault(contact_id, []).append(Expire(topic, channel))
     written = 0
     for contact_id, changes in by_contact.items():
-        with suppress(UnknownContact):  # erased or merged since we looked
+        with suppress(UnknownContact), transaction.atomic():  # erased or merged since we looked
             saved = record(contact_id, changes, actor=_EXPIRY, source=Source(method="expiry"))
-            written += saved.receipt is not None
+            if saved.receipt is None:
+                continue
+            written += 1
+            if is_unconfirmed(saved.state):
+                erase(contact_id, actor=_EXPIRY, source=Source(method="expiry"), remember=False)
+                tell_nobody(contact_id)
     return written
 
 
@@ -408,7 +416,11 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                 [
                     *store.upsert(after, effects),
                     *entry.writes,
-                    *delivery.want(state.id, after.version, restricts=restricts),
+                    *(
+                        ()
+                        if only_asks(effects)
+                        else delivery.want(state.id, after.version, restricts=restricts)
+                    ),
                 ]
             )
     except _Settled as settled:

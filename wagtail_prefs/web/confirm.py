@@ -7,6 +7,7 @@ from typing import Protocol
 from django.http import HttpRequest, HttpResponse
 
 from ..access.services import Once, Purpose, look
+from ..errors import BadToken, UnknownContact
 from . import new_address, signed_up
 from .tokens import TokenView, refuse_foreign
 
@@ -23,10 +24,16 @@ class ConfirmView(TokenView):
     """GET shows a button, or says that it was pressed; POST is the button."""
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
-        link = look(token, *PAGES)
+        try:
+            link = look(token, *PAGES)
+        except (BadToken, UnknownContact):
+            return signed_up.gone(request, token)
         return PAGES[link.purpose].show(request, link)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         refuse_foreign(request)
-        link = look(token, *PAGES)
+        try:
+            link = look(token, *PAGES)
+        except (BadToken, UnknownContact):
+            return signed_up.gone(request, token)
         return PAGES[link.purpose].act(request, link)
