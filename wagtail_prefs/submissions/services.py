@@ -162,7 +162,7 @@ def undo(
     *,
     link_id: str,
     epoch: int,
-    snapshot: Snapshot,
+    snapshot: Snapshot | None,
     receipt: UUID,
     actor: Actor,
     source: Source,
@@ -171,11 +171,12 @@ def undo(
 ) -> Saved:
     """Take a submission back, path by path, where nothing newer stands in its way (design.md s6).
 
-    `applied` says what is as before, `merged` what stays and why. Raises UnknownReceipt for one of somebody else,
-    one older than `UNDO_DAYS`, and one that no receipt takes back (an erasure, a merge, a change of address);
+    `applied` says what is as before, `merged` what stays and why; without a snapshot there are no words for it, and no
+    attribute comes back. Raises UnknownReceipt for one of somebody else, one older than `UNDO_DAYS`, and one that no receipt takes back (an erasure, a merge, a change of address);
     StepUpRequired for one that holds personal answers, without a fresh link.
     """
     change = Undo(receipt)
+    told = visibility.told_attributes(snapshot) if snapshot else ()
     saved = _save(
         _Wish(
             {"link_id": link_id},
@@ -185,10 +186,10 @@ def undo(
             idempotency_key=idempotency_key,
             request={"changes": [change.to_json()]},
             epoch=epoch,
-            told=None if assurance == "fresh" else visibility.told_attributes(snapshot),
+            told=None if assurance == "fresh" else told,
         )
     )
-    return _worded(saved, snapshot)
+    return _worded(saved, snapshot) if snapshot else saved
 
 
 def confirm_address(link: Once, *, source: Source, locale: str, center_title: str) -> Saved:
