@@ -50,6 +50,8 @@ SESSIONS = "/centers/{center}/sessions/"
 PREFERENCES = "/centers/{center}/preferences/"
 UNDO = "/centers/{center}/preferences/undo/"
 HISTORY = "/centers/{center}/preferences/history/"
+#: Those take an API key: test_contacts and test_links hold them.
+OF_CLIENTS = {"/contacts/", "/contacts/find/", "/contacts/{contact}/", "/links/"}
 
 
 def test_it_is_openapi_31_and_names_our_routes_only(description: dict[str, Any], visit: Visit) -> None:
@@ -62,6 +64,7 @@ def test_it_is_openapi_31_and_names_our_routes_only(description: dict[str, Any],
         PREFERENCES,
         UNDO,
         HISTORY,
+        *OF_CLIENTS,
     }
     served = visit.client.get("/prefs/api/v1/openapi.json")
     assert served.json() == description
@@ -174,6 +177,8 @@ def test_no_generated_request_makes_the_server_fail(visit: Visit) -> None:
 
     for result in schema.get_all_operations():
         operation = result.ok()
+        if operation.path in OF_CLIENTS:
+            continue
 
         def run(case: Case) -> None:
             nonlocal tried

@@ -24,7 +24,13 @@ def openapi() -> bytes:
         "APPEND_COMPONENTS": {
             "schemas": COMPONENTS,
             "securitySchemes": {
-                "session": {"type": "http", "scheme": "bearer", "description": "from POST sessions/"}
+                "session": {"type": "http", "scheme": "bearer", "description": "from POST sessions/"},
+                "api_key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "wpk_{id}_{secret}",
+                    "description": "an API key; each call names the scope it needs in its description",
+                },
             },
         },
     }

@@ -21,6 +21,11 @@ EMAIL: Json = {"type": "string", "minLength": 1}
 RECEIPT: Json = {"type": "string", "format": "uuid"}
 REVISION: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 VERSION: Json = {"type": "integer", "minimum": 0}
+MOMENT: Json = {"type": "string", "format": "date-time"}
+URL: Json = {"type": "string", "format": "uri"}
+CONTACT: Json = {"type": "string", "format": "uuid"}
+EXTERNAL_ID: Json = {"type": "string", "maxLength": 255}
+CHANNEL: Json = {"type": "string", "enum": ["email", "sms", "push", "in_app", "post", "phone"]}
 TREE: Json = {"type": "array", "items": {"type": ["string", "array"]}, "description": "rich text as a tree"}
 FREE: Json = {"type": "object", "additionalProperties": True}
 
@@ -30,6 +35,8 @@ KEY = OpenApiParameter(
 )
 SESSION: Any = [{"session": []}]  # the stubs know names only
 NOBODY: Any = []
+#: Whoever holds an API key.
+CLIENT: Any = [{"api_key": []}]
 
 
 def ref(name: str) -> Json:
@@ -60,6 +67,11 @@ def documented(view: Any, **methods: Any) -> None:
 def problems(*statuses: int) -> dict[tuple[int, str], Json]:
     """Responses that are RFC 9457 problems, for `extend_schema(responses=...)`."""
     return {(status, "application/problem+json"): ref("Problem") for status in statuses}
+
+
+def refused() -> dict[tuple[int, str], Json]:
+    """Values that a program sent and that cannot be taken, as a response for `extend_schema(responses=...)`."""
+    return {(422, "application/problem+json"): ref("Refusal")}
 
 
 def _object(properties: Json, *, optional: Iterable[str] = (), more: bool = False) -> Json:
@@ -169,6 +181,7 @@ COMPONENTS: dict[str, Any] = {
     "SignUp": _object({"email": EMAIL, "revision": REVISION, "answers": ANSWERS}),
     "Accepted": _object({"text": STRING}),
     "Code": _object({"code": {"type": "string", "maxLength": 512}}),
+    "Renewal": _object({"session": {"type": "string", "maxLength": 512}}),
     "Session": _object(
         {
             "session": STRING,
@@ -186,6 +199,7 @@ COMPONENTS: dict[str, Any] = {
             "preferences": ref("Preferences"),
         }
     ),
+    "Nothing": _object({}),
     "Undo": _object({"receipt": RECEIPT}),
     "Undone": _object(
         {
@@ -215,5 +229,121 @@ COMPONENTS: dict[str, Any] = {
             "errors": _map(_map(_list(STRING))),
         },
         optional=["errors"],
+    ),
+    "Refusal": _object(
+        {
+            "type": {"type": "string", "pattern": "^urn:wagtail-prefs:"},
+            "title": STRING,
+            "status": {"type": "integer", "const": 422},
+            "errors": _map({**_list(STRING), "description": "field -> reasons"}),
+        },
+        optional=["errors"],
+    ),
+    "NewContact": _object(
+        {
+            "email": {"type": "string", "format": "email"},
+            "language": {"type": "string", "description": "BCP 47"},
+            "country": {"type": "string", "description": "ISO 3166-1, or a region as in ISO 3166-2"},
+            "timezone": {"type": "string", "description": "a name of the IANA database"},
+            "external_id": EXTERNAL_ID,
+        },
+        optional=["language", "country", "timezone", "external_id"],
+    ),
+    "KnownContact": _object(
+        {"id": CONTACT, "version": VERSION, "external_id": EXTERNAL_ID, "suppressed": {"type": "boolean"}}
+    ),
+    "FindContact": {
+        "oneOf": [_object({"email": {"type": "string"}}), _object({"external_id": EXTERNAL_ID})],
+    },
+    "ClientChoice": _object(
+        {
+            "topic": {"type": "string", "description": "empty: the channel as a whole"},
+            "channel": CHANNEL,
+            "choice": _or_null({"type": "string", "enum": ["subscribed", "unsubscribed"]}),
+            "pending": {"type": "boolean", "description": "a yes that waits for its confirmation"},
+            "until": _or_null(MOMENT),
+        }
+    ),
+    "ContactOfClient": _object(
+        {
+            "id": CONTACT,
+            "version": VERSION,
+            "email": STRING,
+            "external_id": EXTERNAL_ID,
+            "language": STRING,
+            "country": STRING,
+            "timezone": STRING,
+            "opted_out": {"type": "boolean"},
+            "suppressed": {"type": "boolean"},
+            "choices": _list(ref("ClientChoice")),
+            "frequencies": _map({**STRING, "description": "scope -> frequency"}),
+            "pauses": _map({**MOMENT, "description": "scope -> until"}),
+            "attributes": FREE,
+        }
+    ),
+    "ClientChange": {
+        "type": "object",
+        "properties": {
+            "change": {
+                "type": "string",
+                "enum": [
+                    "SetChoice",
+                    "SetFrequency",
+                    "Pause",
+                    "Resume",
+                    "OptOut",
+                    "OptIn",
+                    "SetAttribute",
+                    "ClearAttribute",
+                    "GiveReason",
+                    "AcknowledgeNotice",
+                ]
+            },
+            "v": {"type": "integer", "const": 1},
+            "topic": STRING,
+            "channel": STRING,
+            "until": _or_null(MOMENT),
+            "value": {"type": ["string", "integer", "boolean", "array"]},
+            "name": STRING,
+            "code": STRING,
+            "text": STRING,
+            "notice": STRING,
+            "sha256": STRING,
+        },
+        "required": ["change", "v"],
+        "additionalProperties": False,
+    },
+    "ClientChanges": _object(
+        {
+            "changes": {**_list(ref("ClientChange")), "minItems": 1, "maxItems": 100},
+            "evidence": _object(
+                {"reference": {"type": "string", "minLength": 1, "maxLength": 255}, "at": MOMENT}
+            ),
+        },
+        optional=["evidence"],
+    ),
+    "ClientReceipt": _object(
+        {
+            "version": VERSION,
+            "receipt": _or_null(RECEIPT),
+            "applied": _list(_object({"path": STRING, "action": STRING})),
+            "merged": _list(_object({"path": STRING, "rule": STRING})),
+        }
+    ),
+    "LinksWanted": _object(
+        {
+            "contacts": {**_list(CONTACT), "minItems": 1, "maxItems": 1000},
+            "center": {"type": "string", "format": "uuid"},
+            "topic": STRING,
+            "channel": CHANNEL,
+            "host": {"type": "integer", "minimum": 0},
+        },
+        optional=["topic", "channel", "host"],
+    ),
+    "LinksMade": _object(
+        {
+            "links": _list(_object({"contact": CONTACT, "manage": URL, "unsubscribe": URL})),
+            "unknown": _list(CONTACT),
+        }
     ),
 }

@@ -7,9 +7,12 @@ from django.views.decorators.http import require_safe
 
 from .asking import access_links_view, sign_ups_view
 from .centers import center_document
+from .contacts import contact_view, contacts_view, find_view
+from .links import links_view
 from .preferences import preferences_view, sessions_view
 from .receipts import history_view, undo_view
 from .schema import openapi_view
+from .step_up import step_up_view
 
 urlpatterns = [
     path("openapi.json", require_safe(openapi_view), name="openapi"),
@@ -20,4 +23,9 @@ urlpatterns = [
     path("centers/<uuid:center>/preferences/", preferences_view, name="preferences"),
     path("centers/<uuid:center>/preferences/undo/", undo_view, name="undo"),
     path("centers/<uuid:center>/preferences/history/", history_view, name="history"),
+    path("centers/<uuid:center>/preferences/step-up/", step_up_view, name="step-up"),
+    path("contacts/", contacts_view, name="contacts"),
+    path("contacts/find/", find_view, name="find-contact"),
+    path("contacts/<uuid:contact>/", contact_view, name="contact"),
+    path("links/", links_view, name="links"),
 ]
