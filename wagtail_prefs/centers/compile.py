@@ -7,10 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.utils import translation
+from django.utils.translation import gettext as _
 
+from ..blocks.base import control
 from ..html import html_to_tree
 from ..topics.services import topics_for
-from ..values import CompileContext, Json, Spec
+from ..values import CompileContext, Json, Spec, controls_of
+from .form import STEP_UP
 from .labels import labels
 from .values import Direction, Snapshot, make_snapshot
 
@@ -34,11 +37,14 @@ def compile_center(page: PreferenceCenterMixin, audience_id: int | None) -> Snap
             rich_text=partial(html_to_tree, base_url=page_url),
             blocks={child.block_type: str(child.id) for child in reversed(list(page.body))},
             base_url=page_url,
+            changes_address=True,
         )
         for child in page.body:
             shown = child.block.row_conditions(child.value, ctx, str(child.id))
             ctx = replace(ctx, roles={**shown, **ctx.roles})
-        specs: list[Spec] = [child.block.compiled(child.value, ctx, str(child.id)) for child in page.body]
+        specs: list[Spec] = [
+            _with_step_up(child.block.compiled(child.value, ctx, str(child.id))) for child in page.body
+        ]
         document: Json = {
             "format": FORMAT,
             "center": str(page.translation_key),
@@ -50,3 +56,21 @@ def compile_center(page: PreferenceCenterMixin, audience_id: int | None) -> Snap
             "labels": labels(),
         }
     return make_snapshot(document, specs)
+
+
+def _with_step_up(spec: Spec) -> Spec:
+    """The block with the button that mails a fresh link, below whatever is personal in it (security.md TK-08)."""
+    controls = controls_of(spec.document)
+    whens = [one.get("when") for one in controls if one.get("personal")]
+    if not whens or any(one["name"] == STEP_UP or one.get("do") == STEP_UP for one in controls):
+        return spec
+    button = control(
+        "action",
+        STEP_UP,
+        _("Send me a fresh link"),
+        help=_("This is personal. To see it and to change it, open a link that we mail to your address now."),
+        style="secondary",
+        do=STEP_UP,
+        when=whens[0] if all(when == whens[0] for when in whens) else None,  # shown where they are
+    )
+    return replace(spec, document={**spec.document, "controls": [*controls, button]})

@@ -22,8 +22,12 @@ from .leaves import Leaf, leaves, unspell, write
 from .values import Snapshot
 
 WAS = "was."
+#: A bearer that says how she came in, where that was by a fresh link.
+SESSION = "session"
 #: What stands in the form once.
-HIDDEN = ("base_version", "revision", "idempotency_key")
+HIDDEN = ("base_version", "revision", "idempotency_key", SESSION)
+#: What a button does that mails a fresh link.
+STEP_UP = "step_up"
 
 _VERSION = re.compile(r"[0-9]{1,15}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -35,7 +39,7 @@ _RECEIPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 class Submitted:
     """What a form says: the answers that differ from what was drawn, and on what they were made.
 
-    `undo` is the receipt of what is to be taken back, and then there are no answers.
+    `undo` is the receipt of what is to be taken back, and `step_up` asks for a fresh link; then there are no answers.
     """
 
     answers: Answers
@@ -43,6 +47,7 @@ class Submitted:
     revision: str
     idempotency_key: str
     undo: UUID | None = None
+    step_up: bool = False
 
 
 def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
@@ -63,13 +68,13 @@ def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
                 {"": {"revision": [_("The page has changed. Please check your choices and save again.")]}}
             )
         pressed = data.getlist("do")
-        undo = _taken_back(snapshot, pressed)
-        if undo is not None:
+        undo, step_up = _taken_back(snapshot, pressed), _asks_for_link(snapshot, pressed)
+        if undo is not None or step_up:
             answers: Answers = {}
         else:
             answers = _pressed(snapshot, pressed) if pressed else _edited(snapshot, data)
     return Submitted(
-        answers, int(one(data, "base_version")), snapshot.digest, one(data, "idempotency_key"), undo
+        answers, int(one(data, "base_version")), snapshot.digest, one(data, "idempotency_key"), undo, step_up
     )
 
 
@@ -141,6 +146,16 @@ def _taken_back(snapshot: Snapshot, pressed: list[str]) -> UUID | None:
         if _RECEIPT.fullmatch(receipt) and place in records_of(snapshot).values():
             return UUID(receipt)
     return None
+
+
+def _asks_for_link(snapshot: Snapshot, pressed: list[str]) -> bool:
+    return len(pressed) == 1 and any(
+        control["type"] == "action"
+        and control["do"] == STEP_UP
+        and pressed[0] == f"{block['id']}.{control['name']}"
+        for block in snapshot.document["blocks"]
+        for control in controls_of(block)
+    )
 
 
 def records_of(snapshot: Snapshot) -> dict[str, str]:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from ..errors import InvalidAnswers, StepUpRequired
 from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Spec, controls_of
 from .conditions import holds
+from .form import STEP_UP
 from .leaves import leaf_kind, read, write
 from .values import Snapshot, remembered
 
@@ -166,6 +167,17 @@ def sift(
     if errors:
         raise InvalidAnswers(errors)
     return kept
+
+
+@remembered
+def step_ups(snapshot: Snapshot) -> tuple[str, ...]:
+    """The buttons that mail a fresh link, as `block_id.control`: nobody needs one who has just come by such a link."""
+    return tuple(
+        f"{spec.block_id}.{control['name']}"
+        for spec in snapshot.specs
+        for control in controls_of(spec.document)
+        if control["type"] == "action" and control["do"] == STEP_UP
+    )
 
 
 def told_attributes(snapshot: Snapshot) -> set[str]:

@@ -1,47 +1,40 @@
-"""`l/{token}/`: the manage page without JavaScript, or the way to a host page (design.md s9, flows a and c)."""
+"""`l/{token}/`: the manage page without JavaScript, or the way to a host page (design.md s9, flows a and c).
+
+A fresh link has the same address, and a module of its own.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
-from django.http.response import HttpResponseRedirectBase
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from ..access.services import Link, Purpose, make_code, open_link
+from ..access import services as access
+from ..access.services import Link, Purpose, make_code, open_link, purpose_of
 from ..canonical import sha256_hex
 from ..centers import services as centers
-from ..centers.drawing import draw
-from ..centers.form import form_bytes, form_to_answers, revision_of
+from ..centers.form import SESSION, Submitted, form_bytes, form_to_answers, one
 from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
 from ..conf import conf
-from ..contacts.services import load_state
-from ..errors import BadToken, InvalidAnswers, NotPublished, StepUpRequired, UnknownReceipt
-from ..ids import random_id
+from ..errors import BadToken, ForeignOrigin, InvalidAnswers, StepUpRequired, UnknownReceipt
 from ..submissions import services as submissions
-from ..values import Actor, ActorType, Source
-from . import degraded, receipts
+from ..submissions.services import Saved
+from ..values import Actor, ActorType, Assurance, Source
+from . import degraded, fresh, receipts
+from .personal import HttpResponseSeeOther, address, center_of, draw_page, host_page, shown
 from .receipts import Told
-from .responses import media_origins, page
 from .tokens import TokenView, read_form, refuse_foreign
-
-MAX_LOCALE = 35
-
-
-class HttpResponseSeeOther(HttpResponseRedirectBase):
-    """303: whatever the browser sent, it goes on with GET."""
-
-    status_code = 303
 
 
 class ManageView(TokenView):
     """GET draws, or leads to the host page; POST is the form."""
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        if purpose_of(token) is Purpose.FRESH:
+            return fresh.show(request, token)
         link = open_link(token, Purpose.MANAGE)
         center = center_of(link, request)
         if link.expired or center is None:
@@ -56,6 +49,8 @@ class ManageView(TokenView):
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         refuse_foreign(request)
+        if purpose_of(token) is Purpose.FRESH:
+            return fresh.act(request, token)
         link = open_link(token, Purpose.MANAGE)
         center = center_of(link, request)
         if link.expired or center is None:
@@ -63,45 +58,63 @@ class ManageView(TokenView):
         newest = centers.get_snapshot(center.digest)
         data = read_form(request, max(conf.max_body_bytes, form_bytes(newest)))
         snapshot = shown(data, newest)
+        session = fresh_session(data, link, center)
         try:
-            saved = self.save(link, center, snapshot, data)
+            submitted = form_to_answers(snapshot, data)
+            if submitted.step_up:
+                told = step_up(link, center, snapshot)
+                return draw_page(request, link, snapshot, posted=data, session=session, told=told)
+            saved = save(request, link, center, snapshot, submitted, "fresh" if session else "link")
         except InvalidAnswers as refused:
-            return draw_page(request, link, snapshot, posted=data, refused=refused)
+            return draw_page(request, link, snapshot, posted=data, session=session, refused=refused)
         except StepUpRequired:
-            with translation.override(snapshot.locale):
-                told = _("This is personal: changing it takes a fresh link.")
-            return draw_page(request, link, snapshot, posted=data, refused=InvalidAnswers({"": {"": [told]}}))
+            return draw_page(request, link, snapshot, posted=data, refused=too_personal(data, snapshot))
+        if session:
+            # Not by a redirect, which would lose the session: the address of a page never holds one.
+            told = receipts.at_once(saved, snapshot)
+            return draw_page(request, link, newest, session=session, told=told)
         if saved.receipt is None and saved.merged:
             # Nothing was recorded that the next page could read the reasons from.
             return draw_page(request, link, newest, told=receipts.at_once(saved, snapshot))
         return HttpResponseSeeOther(address(request, saved=saved.receipt or receipts.NOTHING))
 
-    def save(self, link: Link, center: Center, snapshot: Snapshot, data: QueryDict) -> submissions.Saved:
-        """One submission. Raises InvalidAnswers."""
-        submitted = form_to_answers(snapshot, data)
-        source = Source(
-            method="page",
-            form_id=str(center.center),
-            form_version=snapshot.digest,
-            language=snapshot.locale,
-            source_url=center.page_url,
-        )
-        if submitted.undo is not None:
-            return take_back(link, snapshot, submitted.undo, submitted.idempotency_key, source)
-        return submissions.submit(
-            link_id=link.link_id,
-            epoch=link.epoch,
-            snapshot=snapshot,
-            base_version=submitted.base_version,
-            answers=submitted.answers,
-            actor=Actor(ActorType.SUBJECT_LINK),
-            source=source,
-            # A form that comes back by the back button has its old key. With other answers it is another save.
-            idempotency_key=f"{submitted.idempotency_key}.{sha256_hex(submitted.answers)}",
-        )
+
+def save(
+    request: HttpRequest,
+    link: Link,
+    center: Center,
+    snapshot: Snapshot,
+    submitted: Submitted,
+    assurance: Assurance,
+) -> Saved:
+    """One submission. Raises InvalidAnswers and StepUpRequired."""
+    source = Source(
+        method="page",
+        form_id=str(center.center),
+        form_version=snapshot.digest,
+        language=snapshot.locale,
+        source_url=center.page_url,
+    )
+    if submitted.undo is not None:
+        return take_back(link, snapshot, submitted.undo, submitted.idempotency_key, source, assurance)
+    return submissions.submit(
+        link_id=link.link_id,
+        epoch=link.epoch,
+        snapshot=snapshot,
+        base_version=submitted.base_version,
+        answers=submitted.answers,
+        actor=Actor(ActorType.SUBJECT_LINK),
+        source=source,
+        # A form that comes back by the back button has its old key. With other answers it is another save.
+        idempotency_key=f"{submitted.idempotency_key}.{sha256_hex(submitted.answers)}",
+        assurance=assurance,
+        network=access.network_of(request),
+    )
 
 
-def take_back(link: Link, snapshot: Snapshot, receipt: UUID, key: str, source: Source) -> submissions.Saved:
+def take_back(
+    link: Link, snapshot: Snapshot, receipt: UUID, key: str, source: Source, assurance: Assurance
+) -> Saved:
     """What the button of an entry does. Raises InvalidAnswers where it is too late, or was never hers."""
     try:
         return submissions.undo(
@@ -112,6 +125,7 @@ def take_back(link: Link, snapshot: Snapshot, receipt: UUID, key: str, source: S
             actor=Actor(ActorType.SUBJECT_LINK),
             source=source,
             idempotency_key=f"{key}.{receipt}",
+            assurance=assurance,
         )
     except UnknownReceipt:
         with translation.override(snapshot.locale):
@@ -119,74 +133,39 @@ def take_back(link: Link, snapshot: Snapshot, receipt: UUID, key: str, source: S
         raise InvalidAnswers({"": {"receipt": [told]}}) from None
 
 
-def center_of(link: Link, request: HttpRequest) -> Center | None:
-    """The link's center in the best language: asked for, the contact's, the browser's. None when unpublished."""
-    if link.center is None:
-        raise BadToken
-    wish = request.GET.get("locale", "")[:MAX_LOCALE] or link.language
-    try:
-        center = centers.current(link.center, wish or None, request.headers.get("Accept-Language", ""))
-    except NotPublished:
-        return None
-    if center.audience_id != link.audience_id:
-        raise BadToken
-    return center
-
-
-def host_page(link: Link, center: Center) -> str:
-    """The host page a link leads to, "" for the own page - also when the editor took the host page away."""
-    if link.host is None or not 0 <= link.host < len(center.host_pages):
+def fresh_session(data: QueryDict, link: Link, center: Center) -> str:
+    """The bearer in a form that a fresh link has opened, "" where there is none that still holds for this contact."""
+    bearer = one(data, SESSION)
+    if not bearer:
         return ""
-    url = center.host_pages[link.host]
-    return url if origin_of(url) in center.origins else ""
-
-
-def shown(data: QueryDict, newest: Snapshot) -> Snapshot:
-    """The snapshot a form was drawn from; the newest, and so an error, where it is not of this center."""
-    revision = revision_of(data)
-    if revision == newest.digest:
-        return newest
     try:
-        snapshot = centers.get_snapshot(revision)
-    except NotPublished:
-        return newest
-    return snapshot if snapshot.center == newest.center else newest
+        session = access.open_session(bearer, center=center.center, origin=origin_of(center.page_url))
+        if session.assurance != "fresh" or center.revoked.stops(session.kid, session.began):
+            return ""
+        return bearer if access.contact_of(session).state.id == link.contact_id else ""
+    except (BadToken, ForeignOrigin):
+        return ""
 
 
-def draw_page(
-    request: HttpRequest,
-    link: Link,
-    snapshot: Snapshot,
-    *,
-    receipt: str = "",
-    told: Told | None = None,
-    posted: QueryDict | None = None,
-    refused: InvalidAnswers | None = None,
-) -> HttpResponse:
-    """The form with today's state, or with what a refused form held; `receipt` is of the save to tell about."""
-    state = load_state(link.contact_id)
-    records = submissions.records_of(state, snapshot)
-    preferences = centers.preferences(snapshot, state, link.email, assurance="link", records=records)
-    if receipt:
-        told = receipts.told(receipt, link.contact_id, snapshot, state.timezone)
-    form = draw(snapshot.document, preferences, posted=posted, errors=refused.errors if refused else None)
-    context: dict[str, Any] = {
-        "form": form,
-        "saved": told,
-        "action": address(request),
-        "idempotency_key": random_id(),
-    }
-    return page(
-        "wagtail_prefs/manage.html",
-        context,
+def step_up(link: Link, center: Center, snapshot: Snapshot) -> Told:
+    """The button beside what is masked: a mail with a fresh link, to the stored address."""
+    access.mail_fresh_link(
+        link.contact_id,
+        center=center.center,
+        title=snapshot.document["title"],
         locale=snapshot.locale,
-        status=422 if refused else 200,
-        media=media_origins(snapshot.document),
     )
+    return Told(access.fresh_link_told(snapshot.locale))
 
 
-def address(request: HttpRequest, **query: str) -> str:
-    """This page's address with nothing but the language that was asked for, and `query`."""
-    locale = request.GET.get("locale", "")[:MAX_LOCALE]
-    wanted = urlencode({**({"locale": locale} if locale else {}), **query})
-    return f"{request.path}?{wanted}" if wanted else request.path
+def too_personal(data: QueryDict, snapshot: Snapshot) -> InvalidAnswers:
+    """What to do where a form holds what is personal, and no session that still holds."""
+    with translation.override(snapshot.locale):
+        if one(data, SESSION):
+            told = _(
+                "This page was open for too long, so nothing was saved. What you typed still stands below. To save what "
+                "is personal, have a fresh link sent to you with the button beside it."
+            )
+        else:
+            told = _("This is personal: changing it takes a fresh link.")
+    return InvalidAnswers({"": {"": [told]}})

@@ -46,8 +46,14 @@ def told(receipt: str, contact_id: UUID, snapshot: Snapshot, zone: str = "") -> 
 
 
 def at_once(saved: Saved, snapshot: Snapshot) -> Told:
-    """The message of a save that changed nothing and has to say why."""
-    return Told(snapshot.document["labels"].get("nothing_changed", ""), merged=saved.merged)
+    """The message of a save on the very page that answers it: one that changed nothing and has to say why, or one whose
+    page no redirect could bring back.
+    """
+    labels = snapshot.document["labels"]
+    if saved.receipt is None and saved.applied:  # nothing is recorded yet, and still something is under way
+        return Told(saved.applied[0].text, saved.applied[1:], saved.merged)
+    is_saved = saved.receipt and (saved.applied or not saved.merged)
+    return Told(labels.get("saved" if is_saved else "nothing_changed", ""), saved.applied, saved.merged)
 
 
 def find(receipt: str, contact_id: UUID) -> Record | None:

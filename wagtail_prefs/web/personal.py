@@ -1,0 +1,114 @@
+"""A contact's own page: which center it is, where it stands, and how it is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseRedirectBase
+
+from ..access.services import Link, Once
+from ..centers import services as centers
+from ..centers.drawing import draw
+from ..centers.form import revision_of
+from ..centers.origins import origin_of
+from ..centers.services import Center, Snapshot
+from ..contacts.services import load_state
+from ..errors import BadToken, InvalidAnswers, NotPublished
+from ..ids import random_id
+from ..submissions import services as submissions
+from ..values import Assurance
+from . import receipts
+from .receipts import Told
+from .responses import media_origins, page
+
+MAX_LOCALE = 35
+
+
+class HttpResponseSeeOther(HttpResponseRedirectBase):
+    """303: whatever the browser sent, it goes on with GET."""
+
+    status_code = 303
+
+
+def center_of(link: Link | Once, request: HttpRequest) -> Center | None:
+    """The link's center in the best language: asked for, the contact's, the browser's. None when unpublished."""
+    if link.center is None:
+        raise BadToken
+    wish = request.GET.get("locale", "")[:MAX_LOCALE] or link.language
+    try:
+        center = centers.current(link.center, wish or None, request.headers.get("Accept-Language", ""))
+    except NotPublished:
+        return None
+    if center.audience_id != link.audience_id:
+        raise BadToken
+    return center
+
+
+def host_page(link: Link | Once, center: Center) -> str:
+    """The host page a link leads to, "" for the own page - also when the editor took the host page away."""
+    if link.host is None or not 0 <= link.host < len(center.host_pages):
+        return ""
+    url = center.host_pages[link.host]
+    return url if origin_of(url) in center.origins else ""
+
+
+def shown(data: QueryDict, newest: Snapshot) -> Snapshot:
+    """The snapshot a form was drawn from; the newest, and so an error, where it is not of this center."""
+    revision = revision_of(data)
+    if revision == newest.digest:
+        return newest
+    try:
+        snapshot = centers.get_snapshot(revision)
+    except NotPublished:
+        return newest
+    return snapshot if snapshot.center == newest.center else newest
+
+
+def draw_page(
+    request: HttpRequest,
+    link: Link | Once,
+    snapshot: Snapshot,
+    *,
+    path: str = "",
+    session: str = "",
+    receipt: str = "",
+    told: Told | None = None,
+    posted: QueryDict | None = None,
+    refused: InvalidAnswers | None = None,
+) -> HttpResponse:
+    """The form with today's state, or with what a refused form held; `receipt` is of the save to tell about.
+
+    `session` is the bearer of whoever came by a fresh link: it shows what is personal, and goes with the form. `path` is
+    where that is sent, this page itself without.
+    """
+    assurance: Assurance = "fresh" if session else "link"
+    state = load_state(link.contact_id)
+    records = submissions.records_of(state, snapshot, assurance)
+    preferences = centers.preferences(snapshot, state, link.email, assurance=assurance, records=records)
+    if receipt:
+        told = receipts.told(receipt, link.contact_id, snapshot, state.timezone)
+    form = draw(snapshot.document, preferences, posted=posted, errors=refused.errors if refused else None)
+    context: dict[str, Any] = {
+        "form": form,
+        "saved": told,
+        "action": address(request, path),
+        "session": session,
+        "idempotency_key": random_id(),
+    }
+    return page(
+        "wagtail_prefs/manage.html",
+        context,
+        locale=snapshot.locale,
+        status=422 if refused else 200,
+        media=media_origins(snapshot.document),
+    )
+
+
+def address(request: HttpRequest, path: str = "", **query: str) -> str:
+    """This page's address, or `path`, with nothing but the language that was asked for, and `query`."""
+    locale = request.GET.get("locale", "")[:MAX_LOCALE]
+    wanted = urlencode({**({"locale": locale} if locale else {}), **query})
+    path = path or request.path
+    return f"{path}?{wanted}" if wanted else path
