@@ -8,7 +8,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
 from django.template import Context
@@ -80,14 +80,15 @@ def message(mail: Mail) -> EmailMultiAlternatives:
     brand = brand_of(mail.audience_id)
     if not all(url.startswith(f"{brand.site_root}/") for url in urls_of(kind, mail.context)):
         raise Unsendable("foreign-url")
-    sender = conf.mail_from or settings.DEFAULT_FROM_EMAIL
+    sender = _sender()
     said = render(kind, mail.context, brand, mail.locale)
     headers = {
         "Message-ID": f"<{mail.pk.hex}@{_domain(sender)}>",
         "Auto-Submitted": "auto-generated",  # RFC 3834 s5: no robot answers it
         "Content-Language": said.lang,
     }
-    _refuse_line_ends(said.subject, sender, mail.to, *headers.values())
+    if any(map(_ends_a_line, (said.subject, mail.to, *headers.values()))):
+        raise Unsendable("line-end")
     try:
         validate_email(mail.to)
     except ValidationError as error:
@@ -148,9 +149,16 @@ def _on_one_line(value: Any) -> Any:
     return "".join(char for char in joined if unicodedata.category(char) != "Cc")
 
 
-def _refuse_line_ends(*values: str) -> None:
-    if any(_LINE_ENDS & set(value) for value in values):
-        raise Unsendable("line-end")
+def _sender() -> str:
+    """From whom. A setting that would make headers is no reason to give a mail up: it is mended, and the mail sent."""
+    sender = conf.mail_from or settings.DEFAULT_FROM_EMAIL
+    if _ends_a_line(sender):
+        raise ImproperlyConfigured("MAIL_FROM, or DEFAULT_FROM_EMAIL, has more than one line")
+    return sender
+
+
+def _ends_a_line(value: str) -> bool:
+    return not _LINE_ENDS.isdisjoint(value)
 
 
 def _domain(sender: str) -> str:
