@@ -62,7 +62,7 @@ def test_what_is_said_of_a_save_holds_no_answer(asked: Visit) -> None:
         ({"question": {"colour": ["blue"]}}, "colour"),
         ({"role": {"role": "admin"}}, "role"),
         ({"profile": {"country": "XX"}}, "country"),
-        ({"profile": {"email": "new@person.example"}}, "email"),
+        ({"profile": {"street": "Elm Street"}}, "street"),
     ],
 )
 def test_what_is_not_asked_is_refused_in_words(

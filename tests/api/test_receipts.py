@@ -236,6 +236,12 @@ def test_history_tells_what_happened_the_newest_first(visit: Visit) -> None:
     assert all(record["undo"] and record["title"] for record in body["records"])
 
 
+def enter_again(visit: Visit) -> None:
+    """By a link that is newer than her new address: that called the older ones back."""
+    visit.contact.refresh_from_db()
+    visit.enter()
+
+
 def test_every_receipt_of_history_that_says_undo_can_be_undone(visit: Visit) -> None:
     visit.enter()
     saved(visit, news=True)
@@ -246,6 +252,7 @@ def test_every_receipt_of_history_that_says_undo_can_be_undone(visit: Visit) -> 
         actor=MYSELF,
         source=Source(method="confirm"),
     )
+    enter_again(visit)
     records = visit.history().json()["records"]
     assert [record["undo"] for record in records] == [False, True, True]
     assert [visit.undo(record["receipt"]).status_code for record in records] == [404, 200, 200]
@@ -268,7 +275,7 @@ def test_history_holds_no_personal_value(visit: Visit) -> None:
     submissions.record(
         visit.contact.pk, [SetAttribute("first_name", "Yolanda")], actor=MYSELF, source=Source(method="page")
     )
-    visit.enter()
+    enter_again(visit)
     text = visit.history().content.decode()
     assert len(json.loads(text)["records"]) == 3
     for secret in ("Zacharias", "zacharias", "else.example", "Yolanda", "1999", visit.contact.email, "anna"):
