@@ -11,6 +11,7 @@ from wagtail import hooks
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
+from .access import bulk
 from .admin import imports, results, staff_log
 from .admin.centers import center_listings, center_viewsets
 from .admin.contacts import contact_viewsets
@@ -56,6 +57,7 @@ def register_log_actions(actions: Any) -> None:
     staff_log.register_actions(actions)
     results.register_actions(actions)
     importing.register_actions(actions)
+    bulk.register_actions(actions)
 
 
 @hooks.register("register_permissions")

@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _, gettext_lazy
+from wagtail.log_actions import LogActionRegistry, LogFormatter
 
 from ..contacts.models import Contact, State
 from ..topics.models import Audience, Topic
 from ..values import UNSUBSCRIBED
 from .links import Purpose, make_token, site_root
 
+#: The entry of the audit log about a file of links.
+MADE = "wagtail_prefs.links"
 #: People that one statement fetches.
 BATCH = 2000
 _TOKEN = "0-token-0"  # noqa: S105 - stands where one will
@@ -124,3 +129,16 @@ def problem_with(audience: Audience, topic: str, channel: str) -> str:
 
 def _live(audience_id: int) -> QuerySet[Contact]:
     return Contact.objects.filter(audience_id=audience_id, erased_at=None, merged_into=None)
+
+
+def register_actions(actions: LogActionRegistry) -> None:
+    """For the hook `register_log_actions`."""
+
+    @actions.register_action(MADE)
+    class MadeFormatter(LogFormatter):
+        label = gettext_lazy("Make a file of links")
+
+        def format_message(self, log_entry: Any) -> str:
+            if log_entry.data.get("with_address"):
+                return _("Made a file of links, with addresses")
+            return _("Made a file of links")

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ...sync import importing
 from ...sync.codes import FINE, WORDS, Code
 from ...sync.reading import BadFile, Source
-from ...topics.models import Audience
+from ..audiences import audience_of
 
 #: Rows between two lines that say how far it is.
 EVERY = 1000
@@ -54,7 +54,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.json: bool = options["json"]
-        audience = _audience(options["audience"])
+        audience = audience_of(options["audience"])
         stopped = threading.Event()
         sums: dict[str, int] = {}
         row = said = 0
@@ -104,16 +104,6 @@ class Command(BaseCommand):
     def _say(self, data: dict[str, Any], text: str) -> None:
         self.stdout.write(json.dumps(data) if self.json else text)
         self.stdout.flush()
-
-
-def _audience(key: str | None) -> Audience:
-    audiences = {one.key: one for one in Audience.objects.order_by("key")}
-    known = ", ".join(audiences) or "none"
-    if key is None and len(audiences) == 1:
-        return next(iter(audiences.values()))
-    if key not in audiences:
-        raise CommandError(f"Name the audience with --audience. There are: {known}.", returncode=2)
-    return audiences[key]
 
 
 def _mapping(given: Iterable[str]) -> dict[str, str]:
