@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection, transaction
@@ -33,7 +34,6 @@ from ..errors import KeyReused, PrefsError, UnknownContact
 from ..mail import services as mail
 from ..values import PENDING, SUBSCRIBED, Actor, ActorType, ContactState, Key, Source
 from . import services
-from .asking import nobody
 from .confirming import SignUp
 from .gone import gone_topics
 from .tasks import nudge
@@ -214,9 +214,10 @@ def _wanted(row: AccessRequest, center: Center, snapshot: Snapshot) -> list[Key]
 
     Held against what somebody new is offered, whoever she is: nobody is signed up for what only some may have.
     """
+    nobody = ContactState(id=UUID(int=0), audience=center.audience_key, language=snapshot.locale)
     try:
         changes: Iterable[Change] = wishes(
-            snapshot, row.details["answers"], nobody(center, snapshot), timezone.now(), "fresh"
+            snapshot, row.details["answers"], nobody, timezone.now(), "fresh"
         ).changes
     except (PrefsError, KeyError) as error:
         raise _Dropped from error

@@ -24,16 +24,19 @@ class ConfirmView(TokenView):
     """GET shows a button, or says that it was pressed; POST is the button."""
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
-        try:
-            link = look(token, *PAGES)
-        except (BadToken, UnknownContact):
-            return signed_up.gone(request, token)
-        return PAGES[link.purpose].show(request, link)
+        return self.of(request, token, act=False)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         refuse_foreign(request)
+        return self.of(request, token, act=True)
+
+    def of(self, request: HttpRequest, token: str, *, act: bool) -> HttpResponse:
         try:
             link = look(token, *PAGES)
         except (BadToken, UnknownContact):
-            return signed_up.gone(request, token)
-        return PAGES[link.purpose].act(request, link)
+            told = signed_up.gone(request, token)
+            if told is None:
+                raise
+            return told
+        page = PAGES[link.purpose]
+        return page.act(request, link) if act else page.show(request, link)

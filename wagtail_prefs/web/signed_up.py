@@ -46,18 +46,18 @@ def act(request: HttpRequest, link: Once) -> HttpResponse:
     return _done(request, link, told)
 
 
-def gone(request: HttpRequest, token: str) -> HttpResponse:
-    """The answer to a link behind which there is nothing any more.
+def gone(request: HttpRequest, token: str) -> HttpResponse | None:
+    """The answer to a link of ours behind which there is nothing any more; None for every other one.
 
-    Who never confirmed is forgotten by then, so only the token tells that it was a link, and of when. Raises BadToken
-    for every other one.
+    Who never confirmed is forgotten by then, so only the token tells that it was a link, and of when.
     """
-    payload = tokens.verify(PREFIX, token)
-    if payload.get("p") != Purpose.CONFIRM.value:
-        raise BadToken
-    issued = datetime.fromtimestamp(int(payload["i"]), UTC)
-    if timezone.now() - issued < life_of(Purpose.CONFIRM):
-        raise BadToken
+    try:
+        payload = tokens.verify(PREFIX, token)
+    except BadToken:
+        return None
+    issued = datetime.fromtimestamp(payload.get("i", 0), UTC)
+    if payload.get("p") != Purpose.CONFIRM.value or timezone.now() - issued < life_of(Purpose.CONFIRM):
+        return None
     return _too_late(request, UUID(bytes=unb64(payload["c"])) if "c" in payload else None)
 
 
