@@ -115,7 +115,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(sink: Sink) -> Iterator[Sink]:
-    logging.getLogger("mail").propagate = False  # its log holds each command: addresses, and links
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # its log holds each command: addresses, and links
     controller = _Controller(sink, hostname=HOST, port=sink.port)
     controller.start()
     sink.connections = 0  # the controller has looked whether it is there
