@@ -56,7 +56,7 @@ def sign_up(call: Call) -> Json:
         raise BodyRefused(_("“%(key)s” has the wrong type.") % {"key": "answers"})
     address = _typed(call, data["email"])
     snapshot = shown(call, data["revision"])
-    asking.check_answers(call.center, snapshot, data["answers"])
+    asking.check_answers(snapshot, data["answers"])
     refusal = asking.refusal(call.request)
     if refusal:
         raise InvalidAnswers({"": {centers.WHOLE: [refusal]}})

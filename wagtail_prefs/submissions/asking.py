@@ -28,6 +28,7 @@ from ..changes import Change, ChangeAddress, OptIn, OptOut, SetAttribute, SetCho
 from ..conf import conf
 from ..contacts.addresses import canonical_email
 from ..errors import AnswerErrors, InvalidAnswers
+from ..ids import random_id
 from ..values import SUBSCRIBED, Answers, ContactState, Json, Spec
 from .services import plain_answers
 from .tasks import nudge
@@ -125,14 +126,12 @@ def refusal(request: HttpRequest) -> str:
 # --- answers of somebody who has no state yet ------------------------------------------------------------------------
 
 
-def nobody(center: Center, snapshot: Snapshot) -> ContactState:
+def nobody(snapshot: Snapshot) -> ContactState:
     """The state of a person of whom nothing is known but the language she reads."""
-    return ContactState(
-        id=UUID(int=0), audience=center.audience_key, language=snapshot.locale, assurance="fresh"
-    )
+    return ContactState(id=UUID(int=0), audience="", language=snapshot.locale, assurance="fresh")
 
 
-def check_answers(center: Center, snapshot: Snapshot, answers: Answers) -> None:
+def check_answers(snapshot: Snapshot, answers: Answers) -> None:
     """Hold answers against what the snapshot offers to somebody new, without asking the database. Raises
     InvalidAnswers; a private topic is refused like one that does not exist (AB-08).
 
@@ -141,7 +140,7 @@ def check_answers(center: Center, snapshot: Snapshot, answers: Answers) -> None:
     asked, names = _without_private(snapshot, answers)
     try:
         # The address will be confirmed with the rest, so she comes by a fresh link.
-        found = wishes(snapshot, asked, nobody(center, snapshot), timezone.now(), "fresh").changes
+        found = wishes(snapshot, asked, nobody(snapshot), timezone.now(), "fresh").changes
     except InvalidAnswers as refused:
         raise InvalidAnswers(_named(refused.errors, names)) from None
     with translation.override(snapshot.locale):
@@ -200,7 +199,7 @@ def _without_private(snapshot: Snapshot, answers: Answers) -> tuple[Answers, Map
         for name, row in _closed(spec) if isinstance(given, Mapping) else ():
             table = given.get(name)  # type: ignore[union-attr]
             if isinstance(table, Mapping) and row in table:
-                nowhere = f"{row} "  # no key holds a space
+                nowhere = random_id()  # a name that nobody can have sent
                 names[nowhere] = row
                 renamed = {nowhere if key == row else key: value for key, value in table.items()}
                 given = asked[spec.block_id] = {**given, name: renamed}  # type: ignore[dict-item]

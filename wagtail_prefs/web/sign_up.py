@@ -80,7 +80,7 @@ def _read(request: HttpRequest, center: Center, snapshot: Snapshot, data: QueryD
     problem = address_problem(one(data, ADDRESS), center.locale)
     try:
         submitted = form_to_answers(asking.public(snapshot), _answers_in(data))
-        asking.check_answers(center, snapshot, submitted.answers)
+        asking.check_answers(snapshot, submitted.answers)
         if not problem:
             with translation.override(snapshot.locale):
                 refusal = _drawn_wrong(center, data) or asking.refusal(request)
@@ -132,7 +132,7 @@ def draw_page(
 ) -> HttpResponse:
     """The form of somebody new, or what a refused one held. Where nothing can be chosen there is no page."""
     read = read or _Read()
-    form = draw(_offered(snapshot), _of_nobody(center, snapshot), posted=posted, errors=read.errors)
+    form = draw(_offered(snapshot), _of_nobody(snapshot), posted=posted, errors=read.errors)
     if not form.can_save:
         with translation.override(snapshot.locale):
             return message(request, 404, _("There is nothing here"), _("Nobody can sign up on this page."))
@@ -168,9 +168,9 @@ def told(request: HttpRequest, center: Center) -> HttpResponse:
     return on_its_way(center, signed_up=True, days=conf.confirm_link_life.days, again=again)
 
 
-def _of_nobody(center: Center, snapshot: Snapshot) -> Json:
+def _of_nobody(snapshot: Snapshot) -> Json:
     """The preferences of somebody new: nothing is hers yet, and there is nothing to mask."""
-    found = centers.preferences(snapshot, asking.nobody(center, snapshot), "", assurance="fresh")
+    found = centers.preferences(snapshot, asking.nobody(snapshot), "", assurance="fresh")
     return {**found, "contact": {"email": ""}, "outlook": []}
 
 
