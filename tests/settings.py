@@ -126,6 +126,8 @@ WAGTAIL_PREFS = {
     "SIGNING_KEYS": [
         {"kid": "t1", "key": "a-fixed-key-for-tests-only-0123456789-abcdefghij", "created": "2026-01-01"},
     ],
+    # As much as a site may let through: a test asks more often than a person does. tests/access takes the defaults.
+    "LIMITS": {"api_read": [(300, 60)], "api_write": [(60, 60)], "bad_token_network": [(120, 60)]},
     "BACKENDS": {"database": {"BACKEND": "wagtail_prefs.backends.database.DatabaseBackend"}},
     "SENDERS": {
         "email": {"default": "decide"},

@@ -56,6 +56,14 @@ class ForeignOrigin(PrefsError):
     """The request comes from an origin this center is not shown on (HTTP 403)."""
 
 
+class TooMany(PrefsError):
+    """Beyond a limit (HTTP 429); there is room again in `retry_after` seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many")
+        self.retry_after = retry_after
+
+
 class BodyRefused(PrefsError):
     """A request body that is not our JSON; `status` is 400, 413 or 415."""
 

@@ -31,6 +31,13 @@ class PlacesCache(LocMemCache):
     """A cache that is said to be shared, with the clock of the tests; Redis has its own."""
 
 
+@pytest.fixture(autouse=True)
+def _the_defaults(settings: Settings) -> None:
+    settings.WAGTAIL_PREFS = {
+        name: value for name, value in settings.WAGTAIL_PREFS.items() if name != "LIMITS"
+    }
+
+
 @pytest.fixture(params=["process", "database", "cache"])
 def name(request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     """A limit of three in ten seconds and four in a minute, counted in each of the three places."""

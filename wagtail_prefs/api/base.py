@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.utils.encoders import JSONEncoder
 
-from ..access import services as access
+from ..access import guessing, limits, services as access
 from ..access.services import Session
 from ..centers import services as centers
 from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
-from ..errors import BadToken, BodyRefused, PrefsError
+from ..errors import BadToken, BodyRefused, PrefsError, TooMany
 from ..submissions.services import Saved, records_of
 from ..values import ContactState, Json, Source
 from . import cors, problems
@@ -35,6 +36,8 @@ _HEADERS = {
     "X-Robots-Tag": "noindex",
     "Vary": cors.VARY,
 }
+
+READS = frozenset({"GET", "HEAD"})
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
@@ -50,12 +53,19 @@ class Call:
     origin: str
 
     def session(self) -> Session:
-        """Who asks. Raises BadToken without a bearer of this center, and ForeignOrigin for one of another origin."""
+        """Who asks. Raises BadToken without a bearer of this center, ForeignOrigin for one of another origin, and TooMany
+        for who asks too often.
+        """
         scheme, _space, bearer = self.request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
-            raise BadToken
+            raise BadToken("missing")
         session = access.open_session(bearer.strip(), center=self.center.center, origin=self.origin)
-        return self.admit(session)
+        self.admit(session)
+        # By link and not by bearer: a session that is renewed, or opened anew, has no more room than before.
+        verdict = limits.hit("api_read" if self.request.method in READS else "api_write", session.link_id)
+        if not verdict.allowed:
+            raise TooMany(verdict.retry_after)
+        return session
 
     def admit(self, session: Session) -> Session:
         """The session, where it is of the center's audience and was not called back; raises BadToken."""
@@ -136,6 +146,8 @@ def center_view(*, status: int = 200, **handlers: Handler) -> View:
         methods["HEAD"] = methods["GET"]
     allowed = ", ".join([*methods, "OPTIONS"])
 
+    # What belongs together is saved in one transaction, and what is counted for limits must not be rolled back with it.
+    @transaction.non_atomic_requests
     @csrf_exempt  # no cookie is looked at, so there is nothing for a forged request to ride on
     def view(request: HttpRequest, center: UUID) -> HttpResponse:
         found: Center | None = None
@@ -151,7 +163,7 @@ def center_view(*, status: int = 200, **handlers: Handler) -> View:
             else:
                 response = problems.problem(405, "method-not-allowed", _("This cannot be done here."))
         except PrefsError as error:
-            response = problems.from_error(error)
+            response = problems.from_error(guessing.refusal(request, error))
         for name, value in _HEADERS.items():
             response[name] = value
         response["Allow"] = allowed

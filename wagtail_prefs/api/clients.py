@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
@@ -104,6 +105,7 @@ def client_view(**handlers: tuple[Scope, Handler]) -> Callable[..., HttpResponse
         methods["HEAD"] = methods["GET"]
     allowed = ", ".join(methods)
 
+    @transaction.non_atomic_requests  # as in `base`
     @csrf_exempt  # no cookie is looked at, so there is nothing for a forged request to ride on
     def view(request: HttpRequest, **named: Any) -> HttpResponse:
         if request.method not in methods:

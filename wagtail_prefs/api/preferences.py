@@ -20,7 +20,7 @@ from .shapes import KEY, LOCALE, NOBODY, SESSION, describe, problems, ref
     summary="Exchange the code of a link, or a session, for a session",
     parameters=[LOCALE],
     request={"application/json": {"oneOf": [ref("Code"), ref("Renewal")]}},
-    responses={200: ref("Session"), **problems(400, 401, 403, 404, 413, 415)},
+    responses={200: ref("Session"), **problems(400, 401, 403, 404, 413, 415, 429)},
     auth=NOBODY,
 )
 def open_session(call: Call) -> Json:
@@ -54,7 +54,7 @@ def open_session(call: Call) -> Json:
     operation_id="preferences",
     summary="The contact's preferences",
     parameters=[LOCALE],
-    responses={200: ref("Preferences"), **problems(401, 403, 404)},
+    responses={200: ref("Preferences"), **problems(401, 403, 404, 429)},
     auth=SESSION,
 )
 def preferences(call: Call) -> Json:
@@ -69,7 +69,7 @@ def preferences(call: Call) -> Json:
     summary="Save answers",
     parameters=[LOCALE, KEY],
     request={"application/json": ref("Save")},
-    responses={200: ref("Saved"), **problems(400, 401, 403, 404, 413, 415, 422)},
+    responses={200: ref("Saved"), **problems(400, 401, 403, 404, 413, 415, 422, 429)},
     auth=SESSION,
 )
 def save(call: Call) -> Json:

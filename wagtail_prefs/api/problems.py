@@ -16,6 +16,7 @@ from ..errors import (
     NotPublished,
     PrefsError,
     StepUpRequired,
+    TooMany,
     UnknownContact,
     UnknownReceipt,
 )
@@ -48,6 +49,11 @@ def from_error(error: PrefsError) -> JsonResponse:
         case StepUpRequired():
             title = _("This is personal: changing it takes a fresh link.")
             return problem(403, "step-up-required", title)
+        case TooMany():
+            title = _("That was too often in a short time. Please wait a minute and try again.")
+            response = problem(429, "too-many", title)
+            response["Retry-After"] = str(error.retry_after)
+            return response
         case NotPublished():
             return problem(404, "not-published", _("There is no published center of this id."))
         case UnknownReceipt():

@@ -28,7 +28,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}\Z")
     summary="Take a submission back",
     parameters=[LOCALE, KEY],
     request={"application/json": ref("Undo")},
-    responses={200: ref("Undone"), **problems(400, 401, 403, 404, 413, 415, 422)},
+    responses={200: ref("Undone"), **problems(400, 401, 403, 404, 413, 415, 422, 429)},
     auth=SESSION,
 )
 def undo(call: Call) -> Json:
@@ -60,7 +60,7 @@ def undo(call: Call) -> Json:
         LOCALE,
         OpenApiParameter("before", int, description="a version: what came before it, from `next`"),
     ],
-    responses={200: ref("History"), **problems(400, 401, 403, 404)},
+    responses={200: ref("History"), **problems(400, 401, 403, 404, 429)},
     auth=SESSION,
 )
 def history(call: Call) -> Json:

@@ -14,7 +14,7 @@ from .shapes import KEY, LOCALE, SESSION, describe, problems, ref
     summary="Mail a fresh link",
     parameters=[LOCALE, KEY],
     request={"application/json": ref("Nothing")},
-    responses={202: ref("Accepted"), **problems(400, 401, 403, 404, 413, 415)},
+    responses={202: ref("Accepted"), **problems(400, 401, 403, 404, 413, 415, 429)},
     auth=SESSION,
 )
 def step_up(call: Call) -> Json:

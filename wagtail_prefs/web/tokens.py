@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
@@ -14,15 +15,21 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
 
-from ..errors import BadToken, BodyRefused, ForeignOrigin, UnknownContact
+from ..access import guessing
+from ..errors import BadToken, BodyRefused, ForeignOrigin, PrefsError, TooMany, UnknownContact
 from .responses import asked_locale, message, not_found, seal
 
 FORM = "application/x-www-form-urlencoded"
 
 
-# The path is the capability and there is no cookie, so there is nothing for a forged request to ride on.
-@method_decorator(csrf_exempt, name="dispatch")
+# The path is the capability and there is no cookie, so there is nothing for a forged request to ride on. What belongs
+# together is saved in one transaction, and what is counted for limits must not be rolled back with it. No report of an
+# error holds what people typed.
+@method_decorator(
+    [csrf_exempt, transaction.non_atomic_requests, sensitive_post_parameters()], name="dispatch"
+)
 class TokenView(View):
     """GET, HEAD and OPTIONS change nothing; POST acts; everything else is 405. Every answer is sealed."""
 
@@ -37,8 +44,8 @@ class TokenView(View):
         """The answer, also where it is a refusal; in the browser's language unless the view knows better."""
         try:
             response = super().dispatch(request, *args, **kwargs)
-        except (BadToken, UnknownContact):
-            response = not_found(request)
+        except (BadToken, UnknownContact) as error:
+            response = no_link(request, guessing.refusal(request, error))
         except ForeignOrigin:
             response = message(
                 request,
@@ -52,6 +59,20 @@ class TokenView(View):
             response = message(request, refused.status, _("Not saved"), refused.detail)
         assert isinstance(response, HttpResponse)  # noqa: S101 - none of ours streams
         return response
+
+
+def no_link(request: HttpRequest, error: PrefsError) -> HttpResponse:
+    """The answer to a link that is none; another one to a network that has sent many."""
+    if not isinstance(error, TooMany):
+        return not_found(request)
+    response = message(
+        request,
+        429,
+        _("Too many links that do not work"),
+        _("Please wait a minute, and then open the link in our newest mail."),
+    )
+    response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def refuse_foreign(request: HttpRequest) -> None:
