@@ -127,7 +127,8 @@ def test_from_an_address_that_somebody_types_to_what_the_platform_knows(
     assert response.status_code == 200
     assert pages.parse(response.content.decode()).one("h1").words == "Thank you"
     assert lines(response) == ["News by e-mail: subscribed", "Offers by e-mail: subscribed"]
-    assert len(done) == 10  # two for the page; the link, six to save, using it up, and the way to her page
+    # Two for the page; the link, those of a save (PostgreSQL takes its writes as one), using it up, and the way to her page.
+    assert len(done) == {"sqlite": 10, "postgresql": 8}[connection.vendor]
     state = load_state(contact.pk)
     assert (state.choices, state.pending, state.until) == (
         {NEWS: SUBSCRIBED, OFFERS: SUBSCRIBED},

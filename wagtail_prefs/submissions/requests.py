@@ -10,7 +10,7 @@ A sign-up by somebody whom nobody knows changes nobody's choices: it only notes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from ..delivery.backoff import delay
 from ..delivery.drain import never
 from ..errors import KeyReused, PrefsError, UnknownContact
 from ..mail import services as mail
-from ..values import PENDING, SUBSCRIBED, Actor, ActorType, ContactState, Key, Source
+from ..values import CHANNELS, PENDING, SUBSCRIBED, Actor, ActorType, ContactState, Key, Source, controls_of
 from . import services
 from .confirming import SignUp
 from .gone import gone_topics
@@ -229,7 +229,18 @@ def _wanted(row: AccessRequest, center: Center, snapshot: Snapshot) -> list[Key]
     ]
     if not found:
         raise _Dropped
-    return found
+    # However the database keeps the members of an answer: as people meet them on the page.
+    rows = [
+        row["key"]
+        for spec in snapshot.specs
+        for control in controls_of(spec.document)
+        for row in control.get("rows", ())
+    ]
+    return sorted(found, key=lambda key: (_index(rows, key[0]), _index(CHANNELS, key[1])))
+
+
+def _index(order: Sequence[str], name: str) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def _contact_of(row: AccessRequest, snapshot: Snapshot) -> Contact | None:
