@@ -13,6 +13,7 @@ from .law.checks import check_law
 from .ledger.checks import check_guard
 from .ledger.sinks import check_exported, check_sink
 from .mail.checks import check_mail
+from .web.member import check_member
 
 
 def connect() -> None:
@@ -20,6 +21,7 @@ def connect() -> None:
     register(check_settings, Tags.compatibility)
     register(check_senders, Tags.compatibility)
     register(check_keys, Tags.security)
+    register(check_member, Tags.compatibility)
     register(check_backends, Tags.compatibility)
     register(check_database, Tags.compatibility)
     register(check_law, Tags.compatibility)

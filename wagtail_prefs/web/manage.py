@@ -86,6 +86,8 @@ def save(
     snapshot: Snapshot,
     submitted: Submitted,
     assurance: Assurance,
+    *,
+    by: ActorType = ActorType.SUBJECT_LINK,
 ) -> Saved:
     """One submission. Raises InvalidAnswers and StepUpRequired."""
     source = Source(
@@ -96,14 +98,14 @@ def save(
         source_url=center.page_url,
     )
     if submitted.undo is not None:
-        return take_back(link, snapshot, submitted.undo, submitted.idempotency_key, source, assurance)
+        return take_back(link, snapshot, submitted.undo, submitted.idempotency_key, source, assurance, by)
     return submissions.submit(
         link_id=link.link_id,
         epoch=link.epoch,
         snapshot=snapshot,
         base_version=submitted.base_version,
         answers=submitted.answers,
-        actor=Actor(ActorType.SUBJECT_LINK),
+        actor=Actor(by),
         source=source,
         # A form that comes back by the back button has its old key. With other answers it is another save.
         idempotency_key=f"{submitted.idempotency_key}.{sha256_hex(submitted.answers)}",
@@ -113,7 +115,13 @@ def save(
 
 
 def take_back(
-    link: Link, snapshot: Snapshot, receipt: UUID, key: str, source: Source, assurance: Assurance
+    link: Link,
+    snapshot: Snapshot,
+    receipt: UUID,
+    key: str,
+    source: Source,
+    assurance: Assurance,
+    by: ActorType,
 ) -> Saved:
     """What the button of an entry does. Raises InvalidAnswers where it is too late, or was never hers."""
     try:
@@ -122,7 +130,7 @@ def take_back(
             epoch=link.epoch,
             snapshot=snapshot,
             receipt=receipt,
-            actor=Actor(ActorType.SUBJECT_LINK),
+            actor=Actor(by),
             source=source,
             idempotency_key=f"{key}.{receipt}",
             assurance=assurance,

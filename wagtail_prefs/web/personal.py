@@ -73,6 +73,7 @@ def draw_page(
     *,
     path: str = "",
     session: str = "",
+    member: str = "",
     receipt: str = "",
     told: Told | None = None,
     posted: QueryDict | None = None,
@@ -81,9 +82,10 @@ def draw_page(
     """The form with today's state, or with what a refused form held; `receipt` is of the save to tell about.
 
     `session` is the bearer of whoever came by a fresh link: it shows what is personal, and goes with the form. `path` is
-    where that is sent, this page itself without.
+    where that is sent, this page itself without. `member` is the token of Django's protection against forged requests:
+    of whoever is signed in to the site, which knows her, so that she sees all of it as well.
     """
-    assurance: Assurance = "fresh" if session else "link"
+    assurance: Assurance = "fresh" if session or member else "link"
     state = load_state(link.contact_id)
     records = submissions.records_of(state, snapshot, assurance)
     preferences = centers.preferences(snapshot, state, link.email, assurance=assurance, records=records)
@@ -96,9 +98,10 @@ def draw_page(
         "action": address(request, path),
         "session": session,
         "idempotency_key": random_id(),
+        "csrf_token": member,
     }
     return page(
-        "wagtail_prefs/manage.html",
+        "wagtail_prefs/member.html" if member else "wagtail_prefs/manage.html",
         context,
         locale=snapshot.locale,
         status=422 if refused else 200,

@@ -8,6 +8,7 @@ from .confirm import ConfirmView
 from .element import newest_element, versioned_element
 from .frame import frame
 from .manage import ManageView
+from .member import MemberView
 from .one_click import OneClickView
 from .request_link import RequestLinkView
 from .sign_up import SignUpView
@@ -16,6 +17,7 @@ urlpatterns = [
     path("l/<str:token>/", ManageView.as_view(), name="manage"),
     path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
     path("c/<str:token>/", ConfirmView.as_view(), name="confirm"),
+    path("me/<uuid:center>/", MemberView.as_view(), name="member"),
     path("request-link/<uuid:center>/", RequestLinkView.as_view(), name="request-link"),
     path("sign-up/<uuid:center>/", SignUpView.as_view(), name="sign-up"),
     path("embed.js", newest_element, name="embed"),
