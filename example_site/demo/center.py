@@ -101,9 +101,10 @@ def body(topics: list[Topic], locale: str) -> list[dict[str, Any]]:
             "profile",
             content.PROFILE_HEADING,
             None,
-            fields_asked=["country", "language"],
+            fields_asked=["given_name", "country", "language"],
             purpose=content.PROFILE_PURPOSE.get(locale),
             countries=list(content.COUNTRIES),
+            change_address=True,
         ),
         block(
             "question",

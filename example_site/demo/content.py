@@ -160,10 +160,10 @@ PAUSE_TEXT = Words(
     "<p>Take a rest from us. What you chose stays as it is, and the pause ends by itself.</p>",
     "<p>Machen Sie Pause von uns. Was Sie gewählt haben, bleibt, und die Pause endet von selbst.</p>",
 )
-PROFILE_HEADING = Words("Where you live, and how we talk", "Wo Sie wohnen und wie wir sprechen")
+PROFILE_HEADING = Words("About you, and how we talk", "Über Sie, und wie wir sprechen")
 PROFILE_PURPOSE = Words(
-    "to write to you in your language and to keep to the law of your country",
-    "um Ihnen in Ihrer Sprache zu schreiben und uns an das Recht Ihres Landes zu halten",
+    "to greet you by name, to write in your language and to keep to the law of your country",
+    "um Sie mit Namen zu grüßen, in Ihrer Sprache zu schreiben und uns an das Recht Ihres Landes zu halten",
 )
 QUESTION_HEADING = Words("What do you ride?", "Was fahren Sie?")
 QUESTION = Words("These stand in my hallway", "Das steht bei mir im Flur")
@@ -242,6 +242,7 @@ CUSTOMER_INTRO = Words(
     "Das ist eine andere Website: einfache Dateien auf einem anderen Origin, mit strenger Content Security Policy. Der "
     "Kasten unten kommt von der Wagtail-Site der Genossenschaft.",
 )
+CUSTOMER_SIGN_UP = Words("Not on our list yet? Sign up", "Noch nicht dabei? Melden Sie sich an")
 CUSTOMER_OTHER = Words("Auf Deutsch", "In English")
 CUSTOMER_FOOT = Words(
     "Copperlane is made up for this demo. Its mail goes to",

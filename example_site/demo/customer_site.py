@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from example_site import place as places
 from example_site.place import ROOT, Place
@@ -38,4 +39,6 @@ def _page(scene: Scene, locale: str, place: Place) -> str:
     center = centers.current(scene.centers["en"].translation_key, locale)
     context = {**words, "locale": locale, "place": place, "brand": content.HOME_TITLE.get(locale)}
     context["snippet"] = embed_snippet(center)
+    path = reverse("wagtail_prefs:sign-up", args=[center.center])
+    context["sign_up_url"] = f"{place.site}{path}?locale={locale}"
     return render_to_string("demo/customer.html", context)

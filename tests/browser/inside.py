@@ -108,15 +108,25 @@ def records(contact: str) -> list[Json]:
 
 def state(contact: str) -> Json:
     """What she chose, as every sender sees it."""
-    from wagtail_prefs.contacts.services import load_state
+    from wagtail_prefs.contacts.services import load_target
 
-    today = load_state(UUID(contact))
+    target = load_target(UUID(contact))
+    today = target.state
     return {
+        "id": contact,
+        "email": target.identifiers.email,
         "version": today.version,
         "opted_out": today.opted_out,
         "choices": {f"{topic}:{channel}": value for (topic, channel), value in today.choices.items()},
         "frequencies": {":".join(scope): code for scope, code in today.frequencies.items()},
     }
+
+
+def by_address(email: str) -> Json:
+    """The state of whoever has an address."""
+    from wagtail_prefs.contacts.models import Contact
+
+    return state(str(Contact.objects.get(email=email).pk))
 
 
 def settled() -> bool:
@@ -174,7 +184,7 @@ def _center() -> UUID:
 
 ANSWERS: Mapping[str, Callable[..., Any]] = {
     answer.__name__: answer
-    for answer in (visitor, old_link, records, state, settled, fingerprint, counted, center)
+    for answer in (visitor, old_link, records, state, by_address, settled, fingerprint, counted, center)
 }
 
 
