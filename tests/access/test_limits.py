@@ -124,6 +124,56 @@ def test_no_span_holds_more(waits: list[float]) -> None:
     assert len(passed["cache"]) <= len(passed["process"])
 
 
+@pytest.mark.property
+@examples(60)
+@given(waits=WAITS, others=st.lists(st.integers(0, 2), min_size=60, max_size=60))
+def test_what_each_process_lets_through_by_itself(waits: list[float], others: list[int]) -> None:
+    """Three processes with a quarter of eight each: 8 of the first, and 2 more for each of the others."""
+    times, seconds = 8, 10
+    shared = counters.ProcessCounter()
+    allowances = [counters.Allowance() for _process in range(3)]
+    passed: list[tuple[int, float]] = []
+    with time_machine.travel(NOON, tick=False) as clock:
+        for wait, process in zip(waits, others, strict=False):
+            clock.shift(wait)
+            hits = allowances[process].take("a", times // 4, seconds)
+            left = [shared.take("a", [(times, seconds)]) for _hit in range(hits)]
+            if not left or not left[-1]:
+                passed.append((process, datetime.now(UTC).timestamp()))
+    assert spans_hold([moment for _process, moment in passed], [(times + 2 * 2, seconds)])
+    for process in range(3):
+        assert spans_hold([moment for one, moment in passed if one == process], [(times, seconds)])
+
+
+def test_who_is_in_no_hurry_is_counted_here_alone(
+    settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CACHES = cache_of(redis_url)
+    asked: list[str] = []
+    real = counters.take_in_cache
+    monkeypatch.setattr(
+        counters, "take_in_cache", lambda cache, key, of: asked.append(key) or real(cache, key, of)
+    )
+    with time_machine.travel(NOON, tick=False):
+        assert all(limits.hit_lightly("api_read", "a").allowed for _ in range(15))
+        assert asked == []
+        # One more, and Redis is told of all: exactly the limit passes.
+        assert sum(limits.hit_lightly("api_read", "a").allowed for _ in range(185)) == 45
+        assert len(asked) == 200
+        assert len(set(asked)) == 1
+
+
+def test_an_allowance_remembers_so_much() -> None:
+    allowance = counters.Allowance(most=100)
+    for number in range(300):
+        for _ in range(2):
+            allowance.take(number, 1, 60)
+    assert len(allowance._kept) <= 100
+    for number in range(300):
+        allowance.take(number, 1, 60)
+    assert len(allowance._kept) <= 100
+
+
 def test_one_statement_whatever_there_is(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     """Of all three spans, for an address that was there and one that was not, within the limit and beyond."""
     statements: set[str] = set()

@@ -208,6 +208,56 @@ class ProcessCounter:
             self._kept.clear()
 
 
+class Allowance:
+    """What a process lets through before it asks anybody: the few hits of somebody who is in no hurry.
+
+    Of each key it keeps the moments of those hits. One more than the allowance, and they are handed out to be counted
+    where all processes count; from then on everything is, until nothing was for as long as the span. So of one process
+    no span holds more than the limit, and of several one allowance more for each further one.
+    """
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        #: key -> the moments of hits that only this process knows
+        self._kept: dict[object, deque[float]] = {}
+        #: key -> until when others must be asked
+        self._shared: dict[object, float] = {}
+
+    def take(self, key: object, times: int, seconds: int) -> int:
+        """0 where it is within the allowance of `times`; otherwise how many hits are to be counted elsewhere, this one
+        included.
+        """
+        now = time.time()
+        with self._lock:
+            if self._shared:
+                until = self._shared.get(key)
+                if until is not None and now < until:
+                    self._shared[key] = now + seconds
+                    return 1
+            kept = self._kept.get(key)
+            if kept is None:
+                if len(self._kept) >= self._most:
+                    del self._kept[next(iter(self._kept))]
+                kept = self._kept[key] = deque()
+            while kept and kept[0] <= now - seconds:
+                kept.popleft()
+            if len(kept) < times:
+                kept.append(now)
+                return 0
+            del self._kept[key]
+            if len(self._shared) >= self._most:
+                self._shared = {one: until for one, until in self._shared.items() if until > now}
+            self._shared[key] = now + seconds
+        return len(kept) + 1
+
+    def forget(self) -> None:
+        """Begin anew."""
+        with self._lock:
+            self._kept.clear()
+            self._shared.clear()
+
+
 def _seconds(wait: float, most: int) -> int:
     """A wait in whole seconds, at least one."""
     return min(max(ceil(wait), 1), most)
