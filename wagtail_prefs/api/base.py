@@ -24,7 +24,8 @@ from ..centers import services as centers
 from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
 from ..errors import BadToken, BodyRefused, PrefsError, TooMany
-from ..submissions.services import Saved, records_of
+from ..submissions.gpc import Shared, shared_topics
+from ..submissions.services import Saved, honour_signal, records_of
 from ..values import ContactState, Json, Source
 from . import cors, problems
 from .shapes import documented
@@ -100,6 +101,22 @@ class Call:
             source_url=self.origin,
         )
 
+    def shared(self) -> Shared:
+        """What the browser's privacy signal is about: nothing without one, and then no statement."""
+        return shared_topics(self.request.META.get("HTTP_SEC_GPC"), self.center.audience_id)
+
+    def honoured(self, session: Session) -> Shared:
+        """The same, and recorded: for calls that change something. Raises BadToken for who is revoked or gone."""
+        shared = self.shared()
+        if shared:
+            self.honour(access.contact_of(session).state, shared)
+        return shared
+
+    def honour(self, state: ContactState, shared: Shared) -> ContactState:
+        """The state after the privacy signal was recorded; as it was, where all of it is a no already."""
+        source = Source(method="element", form_id=str(self.center.center), source_url=self.origin)
+        return honour_signal(state, shared, source)
+
     def preferences(self, state: ContactState, email: str, session: Session) -> Json:
         """The contact's preferences, beside the newest snapshot."""
         newest = self.newest()
@@ -109,6 +126,7 @@ class Call:
             email,
             assurance=session.assurance,
             records=records_of(state, newest, session.assurance),
+            shared=self.shared(),
         )
         return found
 

@@ -43,10 +43,11 @@ def open_session(call: Call) -> Json:
         )
     call.admit(session)
     found = access.contact_of(session)
+    state = call.honour(found.state, call.shared())
     return {
         "session": bearer,
         "expires_at": session.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "preferences": call.preferences(found.state, found.email, session),
+        "preferences": call.preferences(state, found.email, session),
     }
 
 
@@ -80,10 +81,12 @@ def save(call: Call) -> Json:
     body.only(data, base_version=int, revision=str, answers=dict)
     if data["base_version"] < 0 or not all(isinstance(fields, dict) for fields in data["answers"].values()):
         raise BodyRefused(_("“%(key)s” has the wrong type.") % {"key": "answers"})
+    snapshot = shown(call, data["revision"])
+    shared = call.honoured(session)
     saved = submissions.submit(
         link_id=session.link_id,
         epoch=session.epoch,
-        snapshot=shown(call, data["revision"]),
+        snapshot=snapshot,
         base_version=data["base_version"],
         answers=data["answers"],
         actor=Actor(ActorType.SUBJECT_SESSION),
@@ -91,6 +94,7 @@ def save(call: Call) -> Json:
         idempotency_key=key,
         assurance=session.assurance,
         network=access.network_of(call.request),
+        shared=shared,
     )
     return call.saved(saved, session, yielded="merged")
 

@@ -49,6 +49,7 @@ def undo(call: Call) -> Json:
         source=call.source(snapshot.digest),
         idempotency_key=key,
         assurance=session.assurance,
+        shared=call.honoured(session),
     )
     return call.saved(saved, session, yielded="kept")
 

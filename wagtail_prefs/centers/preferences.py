@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from ..contacts.addresses import masked
 from ..values import (
     CHANNELS,
     SUBSCRIBED,
+    UNSUBSCRIBED,
     Assurance,
     ContactState,
     Json,
@@ -39,12 +41,14 @@ def preferences(
     *,
     assurance: Assurance = "link",
     records: Records | None = None,
+    shared: Collection[str] = (),
 ) -> Json:
     """What element and page draw for this contact. The address is masked whatever the assurance (security.md TK-08).
 
+    `shared` are the topics that her browser's privacy signal says no to: they are drawn as off, and the outlook says so.
     `records` is called where a block of the page shows what was recorded, once, and nowhere else.
     """
-    state = today(state)
+    state = _off(today(state), shared)
     answers, pending = initial_answers(snapshot, state), pending_paths(snapshot, state)
     private: Json = {}
     hidden: list[str] = []
@@ -65,7 +69,7 @@ def preferences(
         "private": private,
         "hidden": hidden,
         "records": _records(snapshot, hidden, records) if records else {},
-        "outlook": [sentence.to_json() for sentence in outlook(snapshot, state)],
+        "outlook": [sentence.to_json() for sentence in outlook(snapshot, state, signal=bool(shared))],
     }
 
 
@@ -90,12 +94,34 @@ def _looking_back(snapshot: Snapshot) -> dict[str, int]:
     }
 
 
-def outlook(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
-    """What will come now: a sentence for each pause and each channel, in the snapshot's language."""
+def _off(state: ContactState, topics: Collection[str]) -> ContactState:
+    """The state with every yes to these topics, and every wait for one, as a no."""
+    if not topics:
+        return state
+    return replace(
+        state,
+        choices={key: UNSUBSCRIBED if key[0] in topics else value for key, value in state.choices.items()},
+        pending=frozenset(key for key in state.pending if key[0] not in topics),
+    )
+
+
+def outlook(snapshot: Snapshot, state: ContactState, *, signal: bool = False) -> list[Outlook]:
+    """What will come now: a sentence for each pause and each channel, in the snapshot's language.
+
+    `signal`: her browser asks that her data is not sold or shared, and there are topics that this is about.
+    """
     state = today(state)
+    honoured: list[Outlook] = []
+    if signal:
+        with translation.override(snapshot.locale):
+            honoured = [Outlook(_("Your browser’s opt-out signal is honoured."), "gpc")]
     if state.opted_out:
         with translation.override(snapshot.locale):
-            return [Outlook(_("You get no marketing from us."), "opted_out")]
+            return [Outlook(_("You get no marketing from us."), "opted_out"), *honoured]
+    return _what_comes(snapshot, state) + honoured
+
+
+def _what_comes(snapshot: Snapshot, state: ContactState) -> list[Outlook]:
     paused = _pauses(snapshot, state) if state.pauses else []
     got = {key for key, value in state.choices.items() if value == SUBSCRIBED} - state.pending
     return paused + [

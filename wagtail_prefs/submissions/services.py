@@ -40,10 +40,14 @@ from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
 from . import new_address
 from .gone import gone_answers, gone_topics, without
+from .gpc import Shared, refusals, without_restored, without_yes
 from .history import PastSubmission, history, is_final, is_untold, records_of
 from .unconfirmed import is_unconfirmed, only_asks, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
+
+#: Where no browser says anything.
+NOTHING_SHARED: Shared = {}
 
 __all__ = [
     "PastSubmission",
@@ -52,6 +56,7 @@ __all__ = [
     "erase",
     "expire_due",
     "history",
+    "honour_signal",
     "merge_contacts",
     "record",
     "records_of",
@@ -87,13 +92,14 @@ def submit(
     idempotency_key: str | None,
     assurance: Assurance = "link",
     network: str = "",
+    shared: Shared = NOTHING_SHARED,
 ) -> Saved:
     """Save answers given on a snapshot by the holder of a link.
 
     An absent answer means "not touched". A stale `base_version` is merged, never refused. A repeat of
     `idempotency_key` gets the first answer again. Another address is not saved: a mail goes there, within the limits of
-    the address, the contact and the `network` that asks, and it counts when it is confirmed. Raises InvalidAnswers, StepUpRequired (personal fields, but no fresh
-    link), KeyReused, BadToken (revoked meanwhile) and UnknownContact (erased meanwhile); then nothing was changed.
+    the address, the contact and the `network` that asks, and it counts when it is confirmed. No yes to a topic of
+    `shared` is taken (`gpc`). Raises InvalidAnswers, StepUpRequired (personal fields, but no fresh link), KeyReused, BadToken (revoked meanwhile) and UnknownContact (erased meanwhile); then nothing was changed.
     """
     changes = centers.answers_to_changes(snapshot, answers)
     request = {"revision": snapshot.digest, "base_version": base_version, "answers": plain_answers(answers)}
@@ -110,6 +116,7 @@ def submit(
                 proof=proof_of(snapshot),
                 epoch=epoch,
                 screen=_Screen(snapshot, answers, assurance, gone_topics(snapshot, changes), network),
+                shared=shared,
             )
         ),
         snapshot,
@@ -168,6 +175,7 @@ def undo(
     source: Source,
     idempotency_key: str | None,
     assurance: Assurance = "link",
+    shared: Shared = NOTHING_SHARED,
 ) -> Saved:
     """Take a submission back, path by path, where nothing newer stands in its way (design.md s6).
 
@@ -187,6 +195,7 @@ def undo(
             request={"changes": [change.to_json()]},
             epoch=epoch,
             told=None if assurance == "fresh" else told,
+            shared=shared,
         )
     )
     return _worded(saved, snapshot) if snapshot else saved
@@ -220,6 +229,18 @@ def confirm_address(link: Once, *, source: Source, locale: str, center_title: st
                 contact=saved.state.id,
             )
     return saved
+
+
+def honour_signal(state: ContactState, shared: Shared, source: Source) -> ContactState:
+    """Record what the browser's privacy signal says no to (`gpc`); returns the state after it.
+
+    Nothing is asked of the database, and nothing recorded, where all of it is a no already: once is enough. Raises
+    UnknownContact for one who was erased meanwhile.
+    """
+    changes = refusals(state, shared)
+    if not changes:
+        return state
+    return record(state.id, changes, actor=Actor(ActorType.GPC), source=source).state
 
 
 def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -> Saved:
@@ -352,6 +373,7 @@ class _Wish:
     others: Mapping[UUID, ContactState] = field(default_factory=dict)
     follow: bool = False  # an id leads on to whom its contact was merged into, as a link always does
     former: bool = False  # it is about one who was merged: to erase her, too
+    shared: Shared = field(default_factory=dict)  # what the browser's privacy signal is about: it gets no yes
     told: Collection[str] | None = None  # the only attributes that an undo may bring back; None: all
     screen: _Screen | None = None  # where it was made: what of it she could see is known beside her state
     new_address: str = ""  # asked for on a screen; it takes more than that
@@ -379,9 +401,9 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                 state = replace(state, merged_into=None)
             base = _base(wish, found)
             wish, hidden = _seen(wish, state, now)
-            act = _act(wish, found.loaded, now)
+            act, off = without_restored(_act(wish, found.loaded, now), wish.shared, state)
             accepted, yielded = rules.merge(state, wish.changes, base, act)
-            yielded = (*hidden, *yielded)
+            yielded = (*hidden, *off, *yielded)
             after, effects = rules.apply(state, accepted, act)
             if wish.screen and wish.new_address:
                 new_address.ask(state.id, wish.new_address, wish.screen.snapshot, wish.screen.network)
@@ -470,12 +492,13 @@ def _seen(wish: _Wish, state: ContactState, now: datetime) -> tuple[_Wish, tuple
     elif any(isinstance(change, PauseFor) for change in wish.changes):
         changes = asked(screen.snapshot, screen.answers, state, now)
     changes, gone = without(changes, screen.gone, gone_answers(screen.snapshot, screen.answers), state)
+    changes, off = without_yes(changes, wish.shared, state)
     changes, address = new_address.asked_for(changes)
     if (
         address and screen.assurance != "fresh"
     ):  # also where a block of the site's own does not call it personal
         raise StepUpRequired
-    return replace(wish, changes=changes, new_address=address), (*hidden, *gone)
+    return replace(wish, changes=changes, new_address=address), (*hidden, *gone, *off)
 
 
 def _act(wish: _Wish, found: store.Loaded, now: datetime) -> rules.Act:

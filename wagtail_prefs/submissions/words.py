@@ -147,6 +147,10 @@ class Words:
             }
         if item.rule == "gone":
             return _("%(label)s: not saved, because it is no longer offered.") % {"label": label}
+        if item.rule == "gpc":
+            return _(
+                "%(label)s: stays off, because your browser asks that your data is not sold or shared."
+            ) % {"label": label}
         return _("%(label)s: your newer answer replaces one given elsewhere in the meantime.") % {
             "label": label
         }

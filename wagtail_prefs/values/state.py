@@ -133,6 +133,7 @@ MergeRule = Literal[
     "newest",
     "hidden",
     "gone",
+    "gpc",
     "changed",
     "refused",
     "erased",
@@ -145,7 +146,8 @@ class Merged:
     """A wish that yielded: what stands now instead, and by which rule.
 
     `opt_out`, `stricter`, `rarer` and `later` (a pause that ends later) are the stricter value winning; `newest` says
-    that this wish stands and replaced something newer than its screen; `hidden` was not on the screen, and `gone` is no longer offered by anybody. `changed`,
+    that this wish stands and replaced something newer than its screen; `hidden` was not on the screen, `gone` is no
+    longer offered by anybody, and `gpc` is what the browser's privacy signal says no to. `changed`,
     `refused` (a later no) and `erased` are what an undo must leave; `evidence` is a yes that a merge may not carry.
     """
 

@@ -19,8 +19,10 @@ from ..centers.form import SESSION, Submitted, form_bytes, form_to_answers, one
 from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
 from ..conf import conf
+from ..contacts.services import load_state
 from ..errors import BadToken, ForeignOrigin, InvalidAnswers, StepUpRequired, UnknownReceipt
 from ..submissions import services as submissions
+from ..submissions.gpc import Shared, shared_topics
 from ..submissions.services import Saved
 from ..values import Actor, ActorType, Assurance, Source
 from . import degraded, fresh, receipts
@@ -97,8 +99,10 @@ def save(
         language=snapshot.locale,
         source_url=center.page_url,
     )
+    shared = honoured(request, link, center)
     if submitted.undo is not None:
-        return take_back(link, snapshot, submitted.undo, submitted.idempotency_key, source, assurance, by)
+        key = submitted.idempotency_key
+        return take_back(link, snapshot, submitted.undo, key, source, assurance, by, shared)
     return submissions.submit(
         link_id=link.link_id,
         epoch=link.epoch,
@@ -111,7 +115,17 @@ def save(
         idempotency_key=f"{submitted.idempotency_key}.{sha256_hex(submitted.answers)}",
         assurance=assurance,
         network=access.network_of(request),
+        shared=shared,
     )
+
+
+def honoured(request: HttpRequest, link: Link, center: Center) -> Shared:
+    """What the browser's privacy signal is about, recorded; nothing without one."""
+    shared = shared_topics(request.headers.get("Sec-GPC"), link.audience_id)
+    if shared:
+        source = Source(method="page", form_id=str(center.center), source_url=center.page_url)
+        submissions.honour_signal(load_state(link.contact_id), shared, source)
+    return shared
 
 
 def take_back(
@@ -122,6 +136,7 @@ def take_back(
     source: Source,
     assurance: Assurance,
     by: ActorType,
+    shared: Shared,
 ) -> Saved:
     """What the button of an entry does. Raises InvalidAnswers where it is too late, or was never hers."""
     try:
@@ -134,6 +149,7 @@ def take_back(
             source=source,
             idempotency_key=f"{key}.{receipt}",
             assurance=assurance,
+            shared=shared,
         )
     except UnknownReceipt:
         with translation.override(snapshot.locale):

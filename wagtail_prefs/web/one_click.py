@@ -62,13 +62,13 @@ class OneClickView(TokenView):
             return gone(request)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
-        data = QueryDict()
+        data: QueryDict = QueryDict()
         try:
             link = open_link(token, Purpose.UNSUBSCRIBE)
             data = read_anything(request, conf.max_body_bytes)
             if FROM_PAGE in data and BACK in data:
                 refuse_foreign(request)
-                return show(request, link, take_back(link, data[BACK]))
+                return show(request, link, take_back(link, str(data[BACK])))
             if {value.strip() for value in data.getlist(PAIR[0])} != {PAIR[1]}:
                 return show(request, link)
             if FROM_PAGE in data:

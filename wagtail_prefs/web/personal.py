@@ -18,6 +18,7 @@ from ..contacts.services import load_state
 from ..errors import BadToken, InvalidAnswers, NotPublished
 from ..ids import random_id
 from ..submissions import services as submissions
+from ..submissions.gpc import shared_topics
 from ..values import Assurance
 from . import receipts
 from .receipts import Told
@@ -88,7 +89,10 @@ def draw_page(
     assurance: Assurance = "fresh" if session or member else "link"
     state = load_state(link.contact_id)
     records = submissions.records_of(state, snapshot, assurance)
-    preferences = centers.preferences(snapshot, state, link.email, assurance=assurance, records=records)
+    shared = shared_topics(request.headers.get("Sec-GPC"), link.audience_id)
+    preferences = centers.preferences(
+        snapshot, state, link.email, assurance=assurance, records=records, shared=shared
+    )
     if receipt:
         told = receipts.told(receipt, link.contact_id, snapshot, state.timezone)
     form = draw(snapshot.document, preferences, posted=posted, errors=refused.errors if refused else None)
