@@ -12,7 +12,7 @@ from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
 from .access import bulk
-from .admin import imports, results, staff_log
+from .admin import imports, mails, results, staff_log
 from .admin.centers import center_listings, center_viewsets
 from .admin.contacts import contact_viewsets
 from .admin.deliveries import delivery_listings
@@ -42,6 +42,7 @@ def register_viewsets() -> list[ViewSet]:
         *delivery_listings(),
         results.ResultsViewSet(),
         imports.ImportsViewSet(),
+        mails.MailsViewSet(),
     ]
 
 
