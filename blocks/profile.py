@@ -121,9 +121,7 @@ class ProfileBlock(PreferenceBlock):
     change_address = BooleanBlock(
         required=False,
         label=_("Let people change their e-mail address"),
-        help_text=_(
-            "The new address counts after a mail to it was answered; it is asked for where that works."
-        ),
+        help_text=_("The new address counts after a mail to it was answered, and the old one is told."),
     )
 
     class Meta:

@@ -54,7 +54,7 @@ class CompileContext:
     roles: Mapping[str, Json] = field(default_factory=dict)
     #: block type -> id of the first block of that type on the page, for conditions that name another block
     blocks: Mapping[str, str] = field(default_factory=dict)
-    #: whether a new address can be confirmed on this installation; until then nothing asks for one
+    #: whether a new address can be confirmed; a preview of a single block asks for none
     changes_address: bool = False
     #: address of the page, for what a block has to write out in full; "" where there is no page
     base_url: str = ""
