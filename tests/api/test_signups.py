@@ -212,6 +212,8 @@ def test_a_private_topic_is_answered_like_one_that_there_is_not(asked: Visit) ->
         {"topics": {}},
         {"profile": {"given_name": "", "country": None}},
         {"question": {"answer": []}},
+        {"question": {"answer": ["red"]}, "profile": {"given_name": "A."}},
+        {"role": {"role": "press"}},
         {"leave": {}},
     ],
     ids=str,

@@ -216,7 +216,7 @@ def test_the_frame_leads_here_and_out_of_the_frame(client: Client, center: Prefe
 
 
 def test_a_center_without_anything_to_choose_leads_to_no_sign_up(client: Client, db: None) -> None:
-    center = factories.make_center([factories.transactional_block()])
+    center = factories.make_center([factories.transactional_block(), factories.frequency_block()])
     found = pages.parse(client.get(center.url).content.decode())
     assert [link.words for link in found.all("a", class_="pc-button")] == ["Send me my link"]
     assert not list(pages.parse(client.get(path(center)).content.decode()).all("a"))

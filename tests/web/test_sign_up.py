@@ -347,8 +347,12 @@ def test_it_speaks_the_language_that_is_asked_for(strict: Client, center: Prefer
 
 
 def test_where_there_is_nothing_to_choose_nobody_signs_up(strict: Client, db: None) -> None:
-    center = factories.make_center([factories.transactional_block(), factories.unsubscribe_all_block()])
-    assert strict.get(path(center)).status_code == 404
+    told = factories.make_center([factories.transactional_block(), factories.unsubscribe_all_block()])
+    paced = factories.make_center([factories.frequency_block(), factories.privacy_block()])
+    for center in (told, paced):
+        assert strict.get(path(center)).status_code == 404
+        assert post(strict, path(center), {"email": EMAIL}).status_code == 404
+    assert not AccessRequest.objects.exists()
     closed = factories.make_center()
     closed.unpublish()
     assert strict.get(path(closed)).status_code == 404

@@ -266,7 +266,7 @@ def ways_in(document: Json) -> tuple[Way, ...]:
     """For whoever is nobody here yet: the pages that send her link, or sign her up where there is what to choose."""
     labels = document["labels"]
     has_choices = any(
-        control["type"] == "matrix" or leaf_kind(control)
+        control["type"] == "matrix" and cell_kind(control) == "toggle"
         for block in document["blocks"]
         for control in controls_of(block)
     )

@@ -24,7 +24,7 @@ from ..access.models import AccessRequest
 from ..access.services import limits
 from ..canonical import sha256_hex
 from ..centers.services import Center, Snapshot, remembered
-from ..changes import Change, ChangeAddress, OptIn, OptOut, SetAttribute, SetChoice
+from ..changes import Change, ChangeAddress, OptIn, OptOut, SetChoice
 from ..conf import conf
 from ..contacts.addresses import canonical_email
 from ..errors import AnswerErrors, InvalidAnswers
@@ -153,10 +153,14 @@ def check_answers(snapshot: Snapshot, answers: Answers) -> None:
 
 
 def _asks(change: Change) -> bool:
-    """Whether it asks for something, or tells something; how often, for how long and not at all is about that."""
-    if isinstance(change, SetChoice):
-        return bool(change.topic) and change.value == SUBSCRIBED
-    return isinstance(change, SetAttribute)
+    """Whether it asks for something that can come; all else is about that: how often, in which words, to whom."""
+    return isinstance(change, SetChoice) and bool(change.topic) and change.value == SUBSCRIBED
+
+
+def can_sign_up(snapshot: Snapshot) -> bool:
+    """Whether there is a topic that somebody new could choose."""
+    paths = (path for spec in public(snapshot).specs for path in spec.paths)
+    return any(path.startswith("choice:") and not path.startswith("choice::") for path in paths)
 
 
 def _place(snapshot: Snapshot, path: str) -> tuple[str, str]:

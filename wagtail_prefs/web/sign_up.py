@@ -133,7 +133,7 @@ def draw_page(
     """The form of somebody new, or what a refused one held. Where nothing can be chosen there is no page."""
     read = read or _Read()
     form = draw(_offered(snapshot), _of_nobody(snapshot), posted=posted, errors=read.errors)
-    if not form.can_save:
+    if not (form.can_save and asking.can_sign_up(snapshot)):
         with translation.override(snapshot.locale):
             return message(request, 404, _("There is nothing here"), _("Nobody can sign up on this page."))
     if read.address:
