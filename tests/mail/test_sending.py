@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core import mail as django_mail
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -373,6 +373,41 @@ def test_two_workers_send_no_mail_twice(leave: Leave) -> None:
         worker.join()
     assert sum(tally.sent for tally in tallies) == 30
     assert sorted(message.to[0] for message in django_mail.outbox) == sorted(people)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_for_a_row_that_somebody_else_writes(leave: Leave) -> None:
+    """An erasure holds the rows of one person: whoever puts all off must neither wait nor be waited for."""
+    held, other = leave(ANNA), leave(BEN)
+    locked, done = threading.Event(), threading.Event()
+
+    def erase() -> None:
+        try:
+            with transaction.atomic():
+                Mail.objects.select_for_update().get(pk=held.pk)
+                locked.set()
+                assert done.wait(20)
+        finally:
+            connection.close()
+
+    eraser = threading.Thread(target=erase)
+    eraser.start()
+    assert locked.wait(20)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        now = timezone.now()
+        assert rows.put_off(now, now + AWAY, "server-away") == 1
+        assert again(other).code == "server-away"
+        Mail.objects.update_or_create(pk=other.pk, defaults={"created_at": now - GIVEN_UP_AFTER})
+        assert rows.give_up_what_is_over(now) == 1
+        assert sending.drain() == Tally()
+    finally:
+        done.set()
+        eraser.join()
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
 
 
 def test_two_statements_a_mail_beside_what_it_says(

@@ -25,7 +25,8 @@ FOLDER = Path(wagtail_prefs.__file__).parent / "templates" / "wagtail_prefs" / "
 BRAND = Brand("Example", "Example Ltd", ROOT)
 #: Of bulk mail, and of whoever counts (security.md EM-14).
 PROMOTION = re.compile(
-    r"^(list-.*|precedence|feedback-id|x-campaign.*|x-mailer|return-receipt-to|disposition-.*)$", re.IGNORECASE
+    r"^(list-.*|precedence|feedback-id|x-campaign.*|x-mailer|return-receipt-to|disposition-.*)$",
+    re.IGNORECASE,
 )
 #: Loads something, runs something, or is sent somewhere.
 FORBIDDEN = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from ..ids import random_id
@@ -60,8 +60,9 @@ def put_back(mail: Mail, at: datetime, code: str) -> bool:
 
 
 def put_off(now: datetime, until: datetime, code: str) -> int:
-    """Leave everything that is due for later: there is no server to take it. In the order in which it waits."""
-    return Mail.objects.filter(due_at__lte=now).update(due_at=until, code=code)
+    """Leave everything that is due for later: there is no server to take it. Returns how many."""
+    with transaction.atomic():
+        return _unlocked(Q(due_at__lte=now)).update(due_at=until, code=code)
 
 
 def server_away(now: datetime) -> tuple[datetime, str] | None:
@@ -89,15 +90,23 @@ def give_up_what_is_over(now: datetime) -> int:
     for kind in KINDS.values():
         if kind.given_up_after < GIVEN_UP_AFTER:
             over |= Q(kind=kind.name, created_at__lte=now - kind.given_up_after)
-    free = Q(lease="") | Q(due_at__lte=now)
-    found = Mail.objects.filter(over, free, due_at__isnull=False)
+    found = over & Q(due_at__isnull=False) & (Q(lease="") | Q(due_at__lte=now))
     # Asked first, because this is done at every look, and SQLite locks for an UPDATE that changes nothing.
-    return found.update(due_at=None, lease="", code="too-old", to="", context={}) if found.exists() else 0
+    if not Mail.objects.filter(found).exists():
+        return 0
+    with transaction.atomic():
+        return _unlocked(found).update(due_at=None, lease="", code="too-old", to="", context={})
 
 
 def waiting() -> int:
     """How many mails are still to be sent, now or later."""
     return Mail.objects.filter(due_at__isnull=False).count()
+
+
+def _unlocked(rule: Q) -> QuerySet[Mail]:
+    """Rows that nobody else is writing: two who wait for each other's rows would be a deadlock."""
+    free = Mail.objects.filter(rule).select_for_update(skip_locked=True)
+    return Mail.objects.filter(pk__in=free.values("pk"))
 
 
 def _held(mail: Mail) -> QuerySet[Mail]:
