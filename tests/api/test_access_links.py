@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,13 @@ def test_a_request_leaves_a_row_and_nothing_else(visit: Visit) -> None:
     assert (row.address, row.locale, row.details, row.host) == ("Anna@mail.example.org", "en", {}, 0)
     assert row.idempotency_key is None
     assert not Mail.objects.exists()
+
+
+def test_the_guide_shows_what_goes_over_the_wire(visit: Visit) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs/how-to/send-me-my-link.md").read_text()
+    sent, told = (json.loads(part) for part in re.findall(r"```json\n(.*?)```", guide, re.DOTALL))
+    answer = visit.post("access-links/", sent)
+    assert (answer.status_code, answer.json()) == (202, told)
 
 
 def test_nothing_tells_whose_address_it_is(visit: Visit) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -318,6 +320,16 @@ def test_another_website_signs_nobody_up(visit: Visit) -> None:
     form = visit.client.post(visit.url("signups/"), {"email": EMAIL}, headers=visit.headers())
     assert form.status_code in {400, 415}
     assert not AccessRequest.objects.exists()
+
+
+def test_the_guide_shows_what_goes_over_the_wire(visit: Visit) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs/how-to/sign-up-on-any-page.md").read_text()
+    sent, told = (json.loads(part) for part in re.findall(r"```json\n(.*?)```", guide, re.DOTALL))
+    body = wish(visit)
+    ((_block, answers),) = sent["answers"].items()
+    (block,) = body["answers"]
+    answer = sign_up(visit, {**sent, "revision": body["revision"], "answers": {block: answers}})
+    assert (answer.status_code, answer.json()) == (202, told)
 
 
 def test_addresses_and_links_in_every_field_are_kept_as_words(asked: Visit) -> None:
