@@ -18,7 +18,9 @@ class WagtailPrefsConfig(AppConfig):
         from . import checks  # noqa: PLC0415 - models are loaded by now
         from .centers import fields, receivers  # noqa: PLC0415
         from .ledger import guard  # noqa: PLC0415
+        from .web import logs  # noqa: PLC0415
 
+        logs.install_if_wanted()
         checks.connect()
         receivers.connect()
         guard.connect(self)
