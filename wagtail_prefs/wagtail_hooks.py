@@ -12,7 +12,7 @@ from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
 from .access import bulk
-from .admin import imports, mails, results, staff_log
+from .admin import api_keys, imports, mails, results, staff_log
 from .admin.centers import center_listings, center_viewsets
 from .admin.contacts import contact_viewsets
 from .admin.deliveries import delivery_listings
@@ -43,6 +43,7 @@ def register_viewsets() -> list[ViewSet]:
         results.ResultsViewSet(),
         imports.ImportsViewSet(),
         mails.MailsViewSet(),
+        api_keys.ApiKeyViewSet(),
     ]
 
 
@@ -59,6 +60,7 @@ def register_log_actions(actions: Any) -> None:
     results.register_actions(actions)
     importing.register_actions(actions)
     bulk.register_actions(actions)
+    api_keys.register_actions(actions)
 
 
 @hooks.register("register_permissions")

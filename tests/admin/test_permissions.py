@@ -16,8 +16,10 @@ from wagtail.models import GroupSitePermission, ModelLogEntry, PageLogEntry
 from wagtail.permissions import policy_registry
 
 from tests.admin.staff import EVERYTHING, make_staff
+from tests.api.client import make_key
 from tests.delivery.people import JOIN, save
 from tests.factories import make_audience, make_center, make_contact, make_editor, make_site, make_topics
+from wagtail_prefs.access.models import ApiKey
 from wagtail_prefs.admin import permissions as may, staff_log
 from wagtail_prefs.backends.database.models import Subscriber
 from wagtail_prefs.contacts.models import Contact, State, Suppression
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 #: What nobody may change who may not.
 TABLES = (
-    Audience, Contact, Delivery, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
+    ApiKey, Audience, Contact, Delivery, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
 )  # fmt: skip
 #: Wagtail's own, for everybody who may open the admin: names of topics for the editors of pages, and pages that a user
 #: may edit, which is none here.
@@ -93,6 +95,7 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
     upload = uploads.keep(b"email\n", {}, there.audience, user=make_editor("importer"))
     run = ImportRun.objects.create(audience=there.audience, digest="0" * 64, done_at=timezone.now())
     keys: dict[str, Any] = {
+        "prefs_api_keys": make_key(audience=there.audience)[0].pk,
         "prefs_imports": upload.pk,
         "prefs_contacts": there.pk,
         "prefs_deliveries": delivery.pk,

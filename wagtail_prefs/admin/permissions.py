@@ -1,6 +1,6 @@
 """Who of the staff may do what with people: for all sites, or for the people of one site (security.md AD-01).
 
-A contact belongs to an audience, and an audience to a site. A permission that a group has in Wagtail's usual table holds
+A contact belongs to an audience, and an audience to a site. So does an API key. A permission that a group has in Wagtail's usual table holds
 for all sites; one that it has in the panel below holds for one. Deliveries and what the database backend keeps follow
 the contact that they are about. Whoever may see a person of one site does not learn that there are others elsewhere.
 """
@@ -21,6 +21,7 @@ from wagtail.permission_policies.base import BaseDjangoAuthPermissionPolicy
 from wagtail.permission_policies.sites import SitePermissionPolicy
 from wagtail.permissions import policy_registry, register_permission_policy
 
+from ..access.models import ApiKey
 from ..backends.database.models import Subscriber
 from ..contacts.models import Contact
 from ..delivery.models import Delivery
@@ -33,6 +34,11 @@ RESULTS, DOWNLOAD = "results", "download"
 #: Bringing people in from files.
 IMPORT = "import"
 ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY, RESULTS, DOWNLOAD, IMPORT)
+
+#: What they may do with the keys of programs: to list, to make, to revoke.
+KEY_ACTIONS = ("view", "add", "change")
+#: What has permissions here.
+MODELS: tuple[type[Model], ...] = (Contact, Delivery, Subscriber, ApiKey)
 
 #: What each means, in the order of the panel.
 LABELS = {
@@ -47,6 +53,9 @@ LABELS = {
     "download_contact": gettext_lazy("Download results"),
     "view_delivery": gettext_lazy("List deliveries"),
     "view_subscriber": gettext_lazy("List subscribers of the database backend"),
+    "view_apikey": gettext_lazy("List API keys"),
+    "add_apikey": gettext_lazy("Make API keys"),
+    "change_apikey": gettext_lazy("Revoke API keys"),
 }
 
 
@@ -136,6 +145,15 @@ def register_policies() -> None:
             site_of=lambda contact: contact.audience.site_id,
         ),
     )
+    register_permission_policy(
+        ApiKey,
+        PeoplePolicy(
+            ApiKey,
+            KEY_ACTIONS,
+            of_sites=lambda sites: Q(audience__site__in=sites),
+            site_of=lambda key: key.audience.site_id,
+        ),
+    )
     for model in (Delivery, Subscriber):
         register_permission_policy(
             model,
@@ -154,19 +172,29 @@ def policy() -> PeoplePolicy:
     return found
 
 
-def audiences(user: Any, action: str) -> QuerySet[Audience]:
-    """The audiences with whose people a user may do this. For everything that lists, counts or exports people."""
+def key_policy() -> PeoplePolicy:
+    """The policy of API keys."""
+    found: PeoplePolicy = policy_registry.get_by_type(ApiKey)
+    return found
+
+
+def audiences(user: Any, action: str, of: PeoplePolicy | None = None) -> QuerySet[Audience]:
+    """The audiences with whose people a user may do this. For everything that lists, counts or exports people.
+
+    `of` is another policy that asks for sites: with whose API keys.
+    """
+    of = of or policy()
     found: QuerySet[Audience] = Audience.objects.order_by("name", "pk")
-    if policy().everywhere(user, [action]):
+    if of.everywhere(user, [action]):
         return found
-    return found.filter(site__in=policy().sites_user_has_permission_for(user, action))
+    return found.filter(site__in=of.sites_user_has_permission_for(user, action))
 
 
 def permissions() -> QuerySet[Permission]:
     """All that groups can be given here, for the hook `register_permissions`."""
     return Permission.objects.filter(
         content_type__app_label=Contact._meta.app_label,
-        content_type__model__in=[model._meta.model_name for model in (Contact, Delivery, Subscriber)],
+        content_type__model__in=[model._meta.model_name for model in MODELS],
         codename__in=LABELS,
     )
 
@@ -224,7 +252,7 @@ class SitePermissionsForm(forms.Form):
 
 
 def _ids_by_codename() -> Mapping[str, int]:
-    types = ContentType.objects.get_for_models(Contact, Delivery, Subscriber).values()
+    types = ContentType.objects.get_for_models(*MODELS).values()
     return dict(
         Permission.objects.filter(content_type__in=types, codename__in=LABELS).values_list("codename", "pk")
     )
