@@ -241,3 +241,18 @@ def test_neither_statements_nor_memory_grow_with_rows(center: PreferenceCenterPa
         assert sum(1 for _line in file) == 2001
     # Captured statements are kept by Django while a test counts them: a few hundred bytes a batch.
     assert much < little + 400_000
+
+
+@pytest.mark.sqlite
+def test_no_batch_sorts_all_people(center: PreferenceCenterPage) -> None:
+    """SQLite would, by an index of the audience: a million people took five times as long."""
+    make_contact()
+    with CaptureQueriesContext(connection) as asked:
+        command(center)
+        command(center, "--with-address")
+    batches = [query["sql"] for query in asked if "ORDER BY" in query["sql"] and "_contact" in query["sql"]]
+    assert len(batches) == 4
+    with connection.cursor() as cursor:
+        for sql in batches:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            assert "TEMP B-TREE" not in str(cursor.fetchall())
