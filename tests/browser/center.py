@@ -49,6 +49,11 @@ def save(page: Page) -> None:
     expect(status(page)).to_contain_text(SAVED)
 
 
+def form_only(page: Page) -> None:
+    """The own page keeps its form, as where the element cannot come."""
+    page.route("**/own-page.js", lambda route: route.fulfill(content_type="text/javascript", body=""))
+
+
 def accessible(page: Page) -> None:
     """Fails with what axe finds, in light and dark, in a wide window and in one of 320 px; nothing needs scrolling
     sideways (WCAG 1.4.10).

@@ -98,6 +98,26 @@ def old_link(contact: str) -> str:
     return f"/prefs/l/{token}/"
 
 
+def once(contact: str) -> list[str]:
+    """Links that work once: to personal fields, to confirm a sign-up, to confirm another address."""
+    from wagtail_prefs.access.services import Purpose, issue
+    from wagtail_prefs.centers.services import current
+    from wagtail_prefs.contacts.models import Contact
+    from wagtail_prefs.submissions.confirming import SignUp
+
+    who, center = Contact.objects.get(pk=contact), _center()
+    digest = current(center, "en").digest
+    sign_up = SignUp(
+        digest, {_block(digest, "topics"): {"choices": {"rides": {"email": True}}}}, "en", "", 0, ()
+    )
+    return [
+        issue(Purpose.FRESH, who, center=center),
+        issue(Purpose.FRESH, who, center=center, host=0),
+        issue(Purpose.CONFIRM, who, center=center, answers=sign_up.to_json()),
+        issue(Purpose.CHANGE_ADDRESS, who, center=center, address=f"another-{who.email}"),
+    ]
+
+
 def records(contact: str) -> list[Json]:
     """Her chain, the first record first."""
     from wagtail_prefs.ledger.models import Record
@@ -166,12 +186,20 @@ def center(slug: str, locale: str) -> Json:
     }
 
 
+def _block(digest: str, kind: str) -> str:
+    from wagtail_prefs.centers.services import get_snapshot
+
+    return next(spec.block_id for spec in get_snapshot(digest).specs if spec.type == kind)
+
+
 def _of_people() -> list[Any]:
+    from wagtail_prefs.access.models import AccessRequest, OneTimeLink
     from wagtail_prefs.contacts.models import Contact, State
     from wagtail_prefs.delivery.models import Delivery
     from wagtail_prefs.ledger.models import Record, SideValue
+    from wagtail_prefs.mail.models import Mail
 
-    return [Contact, State, Record, SideValue, Delivery]
+    return [Contact, State, Record, SideValue, Delivery, OneTimeLink, AccessRequest, Mail]
 
 
 def _center() -> UUID:
@@ -184,7 +212,7 @@ def _center() -> UUID:
 
 ANSWERS: Mapping[str, Callable[..., Any]] = {
     answer.__name__: answer
-    for answer in (visitor, old_link, records, state, by_address, settled, fingerprint, counted, center)
+    for answer in (visitor, old_link, records, state, by_address, once, settled, fingerprint, counted, center)
 }
 
 

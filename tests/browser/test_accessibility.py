@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.example_site.conftest import Demo
 
-from .center import LEAVE, SAVE, accessible, box, button, heading, often, save, status, too_wide
+from .center import LEAVE, SAVE, accessible, box, button, form_only, heading, often, save, status, too_wide
 from .conftest import Visitor
 from .inside import Inside
 from .test_embedded import Watched, refuse_frequency
@@ -39,6 +39,7 @@ def open_page(demo: Demo, inside: Inside, watched: Watched, visitor: Visitor) ->
             "mail": demo.mails()[0]["url"],
         }[which]
         page, _ = watched(**options)
+        form_only(page)
         page.goto(url)
         page.wait_for_load_state("networkidle")
         expect(page.get_by_role("heading").first).to_be_visible()
@@ -71,6 +72,7 @@ def test_from_right_to_left(watched: Watched, visitor: Visitor, which: str) -> N
     page, _ = watched()
     page.route("**/api/v1/centers/*/?*", turn_document)
     page.route("**/prefs/l/*/", turn_page)
+    form_only(page)
     page.goto(visitor()["manage_url" if which == "own" else "embed_url"])
     title = heading(page, "How often?")
     expect(title).to_be_visible()

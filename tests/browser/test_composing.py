@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.example_site.conftest import Demo, Json, until
 from wagtail_prefs.blocks.registry import block_classes
 
-from .center import LEAVE, box, button, heading, status
+from .center import LEAVE, box, button, form_only, heading, status
 from .composing import (
     HEADINGS,
     INSECURE,
@@ -296,6 +296,7 @@ def use(
 ) -> None:
     """Choose something on the own page, and something else in the element; then leave, and be asked why."""
     direction = "rtl" if locale == "ar" else "ltr"
+    form_only(page)
     page.goto(person["manage_url"])
     expect(page.locator("html")).to_have_attribute("dir", direction)
     sees_every_block(page, locale, {name: page.locator(f"section.pc-{name}") for name in blocks})

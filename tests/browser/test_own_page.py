@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.example_site.conftest import Demo
 
-from .center import COME_BACK, LEAVE, SAVE, SAVED, box, button, heading, often, save, status
+from .center import COME_BACK, LEAVE, SAVE, SAVED, box, button, form_only, heading, often, save, status
 from .conftest import Visitor
 from .inside import Inside
 from .test_embedded import Watched, changed, open_from_the_mail
@@ -198,6 +198,7 @@ def test_a_choice_and_the_way_out_by_keyboard(
 ) -> None:
     anna = visitor()
     page, watch = watched()
+    form_only(page)
     page.goto(anna[where])
     expect(button(page, SAVE).last).to_be_visible()
     rides = box(page, "Group rides")
@@ -234,6 +235,7 @@ def test_three_keys_are_enough_to_leave(inside: Inside, watched: Watched, visito
 
 def test_after_a_save_the_focus_is_on_what_it_did(watched: Watched, visitor: Visitor) -> None:
     page, _ = watched()
+    form_only(page)
     page.goto(visitor()["manage_url"])
     box(page, "Repair evenings").check()
     save(page)

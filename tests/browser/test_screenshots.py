@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 from tests.example_site.conftest import Demo
 
 from . import gallery
-from .center import SAVE, box, button, heading
+from .center import SAVE, box, button, form_only, heading
 from .conftest import Visitor
 from .test_accessibility import turn_document
 from .test_editor import frame, open_editor
@@ -35,6 +35,7 @@ def draw(browse: Callable[..., BrowserContext]) -> Draw:
 
     def open_page(url: str, **options: Any) -> Page:
         page = browse(**{"viewport": DESK, "reduced_motion": "reduce", **options}).new_page()
+        form_only(page)
         page.goto(url)
         page.wait_for_load_state("networkidle")
         return page
