@@ -42,7 +42,7 @@ from . import new_address
 from .gone import gone_answers, gone_topics, without
 from .gpc import Shared, refusals, without_restored, without_yes
 from .history import PastSubmission, history, is_final, is_untold, records_of
-from .unconfirmed import is_unconfirmed, only_asks, tell_nobody
+from .unconfirmed import is_nobody_yet, is_unconfirmed, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
 
@@ -441,7 +441,7 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                     *entry.writes,
                     *(
                         ()
-                        if only_asks(effects)
+                        if is_nobody_yet(after, effects)
                         else delivery.want(state.id, after.version, restricts=restricts)
                     ),
                 ]

@@ -34,9 +34,9 @@ def tell_nobody(contact_id: UUID) -> None:
     Delivery.objects.filter(contact=contact_id, delivered=0, attempts=0, lease=None).delete()
 
 
-def only_asks(effects: Iterable[Effect]) -> bool:
-    """Whether a submission came to nothing but waits for a confirmation, begun or ended.
+def is_nobody_yet(state: ContactState, effects: Iterable[Effect]) -> bool:
+    """Whether a submission, and all before it, came to nothing but waits for a confirmation.
 
-    They are no business of any platform: an address that nobody has confirmed goes nowhere.
+    That is no business of any platform: an address that nobody has confirmed goes nowhere.
     """
-    return all(effect.path.startswith("pending:") for effect in effects)
+    return not state.versions and all(effect.path.startswith("pending:") for effect in effects)
