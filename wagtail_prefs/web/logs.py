@@ -48,7 +48,7 @@ _TOKENS = (
     # tokens, codes and sessions wherever else they stand, in a header or a traceback
     (
         re.compile(
-            rf"(?<![A-Za-z0-9])[a-z]\d{_DOT}{_SAFE}{{1,16}}{_DOT}{_SAFE}{{8,}}{_DOT}{_SAFE}{{20,}}"
+            rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-F]{{2}})|(?<=%25[0-9A-F]{{2}}))[a-z]\d{_DOT}{_SAFE}{{1,16}}{_DOT}{_SAFE}{{8,}}{_DOT}{_SAFE}{{20,}}"
         ),
         REDACTED,
     ),
@@ -61,6 +61,7 @@ _LOCAL = re.compile(
     r"(?:\\?\"[^\"\n]{1,64}\""  # "anna smith"@
     rf"|(?:{_LETTER}|[.!#$*+^`~{{|}}])(?:{_LETTER}|[.!#$*+^`~{{|}}'/])*+)\Z"
 )
+_LAST_OF_LOCAL = re.compile(r"[^\s@<>()\[\],;:\"\\]")  # where it ends like a path or a query
 _DOMAIN = re.compile(rf"(?:{_LETTER})+(?:{_DOT}(?:{_LETTER})+)+|localhost\b|\[[0-9A-Fa-f.:IPv]+\]")
 #: 64 characters at most, each percent-encoded.
 _LONGEST_LOCAL = 192
@@ -104,8 +105,11 @@ def _without_addresses(text: str) -> str:
         if at.start() < done:
             continue
         domain = _DOMAIN.match(text, at.end())
-        local = domain and _LOCAL.search(text, max(done, at.start() - _LONGEST_LOCAL), at.start())
-        if domain and local:
+        if not domain:
+            continue
+        local = _LOCAL.search(text, max(done, at.start() - _LONGEST_LOCAL), at.start())
+        local = local or _LAST_OF_LOCAL.match(text, max(done, at.start() - 1), at.start())
+        if local:
             parts += [text[done : local.start()], REDACTED]
             done = domain.end()
     return "".join([*parts, text[done:]])
@@ -162,6 +166,9 @@ class _Attributes(dict[str, Any]):
     def __init__(self, attributes: Mapping[str, Any], addresses: bool) -> None:
         super().__init__(attributes)
         self._addresses = addresses
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)  # elsewhere it is read, and nothing is added
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, _extra(value, self._addresses))
