@@ -140,6 +140,16 @@ def test_no_other_form_asks_for_one(
     assert not load_state(contact.pk).opted_out
 
 
+def test_whoever_has_no_address_is_promised_no_mail(
+    strict: Client, contact: Contact, center: PreferenceCenterPage
+) -> None:
+    Contact.objects.filter(pk=contact.pk).update(email="")
+    path = aged(contact, center, 61)
+    assert pages.parse(strict.get(path).content.decode()).one("button").get("value") == "opt_out"
+    assert "mailbox" not in post(strict, path, {"do": "new_link"}).content.decode()
+    assert not AccessRequest.objects.exists()
+
+
 def test_a_link_that_is_not_old_asks_for_none(strict: Client, manage: str) -> None:
     post(strict, manage, {"do": "new_link"})
     assert not AccessRequest.objects.exists()

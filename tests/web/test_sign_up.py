@@ -34,7 +34,9 @@ def path(center: PreferenceCenterPage, query: str = "") -> str:
 def opened(center: PreferenceCenterPage, seconds: float = 60) -> str:
     """What the form holds that was drawn so long ago."""
     at = timezone.now() - timedelta(seconds=seconds)
-    return tokens.sign(OPENED_PREFIX, {"c": b64(center.translation_key.bytes), "i": int(at.timestamp())})
+    return tokens.sign(
+        OPENED_PREFIX, {"c": b64(center.translation_key.bytes), "i": int(at.timestamp() * 1000)}
+    )
 
 
 def filled(client: Client, center: PreferenceCenterPage, query: str = "", **change: str) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def show(
         "expired": link.expired,
         "action": request.path,
         "button": OPT_OUT,
-        # A closed page has nothing that a newer link could show.
-        "new_link": NEW_LINK if center is not None and link.expired else "",
+        # A closed page has nothing that a newer link could show, and without an address there is nowhere to send it.
+        "new_link": NEW_LINK if center is not None and link.expired and link.email else "",
     }
     return page(
         "wagtail_prefs/link_expired.html",
@@ -42,7 +42,7 @@ def show(
 def act(request: HttpRequest, link: Link, data: QueryDict) -> HttpResponse:
     """The buttons. Any other form is answered by the page."""
     pressed = data.getlist("do")
-    if pressed == [NEW_LINK] and link.expired:
+    if pressed == [NEW_LINK] and link.expired and link.email:
         center = _center(link)
         if center is not None:
             return send_new(request, link, center)

@@ -102,13 +102,13 @@ def _answers_in(data: QueryDict) -> QueryDict:
 
 def opened(center: Center) -> str:
     """When a form was drawn, signed, so that a program cannot make its own."""
-    return tokens.sign(OPENED_PREFIX, {"c": b64(center.center.bytes), "i": int(timezone.now().timestamp())})
+    return tokens.sign(OPENED_PREFIX, {"c": b64(center.center.bytes), "i": _milliseconds()})
 
 
 def _drawn_wrong(center: Center, data: QueryDict) -> str:
     try:
         said = tokens.verify(OPENED_PREFIX, one(data, OPENED))
-        age = timedelta(seconds=timezone.now().timestamp() - said["i"])
+        age = timedelta(milliseconds=_milliseconds() - said["i"])
     except BadToken:
         age = timedelta(0)
     else:
@@ -117,6 +117,10 @@ def _drawn_wrong(center: Center, data: QueryDict) -> str:
     if QUICKEST <= age <= LONGEST:
         return ""
     return _("Please look at your choices again, and press the button once more.")
+
+
+def _milliseconds() -> int:
+    return int(timezone.now().timestamp() * 1000)
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------------
