@@ -49,6 +49,7 @@ def test_the_element_takes_over_saves_and_keeps_the_secret(
     expect(box(page, "Repair evenings")).not_to_be_checked()
     expect(often(page)).to_have_value("weekly")
     assert page.url == anna["manage_url"]  # no code is left in it
+    box(page, "Group rides").focus()
     walk_to(page, SAVE)
 
     box(page, "Repair evenings").check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from django.utils import timezone
 
 from tests import pages
 from tests.web.conftest import post
+from wagtail_prefs.access.models import UsedCode
 from wagtail_prefs.access.services import Purpose, make_token
+from wagtail_prefs.centers import embed
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.web.responses import media_origins
@@ -73,17 +76,58 @@ def test_pages_may_load_one_style_sheet_and_run_nothing(answers: dict[str, Answe
         nonce = re.search(r"style-src 'nonce-([\w-]{20,})' 'self';", policy)
         assert nonce, name
         nonces.append(nonce[1])
-        assert "script-src" not in policy
+        if name != "page":  # where the element may take over: see below
+            assert "script-src" not in policy
+            assert not list(pages.parse(response.content.decode()).all("script"))
         assert "unsafe" not in policy
         assert "form-action 'self'; base-uri 'none'" in policy
         page = pages.parse(response.content.decode())
         assert page.one("link", rel="stylesheet").get("nonce") == nonce[1]
-        assert not list(page.all("script", "style", "iframe", "object"))
+        assert not list(page.all("style", "iframe", "object"))
         assert not [
             one for one in page.all() if "style" in one or any(key.startswith("on") for key in one.attributes)
         ]
         assert not [one for one in page.all("meta") if one.get("http-equiv")]
     assert len(set(nonces)) == len(nonces)
+
+
+@pytest.fixture
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The element's script, whether or not the front end was built here."""
+    script = tmp_path / "preference-center.js"
+    script.write_bytes(b"export {};\n")
+    monkeypatch.setattr(embed, "SCRIPT", script)
+    return script
+
+
+def test_only_the_page_that_was_just_opened_runs_a_script_and_only_ours(
+    built: Path, answers: dict[str, Answer], strict: Client, manage: str, center: PreferenceCenterPage
+) -> None:
+    response = answers["page"]()
+    page, policy = pages.parse(response.content.decode()), response["Content-Security-Policy"]
+    script, element = page.one("script"), page.one("div", id="pc-element")
+    assert (script.get("src"), script.text) == ("/static/wagtail_prefs/own-page.js", "")
+    assert f"script-src 'nonce-{script.get('nonce')}' 'strict-dynamic'; connect-src 'self'; " in policy
+    assert "require-trusted-types-for 'script'; trusted-types 'none'; " in policy
+    assert element.get("data-src") == f"/prefs/api/v1/centers/{center.translation_key}/"
+    assert strict.get(str(element.get("data-script"))).content == built.read_bytes()
+    # Its code is for this view alone: another look has another one.
+    again = pages.parse(strict.get(manage).content.decode()).one("div", id="pc-element")
+    assert again.get("data-code") != element.get("data-code")
+    assert not UsedCode.objects.exists()
+    # What a save did is not taken away by anything.
+    told = strict.get(answers["saved"]()["Location"])
+    assert "script-src" not in told["Content-Security-Policy"]
+    assert not list(pages.parse(told.content.decode()).all("script"))
+
+
+def test_where_the_element_is_not_built_nothing_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, Answer]
+) -> None:
+    monkeypatch.setattr(embed, "SCRIPT", tmp_path / "missing.js")
+    response = answers["page"]()
+    assert "script-src" not in response["Content-Security-Policy"]
+    assert not list(pages.parse(response.content.decode()).all("script"))
 
 
 def test_nothing_is_loaded_from_elsewhere(answers: dict[str, Answer]) -> None:

@@ -26,7 +26,7 @@ from ..submissions.gpc import Shared, shared_topics
 from ..submissions.services import Saved
 from ..values import Actor, ActorType, Assurance, Source
 from . import degraded, fresh, receipts
-from .personal import HttpResponseSeeOther, address, center_of, draw_page, host_page, shown
+from .personal import HttpResponseSeeOther, address, center_of, draw_page, element_for, host_page, shown
 from .receipts import Told
 from .tokens import TokenView, read_form, refuse_foreign
 
@@ -47,7 +47,9 @@ class ManageView(TokenView):
             return HttpResponseRedirect(f"{host}#pc={code}")
         snapshot = centers.get_snapshot(center.digest)
         receipt = request.GET.get("saved", "")
-        return draw_page(request, link, snapshot, receipt=receipt)
+        # What a save did stands on the page of the form: no script may take it away.
+        element = None if receipt else element_for(link, center)
+        return draw_page(request, link, snapshot, receipt=receipt, element=element)
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         refuse_foreign(request)

@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseRedirectBase
+from django.urls import reverse
 
-from ..access.services import Link, Once
+from ..access.services import Link, Once, make_code
 from ..centers import services as centers
 from ..centers.drawing import draw
+from ..centers.embed import NotBuilt, element as built_element
 from ..centers.form import revision_of
 from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
@@ -19,7 +21,7 @@ from ..errors import BadToken, InvalidAnswers, NotPublished
 from ..ids import random_id
 from ..submissions import services as submissions
 from ..submissions.gpc import shared_topics
-from ..values import Assurance
+from ..values import Assurance, Json
 from . import receipts
 from .receipts import Told
 from .responses import media_origins, page
@@ -79,12 +81,14 @@ def draw_page(
     told: Told | None = None,
     posted: QueryDict | None = None,
     refused: InvalidAnswers | None = None,
+    element: Json | None = None,
 ) -> HttpResponse:
     """The form with today's state, or with what a refused form held; `receipt` is of the save to tell about.
 
     `session` is the bearer of whoever came by a fresh link: it shows what is personal, and goes with the form. `path` is
     where that is sent, this page itself without. `member` is the token of Django's protection against forged requests:
-    of whoever is signed in to the site, which knows her, so that she sees all of it as well.
+    of whoever is signed in to the site, which knows her, so that she sees all of it as well. `element` is what the script
+    beside the form needs to take over.
     """
     assurance: Assurance = "fresh" if session or member else "link"
     state = load_state(link.contact_id)
@@ -103,6 +107,7 @@ def draw_page(
         "session": session,
         "idempotency_key": random_id(),
         "csrf_token": member,
+        "element": element,
     }
     return page(
         "wagtail_prefs/member.html" if member else "wagtail_prefs/manage.html",
@@ -110,7 +115,23 @@ def draw_page(
         locale=snapshot.locale,
         status=422 if refused else 200,
         media=media_origins(snapshot.document),
+        scripts=element is not None,
     )
+
+
+def element_for(link: Link, center: Center) -> Json | None:
+    """The element's script and what it opens: a code for our own origin, made for this very view. None where it is not
+    built.
+    """
+    try:
+        version = built_element().version
+    except NotBuilt:
+        return None
+    return {
+        "code": make_code(link, center.center, origin_of(center.page_url)),
+        "src": reverse("wagtail_prefs:center", args=[center.center]),
+        "script": reverse("wagtail_prefs:embed-version", args=[version]),
+    }
 
 
 def address(request: HttpRequest, path: str = "", **query: str) -> str:

@@ -33,12 +33,14 @@ def page(
     status: int = 200,
     media: Iterable[str] = (),
     ancestors: Iterable[str] = (),
+    scripts: bool = False,
 ) -> HttpResponse:
     """Render one of our own pages in a locale.
 
     Without a request on purpose: no context processor of the host project runs, so no session is touched, no cookie
     set and no query added. `media` are origins that pictures of the page come from. `ancestors` are origins that may
-    put the page into a frame; never for a page that knows a person (security.md EB-06).
+    put the page into a frame; never for a page that knows a person (security.md EB-06). `scripts` lets it run what bears
+    its nonce, and what that loads.
     """
     nonce = secrets.token_urlsafe(16)
     with translation.override(locale):
@@ -54,7 +56,7 @@ def page(
     response = HttpResponse(body, status=status)
     response["Content-Language"] = locale
     ancestors = list(ancestors)
-    response["Content-Security-Policy"] = policy(nonce, media, ancestors)
+    response["Content-Security-Policy"] = policy(nonce, media, ancestors, scripts)
     seal(response)
     if ancestors:
         # The older header cannot name origins; left away, and kept away from Django's middleware.
@@ -96,13 +98,22 @@ def seal(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def policy(nonce: str, media: Iterable[str] = (), ancestors: Iterable[str] = ()) -> str:
-    """No script at all; the one style sheet by nonce, because static files may stand on another host."""
+def policy(
+    nonce: str, media: Iterable[str] = (), ancestors: Iterable[str] = (), scripts: bool = False
+) -> str:
+    """No script at all, or with `scripts` ours, which asks nobody but us and makes no HTML from text (EB-07, EB-08).
+
+    The one style sheet and the script come by nonce, because static files may stand on another host.
+    """
     pictures = " ".join(["'self'", "data:", *media])
     frames = " ".join(ancestors) or "'none'"
+    ours = (
+        f"script-src 'nonce-{nonce}' 'strict-dynamic'; connect-src 'self'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'; "
+    )
     return (
-        f"default-src 'none'; style-src 'nonce-{nonce}' 'self'; img-src {pictures}; font-src 'self'; "
-        f"form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
+        f"default-src 'none'; {ours if scripts else ''}style-src 'nonce-{nonce}' 'self'; img-src {pictures}; "
+        f"font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
     )
 
 
