@@ -183,7 +183,7 @@ def test_mails_that_go_nowhere(settings: Settings, mailer: Callable[..., None], 
     assert check_mail() == []
 
 
-@pytest.mark.parametrize("path", ["nowhere.EmailBackend", "builtins.dict", "no path"])
+@pytest.mark.parametrize("path", ["nowhere.EmailBackend", "builtins.dict", "no path", ""])
 def test_a_mail_backend_that_there_is_not(settings: Settings, mailer: Callable[..., None], path: str) -> None:
     settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, **SENDER}
     mailer(path)

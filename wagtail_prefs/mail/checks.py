@@ -47,11 +47,13 @@ def check_mail(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def backend_path() -> str:
-    """The dotted path of the mail backend that the settings name, in Django's old way or in that of 6.1."""
+    """The dotted path of the mail backend that the settings name, in Django's old way or in that of 6.1; "" for none."""
     mailers: dict[str, Any] | None = getattr(settings, "MAILERS", None)
     if mailers is None or not hasattr(mail, "mailers"):
         return settings.EMAIL_BACKEND
-    return str(mailers.get("default", {}).get("BACKEND", f"{_DJANGOS}.smtp.EmailBackend"))
+    if "default" not in mailers:
+        return ""
+    return str(mailers["default"].get("BACKEND", f"{_DJANGOS}.smtp.EmailBackend"))
 
 
 def _is_backend(path: str) -> bool:
