@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,16 @@ def test_beyond_a_limit_the_answer_is_the_same_and_nothing_is_noted(visit: Visit
         "one@mail.example.org",
         "two@mail.example.org",
     ]
+
+
+def test_no_log_line_of_ours_holds_an_address(visit: Visit, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for _again in range(3):
+            ask(visit)
+        ask(visit, "not an address")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("wagtail_prefs")]
+    assert any("link_address" in line for line in ours)  # the limit says that it was reached
+    assert not [line for line in ours if "anna" in line or "not an" in line]
 
 
 def test_a_network_that_is_stopped_uses_nothing_up_of_a_person(visit: Visit, settings: Any) -> None:

@@ -275,6 +275,16 @@ def test_a_site_may_ask_for_more(strict: Client, center: PreferenceCenterPage, s
     assert AccessRequest.objects.count() == 1
 
 
+def test_what_is_typed_comes_out_nowhere(strict: Client, asks: PreferenceCenterPage) -> None:
+    """Names and links in every field: they wait in the row, and no answer repeats them (security.md AB-05)."""
+    evil = "https://evil.example/?a=<b>"
+    form = filled(strict, asks, email=f"{evil}@mail.example.org", **{"profile.given_name": evil})
+    response = post(strict, path(asks), form, Referer=evil, **{"User-Agent": evil})
+    assert response.status_code == 200
+    assert "evil" not in response.content.decode() + str(dict(response.headers))
+    assert AccessRequest.objects.get().details["answers"]["profile"] == {"given_name": evil}
+
+
 def test_beyond_the_limit_of_a_network_everybody_is_told_the_same(
     strict: Client, center: PreferenceCenterPage, settings: Any
 ) -> None:
