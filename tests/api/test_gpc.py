@@ -14,6 +14,7 @@ from django.utils import timezone
 from hypothesis import given, strategies as st
 
 from tests import factories, pages
+from tests.docs import explained
 from tests.properties import examples
 from tests.web.conftest import choose, path_of, post
 from wagtail_prefs.access.services import manage_url
@@ -318,6 +319,15 @@ def test_no_signal_changes_nothing_on_the_page(sharing: Visit, manage: str, head
     before = choices(sharing)
     assert fill_in(manage, {}, **headers).status_code == 303
     assert choices(sharing) == before
+
+
+def test_the_explanation_is_so(db: None) -> None:
+    factories.make_topics()
+    Topic.objects.filter(key="offers").update(shares_data=True)
+    contact = factories.make_contact()
+    choose(contact, SetChoice("news", "email", SUBSCRIBED), SetChoice("offers", "email", SUBSCRIBED))
+    names = {"contact": contact, "state": lambda: load_state(contact.pk)}
+    assert explained.run(explained.DOCS / "explanation" / "opt-out-signal.md", names) == 10
 
 
 # --- the rules -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import email.policy
 import re
 from collections.abc import Callable
 from email.utils import formataddr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from anymail.message import AnymailMessage
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
@@ -24,6 +26,8 @@ from wagtail.models import Site
 
 import wagtail_prefs
 from tests import factories
+from tests.docs import explained
+from tests.docs.blocks import blocks
 from tests.properties import examples
 from wagtail_prefs import add_headers, decide
 from wagtail_prefs.access.services import Purpose, one_click_headers, one_click_url, open_link
@@ -541,3 +545,42 @@ def test_links_of_a_header_open_for_ever(reader: Contact) -> None:
     add_headers(message, reader, "news")
     token = Path(uris(message)[0]).name
     assert open_link(token, Purpose.UNSUBSCRIBE).topic == "news"
+
+
+# --- the pages -------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_about_django_does_what_it_says(audience: Audience) -> None:
+    page = factories.make_center(site=Site.objects.get(hostname=HOST))
+    rosa = get_or_create(audience.pk, HER, language="en")
+    emil = get_or_create(audience.pk, "emil@mail.example.org")
+    for who, value in ((rosa, SUBSCRIBED), (emil, UNSUBSCRIBED)):
+        submissions.record(
+            who.pk,
+            [SetChoice("news", "email", value)],
+            actor=Actor(ActorType.SUBJECT_LINK),
+            source=Source(method="page"),
+        )
+    names = {"rosa": rosa, "emil": emil, "center": page.translation_key, "mail": mail}
+    assert explained.run(explained.DOCS / "how-to" / "send-from-django.md", names) == 8
+
+
+def test_the_page_about_platforms_names_the_columns(audience: Audience) -> None:
+    """And its way to ask before a campaign works."""
+    text = (explained.DOCS / "how-to" / "send-from-your-esp.md").read_text()
+    page = factories.make_center(site=Site.objects.get(hostname=HOST))
+    reader = get_or_create(audience.pk, HER)
+    written = StringIO()
+    call_command(
+        "prefs_links", center=page.translation_key, topic="news", with_address=True, stdout=written
+    )
+    head = written.getvalue().splitlines()[0].split(",")
+    assert head == re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    (code,) = [
+        block.code
+        for block in blocks(explained.DOCS / "how-to" / "send-from-your-esp.md")
+        if "decide(" in block.code
+    ]
+    names: dict[str, Any] = {"ids": [reader.pk]}
+    exec(code, names)
+    assert names["may"] == []

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -38,7 +39,7 @@ from ..submissions import services as submissions
 from ..topics.services import goes_on_as, topics_for
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Key, Source
 from .responses import asked_locale, page
-from .tokens import TokenView, read_anything, refuse_foreign
+from .tokens import FORM, TokenView, content_length, read_anything, refuse_foreign
 
 #: What the POST must say (RFC 8058 s3.1), and what our own page adds.
 PAIR = ("List-Unsubscribe", "One-Click")
@@ -65,7 +66,7 @@ class OneClickView(TokenView):
         data: QueryDict = QueryDict()
         try:
             link = open_link(token, Purpose.UNSUBSCRIBE)
-            data = read_anything(request, conf.max_body_bytes)
+            data = said(request)
             if FROM_PAGE in data and BACK in data:
                 refuse_foreign(request)
                 return show(request, link, take_back(link, str(data[BACK])))
@@ -75,9 +76,23 @@ class OneClickView(TokenView):
                 return show(request, link, act(request, link, data))
             unsubscribe(link, everything=False)
         except UnknownContact:  # erased meanwhile: nothing is sent to her, which is what was asked for
-            data = data or read_anything(request, conf.max_body_bytes)
+            data = data or said(request)
             return gone(request) if FROM_PAGE in data else done()
         return done()
+
+
+def said(request: HttpRequest) -> QueryDict:
+    """The fields of whatever a mail client sends, none where it is no form; never raises.
+
+    Django refuses urlencoded forms that name another charset than UTF-8. The pair is the same in all that are used.
+    """
+    data = read_anything(request, conf.max_body_bytes)
+    if data or request.content_type != FORM or content_length(request) > conf.max_body_bytes:
+        return data
+    try:
+        return QueryDict(request.body) if not request.headers.get("Content-Encoding") else data
+    except (RequestDataTooBig, SuspiciousOperation, OSError):
+        return data
 
 
 @dataclass(frozen=True, slots=True)
