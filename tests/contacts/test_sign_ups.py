@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, strategies as st
 
-from tests.contacts.worlds import KEYS, Story, after, stories
+from tests.contacts.worlds import EMPTY, KEYS, MAIL_LINK, START, Story, after, stories
+from tests.docs import explained
 from tests.properties import examples
 from wagtail_prefs.changes import Confirm, Expire, SetChoice
-from wagtail_prefs.contacts.rules import apply, effective, merge
+from wagtail_prefs.contacts.rules import Act, apply, effective, merge
 from wagtail_prefs.errors import NotAllowed, UnknownContact
 from wagtail_prefs.values import PENDING, SUBSCRIBED, Actor, ActorType, ContactState
 
@@ -110,3 +112,15 @@ def test_who_is_gone_is_signed_up_for_nothing(
     accepted, _yielded = merge(gone, changes, gone.version, act)
     with pytest.raises(UnknownContact):
         apply(gone, accepted, act)
+
+
+def test_the_page_about_it_says_what_happens() -> None:
+    week = timedelta(days=7)
+    names = {
+        "state": EMPTY,
+        "in_a_week": START + week,
+        "a_stranger": Act(STRANGER, START),
+        "by_her_link": Act(MAIL_LINK, START + week / 2),
+        "after_a_week": Act(Actor(ActorType.SYSTEM, "expiry"), START + week),
+    }
+    assert explained.run(explained.DOCS / "explanation" / "double-opt-in.md", names) == 11
