@@ -204,7 +204,7 @@ def test_a_dump_of_all_tables_holds_no_key() -> None:
 def test_no_log_line_holds_a_key() -> None:
     _row, key = make_key()
     said = f"curl -H 'Authorization: Bearer {key}'"
-    assert redact(said) == f"curl -H 'Authorization: Bearer {key[:16]}[redacted]'"
+    assert redact(said) == f"curl -H 'Authorization: Bearer {key[:17]}[redacted]'"
     for text in (key, f"Bearer%20{key}", f"x{key}x", key[:40], {"HTTP_AUTHORIZATION": [f"Bearer {key}"]}):
         assert key[20:40] not in str(redact(text))
     record = logging.LogRecord("x", logging.INFO, "x", 1, "key %s", (key,), None)

@@ -43,8 +43,8 @@ _TOKENS = (
     # the code in a redirect's fragment
     (re.compile(r"((?:[#&?]|%23|%26|%3[Ff])pc(?:=|%3[Dd]))[^&\s\"'<>]+"), rf"\1{REDACTED}"),
     # an API key, but for its public part
-    (re.compile(r"(\bwpk_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{REDACTED}"),
-    (re.compile(r"(\bwpk_)(?![0-9A-Za-z]{12}_\[)\w{8,}"), rf"\1{REDACTED}"),
+    (re.compile(r"(wpk_[0-9A-Za-z]{12}_)[0-9A-Za-z]+"), rf"\1{REDACTED}"),
+    (re.compile(r"(wpk_)(?![0-9A-Za-z]{12}_\[)\w{8,}"), rf"\1{REDACTED}"),
     # tokens, codes and sessions wherever else they stand, in a header or a traceback
     (
         re.compile(
