@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.mail import smtp
 from tests.mail.smtp import DROP, HANG, Sink
 from wagtail_prefs.mail import rows, sending
-from wagtail_prefs.mail.kinds import GIVEN_UP_AFTER
+from wagtail_prefs.mail.kinds import GIVEN_UP_AFTER, KINDS, register
 from wagtail_prefs.mail.models import Mail
 from wagtail_prefs.mail.sending import AWAY, SCHEDULE, Tally, delay
 
@@ -349,6 +350,22 @@ def test_a_lease_that_is_lost_while_sending_is_told(
     assert taken[0] is not None
     assert again(row).lease == taken[0].lease
     assert again(row).sent_at is None  # the other one says what became of it
+
+
+def test_a_worker_that_slept_sends_nothing_of_anothers(leave: Leave, clock: Clock) -> None:
+    def sleep() -> timedelta:
+        clock.shift(rows.LEASE)
+        return GIVEN_UP_AFTER
+
+    ours = KINDS["address_changed"]
+    try:
+        register(replace(ours, life=sleep))
+        leave(ANNA, "address_changed")
+        assert sending.drain(limit=1) == Tally(claimed=1)
+    finally:
+        register(ours)
+    assert django_mail.outbox == []
+    assert sending.waiting() == 1
 
 
 @pytest.mark.django_db(transaction=True)

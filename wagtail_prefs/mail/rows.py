@@ -39,6 +39,11 @@ def claim(now: datetime) -> Mail | None:
     return next(iter(claimed), None)
 
 
+def is_held(mail: Mail, now: datetime) -> bool:
+    """Whether the lease of a mail that was just taken still runs. No query."""
+    return mail.due_at is not None and now < mail.due_at
+
+
 def sent(mail: Mail, now: datetime) -> bool:
     """Note that a mail was handed over, and forget whom to; False where the lease was lost meanwhile."""
     return _held(mail).update(sent_at=now, due_at=None, lease="", code="", to="", context={}) == 1

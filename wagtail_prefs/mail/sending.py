@@ -111,14 +111,17 @@ class _Round:
         except Exception as error:  # noqa: BLE001 - templates are anybody's; one that is broken must not stop the others
             self._try_again(mail, f"unusable-{type(error).__name__}"[:64])
         else:
-            self._judge(mail, self.server.send(made))
+            if rows.is_held(mail, timezone.now()):
+                self._judge(mail, self.server.send(made))
+            else:  # we slept, and another worker may be sending it
+                self._settled(mail, held=False)
 
     def _judge(self, mail: Mail, answer: Answer) -> None:
         self.broken = self.broken + 1 if answer.verdict is Verdict.BROKEN else 0
         now = timezone.now()
         match answer.verdict:
             case Verdict.SENT:
-                self._settled(mail, rows.sent(mail, now))
+                self._settled(mail, held=rows.sent(mail, now))
                 self.tally.sent += 1
             case Verdict.REFUSED:
                 self._give_up(mail, answer.code)
@@ -132,16 +135,16 @@ class _Round:
     def _give_up(self, mail: Mail, code: str) -> None:
         self.tally.given_up += 1
         logger.error("mail %s (%s): given up (%s)", mail.pk, mail.kind, code)
-        self._settled(mail, rows.give_up(mail, code))
+        self._settled(mail, held=rows.give_up(mail, code))
 
     def _try_again(self, mail: Mail, code: str) -> None:
         self.tally.failed += 1
         logger.warning("mail %s (%s): try %d failed (%s)", mail.pk, mail.kind, mail.attempts, code)
-        self._settled(mail, rows.try_again(mail, timezone.now() + delay(mail.attempts), code))
+        self._settled(mail, held=rows.try_again(mail, timezone.now() + delay(mail.attempts), code))
 
     def _put_off(self, mail: Mail, now: datetime, until: datetime, code: str) -> None:
         self.tally.failed += 1
-        self._settled(mail, rows.put_back(mail, until, code))
+        self._settled(mail, held=rows.put_back(mail, until, code))
         self._close(now, until, code)
 
     def _close(self, now: datetime, until: datetime, code: str) -> None:
@@ -149,6 +152,6 @@ class _Round:
         others = rows.put_off(now, until, code)
         logger.warning("mail: no server (%s), %d others are put off", code, others)
 
-    def _settled(self, mail: Mail, held: bool) -> None:
+    def _settled(self, mail: Mail, *, held: bool) -> None:
         if not held:
             logger.warning("mail %s (%s): its lease was lost, or it was forgotten", mail.pk, mail.kind)
