@@ -161,7 +161,7 @@ def test_what_it_costs(asked: Visit, django_assert_num_queries: Any) -> None:
         for query in asking_for_it.captured_queries
         if "wagtail_prefs_hits" not in query["sql"] and not query["sql"].startswith(("SAVE", "RELEASE"))
     ]
-    assert len(told) <= 8, told
+    assert len(told) == 6, told
 
 
 def test_a_fresh_link_opens_what_is_personal_and_a_save_takes_it(asked: Visit) -> None:

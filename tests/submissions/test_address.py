@@ -103,3 +103,22 @@ def test_a_dead_address_is_left_behind(scene: Scene) -> None:
     contacts.mark_dead(scene.contact.pk, timezone.now())
     move(scene.contact, "new@mail.example.org")
     assert Contact.objects.get().email_dead_at is None
+
+
+def test_whoever_moves_her_calls_back_what_the_old_mailbox_opens(scene: Scene) -> None:
+    """Also a job, and also the links of whoever was merged into her; another spelling is the same mailbox."""
+    twin = factories.make_contact("twin@mail.example.org")
+    submissions.merge_contacts(twin.pk, scene.contact.pk, actor=STAFF, source=PYTHON)
+    bystander = factories.make_contact("bea@mail.example.org")
+    ids = [scene.contact.pk, twin.pk, bystander.pk]
+
+    def epochs() -> list[int]:
+        found = dict(Contact.objects.values_list("pk", "epoch"))
+        return [found[one] for one in ids]
+
+    move(scene.contact, scene.contact.email.upper())
+    assert epochs() == [0, 0, 0]
+    move(scene.contact, "new@mail.example.org")
+    assert epochs() == [1, 1, 0]
+    move(scene.contact, "twin@mail.example.org")  # hers before the merge, and not where the last mails went
+    assert epochs() == [2, 2, 0]

@@ -226,7 +226,7 @@ def test_what_it_costs(strict: Client, moving: str, statements: Callable[[], Any
     with statements() as moved:
         assert post(strict, moving, PRESS).status_code == 200
     counts = len(looking), len(moved)
-    assert counts[0] <= 2 and counts[1] <= 30, counts
+    assert counts[0] == 1 and counts[1] <= 24, counts
 
 
 def test_its_page_stands_up_to_what_an_address_may_hold(
