@@ -571,9 +571,7 @@ def test_the_page_about_platforms_names_the_columns(audience: Audience) -> None:
     page = factories.make_center(site=Site.objects.get(hostname=HOST))
     reader = get_or_create(audience.pk, HER)
     written = StringIO()
-    call_command(
-        "prefs_links", center=page.translation_key, topic="news", with_address=True, stdout=written
-    )
+    call_command("prefs_links", center=page.translation_key, topic="news", with_address=True, stdout=written)
     head = written.getvalue().splitlines()[0].split(",")
     assert head == re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     (code,) = [
