@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from tests.api.client import Program, make_key
 from tests.factories import make_audience
 from tests.properties import examples
 from tests.settings import WAGTAIL_PREFS
-from wagtail_prefs.access import api_keys
+from wagtail_prefs.access import api_keys, limits
 from wagtail_prefs.access.api_keys import KeyState, Scope
 from wagtail_prefs.access.models import ApiKey
 from wagtail_prefs.errors import BadToken, NotAllowed
@@ -30,6 +31,7 @@ from wagtail_prefs.web.logs import RedactTokens, redact
 pytestmark = pytest.mark.django_db
 
 READ = Scope.CONTACTS_READ
+ROOT = Path(__file__).resolve().parents[2]
 FORM = r"wpk_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}"
 
 
@@ -210,3 +212,12 @@ def test_no_log_line_holds_a_key() -> None:
     record = logging.LogRecord("x", logging.INFO, "x", 1, "key %s", (key,), None)
     assert RedactTokens().filter(record)
     assert key[17:] not in record.getMessage()
+
+
+def test_the_reference_names_every_scope_and_the_form() -> None:
+    text = (ROOT / "docs/reference/api-keys.md").read_text()
+    assert f"`{FORM}`" in text
+    assert re.findall(r"^\| `([a-z]+:[a-z]+)` \|", text, re.MULTILINE) == Scope.values
+    ((times, seconds),) = limits.LIMITS["key_calls"]
+    assert (times, seconds) == (1200, 60)
+    assert "`key_calls`: 1,200 calls a minute" in text

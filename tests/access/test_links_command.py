@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command, load_command_class
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -263,3 +264,17 @@ def test_no_batch_sorts_all_people(center: PreferenceCenterPage) -> None:
         for sql in batches:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
             assert "TEMP B-TREE" not in str(cursor.fetchall())
+
+
+def test_the_reference_names_every_option() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/reference/commands.md").read_text()
+    everybodys = set(BaseCommand().create_parser("manage.py", "any")._option_string_actions)
+    for name in ("prefs_links", "prefs_keys"):
+        section = text.split(f"## {name}")[1].split("\n## ")[0]
+        parsers = [load_command_class("wagtail_prefs", name).create_parser("manage.py", name)]
+        for action in parsers[0]._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+        options = {option for parser in parsers for option in parser._option_string_actions} - everybodys
+        assert len(options) > 4
+        assert [option for option in sorted(options) if option not in section] == []

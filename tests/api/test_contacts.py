@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -37,6 +39,7 @@ from wagtail_prefs.values import CHANNELS, Actor, ActorType, Source
 
 pytestmark = pytest.mark.django_db
 
+ROOT = Path(__file__).resolve().parents[2]
 ANNA = "anna@mail.example.org"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 HER = Actor(ActorType.SUBJECT_LINK)
@@ -691,3 +694,39 @@ def test_no_generated_call_makes_the_server_fail(program: Program, settings: Set
         with kept_connection():
             check()
     assert tried >= 75
+
+
+def test_the_reference_is_of_these_calls(program: Program) -> None:
+    """Its changes, its kinds of problems, and the answers of its examples, key by key."""
+    text = (ROOT / "docs/reference/contacts-api.md").read_text()
+    (table,) = re.findall(r"\| change \| fields.+?\n\n", text, re.DOTALL)
+    named = {
+        name
+        for row in re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert named == CHANGES
+    new, made, told, wish, receipt, wanted, links = re.findall(r"```json\n(.+?)```", text, re.DOTALL)
+    answer = program.post("contacts/", json.loads(new))
+    assert (answer.status_code, set(answer.json())) == (201, set(json.loads(made)))
+    contact = answer.json()["id"]
+    body = json.loads(wish) | {"evidence": {**json.loads(wish)["evidence"], "at": proof()["at"]}}
+    changed = program.change(contact, *body["changes"], evidence=body["evidence"])
+    assert changed.json()["applied"] == json.loads(receipt)["applied"]
+    assert set(changed.json()) == set(json.loads(receipt))
+    found = program.get(f"contacts/{contact}/").json()
+    assert list(found) == list(json.loads(told))
+    assert set(found["choices"][0]) == set(json.loads(told)["choices"][0])
+    ask = json.loads(wanted) | {"contacts": [contact, NOBODY], "center": str(make_center().translation_key)}
+    given_back = program.post("links/", ask).json()
+    assert set(given_back) == set(json.loads(links))
+    assert set(given_back["links"][0]) == set(json.loads(links)["links"][0])
+    for kind in (
+        "body-refused",
+        "unknown-contact",
+        "not-published",
+        "method-not-allowed",
+        "refused",
+        "evidence-needed",
+    ):
+        assert f"`{kind}`" in text
