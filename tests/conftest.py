@@ -22,6 +22,7 @@ from django.db import connection
 from hypothesis.vendor.pretty import RepresentationPrinter
 from pytest_django import DjangoDbBlocker
 
+from tests.leaks import Leaks
 from tests.properties import SOAK
 from tests.settings import SCRATCH
 
@@ -57,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: what only SQLite would do; left out elsewhere")
     if "soak" in config.option.markexpr:
         hypothesis.settings.load_profile(SOAK)
+    config.pluginmanager.register(Leaks(), "prefs-leaks")
     if config.option.hypothesis_seed is None:  # one for the whole run, also of the workers of pytest-xdist
         of_the_run = getattr(config, "workerinput", {}).get("hypothesis_seed")
         config.option.hypothesis_seed = of_the_run or str(random.SystemRandom().randrange(2**32))

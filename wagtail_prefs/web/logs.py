@@ -48,7 +48,7 @@ _TOKENS = (
     # tokens, codes and sessions wherever else they stand, in a header or a traceback
     (
         re.compile(
-            rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-F]{{2}})|(?<=%25[0-9A-F]{{2}}))[a-z]\d{_DOT}{_SAFE}{{1,16}}{_DOT}{_SAFE}{{8,}}{_DOT}{_SAFE}{{20,}}"
+            rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-F]{{2}})|(?<=%25[0-9A-F]{{2}}))[a-z]\d{_DOT}{_SAFE}{{1,16}}{_DOT}{_SAFE}{{2,}}{_DOT}{_SAFE}{{20,}}"
         ),
         REDACTED,
     ),
