@@ -141,12 +141,20 @@ def _read(payload: Json) -> dict[str, Any]:
             "center": UUID(bytes=unb64(payload["c"])) if "c" in payload else None,
             "topic": str(optional("t") or ""),
             "channel": str(optional("n") or ""),
-            "host": optional("h"),
+            "host": index_of(payload),
             "issued": datetime.fromtimestamp(payload["i"], UTC),
             "epoch": int(payload["e"]),
         }
     except (KeyError, ValueError, TypeError) as error:
         raise BadToken from error
+
+
+def index_of(payload: Json) -> int | None:
+    """Which of its center's host pages a link leads to; raises ValueError for what is no index."""
+    host = payload.get("h")
+    if host is not None and (type(host) is not int or host < 0):
+        raise ValueError("no index")
+    return host
 
 
 def purpose_of(token: str) -> Purpose:

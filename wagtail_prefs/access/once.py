@@ -21,7 +21,7 @@ from ..errors import BadToken, UnknownContact
 from ..ids import b64, unb64
 from ..values import Json
 from . import revocations, tokens
-from .links import PREFIX, Purpose, site_root
+from .links import PREFIX, Purpose, index_of, site_root
 from .models import OneTimeLink
 
 #: Where each kind of link leads.
@@ -105,6 +105,7 @@ def look(token: str, *purposes: Purpose) -> Once:
     try:
         purpose, row_id, audience = Purpose(payload["p"]), str(payload["r"]), int(payload["a"])
         center = UUID(bytes=unb64(payload["c"])) if "c" in payload else None
+        host = index_of(payload)
     except (KeyError, ValueError, TypeError) as error:
         raise BadToken from error
     if purpose not in purposes or purpose not in ROUTES:
@@ -129,7 +130,7 @@ def look(token: str, *purposes: Purpose) -> Once:
         row=row.pk,
         audience_id=audience,
         center=center,
-        host=payload.get("h"),
+        host=host,
         contact_id=contact.pk,
         # With her own link_id: it leads on to whom she was merged into, as long as her epoch holds.
         link_id=row.contact.link_id,
