@@ -296,7 +296,7 @@ class People(RuleBasedStateMachine):
             body = {self.scene.leave: {"opted_out": True}} if other_body else given
             return submissions.submit(
                 link_id=link_id,
-                epoch=0,
+                epoch=epoch_of(link_id),
                 snapshot=self.scene.snapshot,
                 base_version=base + 1 if other_body else base,
                 answers=body,
@@ -450,7 +450,7 @@ class People(RuleBasedStateMachine):
         def send(other_body: bool = False) -> Saved:
             return submissions.undo(
                 link_id=link_id,
-                epoch=0,
+                epoch=epoch_of(link_id),
                 snapshot=self.scene.snapshot,
                 receipt=contact if other_body else UUID(receipt.id),
                 actor=actor,
@@ -773,7 +773,10 @@ class People(RuleBasedStateMachine):
         assert ledger.first_broken(contact) is None
         assert Record.objects.filter(contact_ref=contact).count() == state.version
         wanted = list(Delivery.objects.filter(contact=contact).values_list("wanted", flat=True))
-        assert wanted == ([state.version] if state.version else [])
+        if state.versions or state.erased:
+            assert wanted == [state.version]
+        else:  # of whom nothing is known but what waits for her word, no platform hears
+            assert all(version <= state.version for version in wanted)
 
     def everything(self) -> None:
         audience = self.scene.contact.audience_id
@@ -802,6 +805,11 @@ class People(RuleBasedStateMachine):
 
 
 AN_ATTRIBUTE = SetAttribute("another", "body")
+
+
+def epoch_of(link_id: str) -> int:
+    """That of a link which has just been mailed: another address calls the older ones back."""
+    return Contact.objects.values_list("epoch", flat=True).get(link_id=link_id)
 
 
 @pytest.fixture(autouse=True)

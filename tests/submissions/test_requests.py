@@ -143,6 +143,21 @@ def test_who_left_gets_her_link_for_it_is_how_she_comes_back(center: PreferenceC
     assert [mail.contact for mail in mails("access_link")] == [contact.pk]
 
 
+def test_a_stranger_gets_no_more_mails_sent_by_signing_somebody_up_first(
+    center: PreferenceCenterPage,
+) -> None:
+    """One mail to confirm; whoever never did is as unknown as before (security.md AB-06, LW-11)."""
+    sign_up(center, ANNA, "news")
+    work_off()
+    ask_link(center, ANNA)
+    assert work_off() == 1
+    assert [mail.kind for mail in mails()] == ["confirm"]
+    say(who(ANNA), SetChoice(*NEWS, SUBSCRIBED))  # from now on she is known
+    ask_link(center, ANNA)
+    work_off()
+    assert [mail.kind for mail in mails()] == ["confirm", "access_link"]
+
+
 def test_the_address_of_one_who_was_merged_gets_nothing_but_leads_on(center: PreferenceCenterPage) -> None:
     """The link goes to the address that she reads now."""
     old, new = factories.make_contact("old@mail.example.org"), factories.make_contact(ANNA)

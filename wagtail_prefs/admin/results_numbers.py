@@ -40,6 +40,8 @@ METHODS: dict[str, _StrPromise] = {
     "python": gettext_lazy("Python"),
     "staff": gettext_lazy("Staff, on her behalf"),
     "import": gettext_lazy("Import"),
+    "sign_up": gettext_lazy("Sign-up, not confirmed yet"),
+    "confirm": gettext_lazy("Confirmed by mail"),
     "expiry": gettext_lazy("Ended by itself"),
     "topic_merge": gettext_lazy("Topics merged"),
 }

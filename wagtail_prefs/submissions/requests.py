@@ -37,7 +37,7 @@ from . import services
 from .confirming import SignUp
 from .gone import gone_topics
 from .tasks import nudge
-from .unconfirmed import SIGN_UP
+from .unconfirmed import SIGN_UP, was_only_signed_up
 from .wishes import wishes
 
 __all__ = ["nudge", "work_off"]
@@ -116,11 +116,17 @@ class _Dropped(Exception):
 
 def _link(row: AccessRequest) -> None:
     """Mail her link to whoever has the address: also after an opt-out, and to one that was erased once and is known
-    again, because that is how she comes back. How often is counted where it was asked for."""
+    again, because that is how she comes back. How often is counted where it was asked for.
+
+    Whoever was only signed up is not known yet: else a stranger could have more mails sent to an address by signing
+    it up first.
+    """
     found = _known(row)
     if found is None:
         return
     contact = _held(found)
+    if was_only_signed_up(contact.pk):
+        return
     center = _center(row, contact.language)
     _post(
         "access_link",
@@ -265,7 +271,7 @@ def _has_room(contact: Contact, row: AccessRequest) -> bool:
     a try that failed has used nothing up.
     """
     spans, now = limits.spans("confirm_address"), timezone.now()
-    longest = max(seconds for _times, seconds in spans)
+    longest = max((seconds for _times, seconds in spans), default=0)
     issued = OneTimeLink.objects.filter(
         contact=contact,
         purpose=Purpose.CONFIRM.value,

@@ -14,19 +14,24 @@ from ..values import ActorType, ContactState, Effect
 SIGN_UP = "sign-up"
 
 
+def was_only_signed_up(contact_id: UUID) -> bool:
+    """Whether a sign-up made a contact, and nobody but the system has said anything of her since.
+
+    One whom another program knows by an id of its own is more than that.
+    """
+    made = Contact.objects.filter(
+        pk=contact_id, language_source=SIGN_UP, external_id="", merged_into=None, erased_at=None
+    )
+    spoken = Record.objects.filter(contact_ref=contact_id).exclude(actor=ActorType.SYSTEM.value)
+    return made.exists() and not spoken.exists()
+
+
 def is_unconfirmed(state: ContactState) -> bool:
     """Whether all that there is of a contact are sign-ups whose time is over.
 
-    Nobody but the system has ever said anything of her, a sign-up made her, and no other program knows her. To be asked
-    under her lock: she may be confirming in just this moment.
+    To be asked under her lock: she may be confirming in just this moment.
     """
-    if state.pending or state.choices or state.opted_out or state.attributes:
-        return False
-    made = Contact.objects.filter(
-        pk=state.id, language_source=SIGN_UP, external_id="", merged_into=None, erased_at=None
-    )
-    spoken = Record.objects.filter(contact_ref=state.id).exclude(actor=ActorType.SYSTEM.value)
-    return made.exists() and not spoken.exists()
+    return not state.pending and not state.choices and was_only_signed_up(state.id)
 
 
 def tell_nobody(contact_id: UUID) -> None:
