@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.checks import Tags, register
 
+from .access.checks import check_limits, check_limits_cache, check_limits_shared, check_sign_up
 from .backends.checks import check_backends
 from .conf import check_keys, check_senders, check_settings
 from .contacts.checks import check_database
@@ -21,6 +22,10 @@ def connect() -> None:
     register(check_settings, Tags.compatibility)
     register(check_senders, Tags.compatibility)
     register(check_keys, Tags.security)
+    register(check_limits, Tags.security)
+    register(check_limits_cache, Tags.caches)
+    register(check_limits_shared, Tags.caches, deploy=True)
+    register(check_sign_up, Tags.compatibility)
     register(check_member, Tags.compatibility)
     register(check_backends, Tags.compatibility)
     register(check_database, Tags.compatibility)
