@@ -17,9 +17,14 @@ from tests import factories, pages
 from tests.docs import explained
 from tests.properties import examples
 from tests.web.conftest import choose, path_of, post
+from tests.web.test_confirm import asked, press
+from wagtail_prefs import decide
 from wagtail_prefs.access.services import manage_url
+from wagtail_prefs.centers.models import CenterSnapshot
+from wagtail_prefs.centers.services import get_snapshot, unpublish
 from wagtail_prefs.changes import Confirm, OptOut, SetChoice
 from wagtail_prefs.contacts import rules
+from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.ledger.services import read_body
@@ -319,6 +324,22 @@ def test_no_signal_changes_nothing_on_the_page(sharing: Visit, manage: str, head
     before = choices(sharing)
     assert fill_in(manage, {}, **headers).status_code == 303
     assert choices(sharing) == before
+
+
+@pytest.mark.parametrize("forgotten", [False, True], ids=["page", "page that nobody has any more"])
+def test_a_sign_up_is_confirmed_without_it(sharing: Visit, forgotten: bool) -> None:
+    path = asked(sharing.page, "news", "offers", address="new@mail.example.org")
+    if forgotten:
+        unpublish(sharing.page)
+        CenterSnapshot.objects.all().delete()
+        get_snapshot.cache_clear()
+    said = press(Client(enforce_csrf_checks=True), path, **GPC).content.decode()
+    contact = Contact.objects.get(email="new@mail.example.org")
+    held = load_state(contact.pk).choices
+    assert held == {("news", "email"): SUBSCRIBED}
+    assert decide(contact.pk, "offers", "email").verdict == "refuse"
+    assert ("Offers by e-mail: stays off" in said) is not forgotten
+    assert differences(contact.pk) == []
 
 
 def test_the_explanation_is_so(db: None) -> None:

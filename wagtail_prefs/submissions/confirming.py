@@ -31,6 +31,7 @@ from ..topics.models import Topic
 from ..values import SUBSCRIBED, Actor, ActorType, Answers, ContactState, Json, Key, Merged, Source
 from . import services
 from .gone import gone_answers, gone_topics, without
+from .gpc import Shared
 from .wishes import wishes
 from .words import Line, Words, words_of
 
@@ -116,8 +117,8 @@ def expected(link: Once) -> Confirmed:
     return Confirmed(snapshot.locale, words.applied(effects, yielded), words.merged(yielded))
 
 
-def confirm(link: Once) -> Confirmed:
-    """Use the link up and save what waits behind it, in one transaction.
+def confirm(link: Once, shared: Shared = services.NOTHING_SHARED) -> Confirmed:
+    """Use the link up and save what waits behind it, in one transaction; no yes to a topic of `shared` (`gpc`).
 
     Raises BadToken for a link that somebody has used in just this moment or that is too old, UnknownContact for one
     whose contact is gone; then nothing was changed.
@@ -126,7 +127,9 @@ def confirm(link: Once) -> Confirmed:
     snapshot = sign_up.snapshot
     with transaction.atomic():
         # First the contact, then her link, as everybody goes who takes both.
-        told = _save_bare(link, sign_up) if snapshot is None else _save(link, sign_up, snapshot)
+        told = (
+            _save_bare(link, sign_up, shared) if snapshot is None else _save(link, sign_up, snapshot, shared)
+        )
         consume(link)
     return told
 
@@ -151,7 +154,7 @@ def confirmed(link: Once, locale: str) -> Confirmed:
     return Confirmed(snapshot.locale, words.applied(effects, yielded), words.merged(yielded))
 
 
-def _save(link: Once, sign_up: SignUp, snapshot: Snapshot) -> Confirmed:
+def _save(link: Once, sign_up: SignUp, snapshot: Snapshot, shared: Shared) -> Confirmed:
     answers, lost = sign_up.answers, list[Merged]()
     while True:
         try:
@@ -165,6 +168,7 @@ def _save(link: Once, sign_up: SignUp, snapshot: Snapshot) -> Confirmed:
                 source=_source(link, sign_up),
                 idempotency_key=_key(link),
                 assurance="fresh",
+                shared=shared,
             )
         except InvalidAnswers as refused:
             answers, more = _but(snapshot, answers, refused)
@@ -176,11 +180,11 @@ def _save(link: Once, sign_up: SignUp, snapshot: Snapshot) -> Confirmed:
             return Confirmed(snapshot.locale, saved.applied, (*words.merged(lost), *saved.merged))
 
 
-def _save_bare(link: Once, sign_up: SignUp) -> Confirmed:
+def _save_bare(link: Once, sign_up: SignUp, shared: Shared) -> Confirmed:
     """What is left where nobody has the page any more: a yes to each topic that still waits for it."""
     saved = services.record(
         link.contact_id,
-        _bare(link, sign_up),
+        [change for change in _bare(link, sign_up) if change.topic not in shared],
         actor=_SHE,
         source=_source(link, sign_up),
         idempotency_key=_key(link),

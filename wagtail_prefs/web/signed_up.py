@@ -19,6 +19,7 @@ from ..contacts.models import Contact
 from ..errors import BadToken, NotPublished
 from ..ids import unb64
 from ..submissions.confirming import Confirmed, confirm, confirmed, expected
+from ..submissions.gpc import shared_topics
 from .responses import asked_locale, page
 
 TEMPLATE = "wagtail_prefs/signed_up.html"
@@ -40,7 +41,7 @@ def act(request: HttpRequest, link: Once) -> HttpResponse:
     if link.used or link.over:
         return show(request, link)
     try:
-        told = confirm(link)
+        told = confirm(link, shared_topics(request.headers.get("Sec-GPC"), link.audience_id))
     except BadToken:  # somebody else pressed it in just this moment: a second tab, a double click
         told = confirmed(link, _locale(request, link))
     return _done(request, link, told)
