@@ -23,13 +23,14 @@ from wagtail_prefs.access.models import Revocation
 from wagtail_prefs.access.services import Purpose, make_token, one_click_url
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.centers.services import unpublish
-from wagtail_prefs.changes import OptOut, SetChoice
+from wagtail_prefs.changes import OptOut, SetAttribute, SetChoice
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.ledger.services import read_body
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
+from wagtail_prefs.topics.models import Topic, TopicText
 from wagtail_prefs.values import PENDING, SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, Key, Source
 
 BACK = "Take it back"
@@ -411,6 +412,28 @@ def test_a_mail_client_takes_nothing_back(strict: Client, one_click: str, contac
     assert load_state(contact.pk).choices[NEWS] == UNSUBSCRIBED
 
 
+def test_lw_09_the_browser_s_signal_keeps_it_off(strict: Client, one_click: str, contact: Contact) -> None:
+    Topic.objects.filter(key="news").update(shares_data=True)
+    page = unsubscribed(strict, one_click)
+    late = page_of(press_on(strict, page, BACK, **{"Sec-GPC": "1"}))
+    assert late.one("h1").words == "This can no longer be taken back"
+    assert load_state(contact.pk).choices[NEWS] == UNSUBSCRIBED
+    page_of(press_on(strict, page, BACK))  # in a browser without it
+    assert load_state(contact.pk).choices[NEWS] == SUBSCRIBED
+
+
+def test_tk_08_answers_of_hers_take_more_than_this_link(
+    strict: Client, one_click: str, contact: Contact
+) -> None:
+    """Code of a site may have recorded more than a no in the name of the button."""
+    changes = [SetChoice("news", "email", UNSUBSCRIBED), SetAttribute("note", "mine")]
+    submissions.record(contact.pk, changes, actor=Actor(ActorType.ONE_CLICK), source=Source(method="python"))
+    page = page_of(strict.get(one_click))
+    late = page_of(press_on(strict, page, BACK))
+    assert late.one("h1").words == "This can no longer be taken back"
+    assert load_state(contact.pk).attributes == {"note": "mine"}
+
+
 def test_who_is_gone_is_not_brought_back(strict: Client, one_click: str, contact: Contact) -> None:
     page = unsubscribed(strict, one_click)
     submissions.erase(contact.pk, actor=Actor(ActorType.ADMIN, "staff"), source=Source(method="admin"))
@@ -484,8 +507,6 @@ def test_lw_03_one_page_one_button_and_nothing_to_fill_in(
 
 
 def test_hostile_labels_are_text(strict: Client, contact: Contact, center: PreferenceCenterPage) -> None:
-    from wagtail_prefs.topics.models import TopicText
-
     choose(contact, SetChoice("events", "email", SUBSCRIBED))
     TopicText.objects.filter(topic__key="events").update(label='<img src=x onerror="x">')
     page = page_of(strict.get(link(contact, None)))

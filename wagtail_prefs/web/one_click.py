@@ -32,10 +32,11 @@ from ..conf import conf
 from ..contacts import rules
 from ..contacts.models import Contact
 from ..contacts.services import load_state
-from ..errors import BadToken, NotPublished, UnknownContact, UnknownReceipt
+from ..errors import BadToken, NotPublished, StepUpRequired, UnknownContact, UnknownReceipt
 from ..ids import b64, unb64
 from ..ledger.models import Record
 from ..submissions import services as submissions
+from ..submissions.gpc import shared_topics
 from ..topics.services import goes_on_as, topics_for
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Key, Source
 from .responses import asked_locale, page
@@ -69,7 +70,7 @@ class OneClickView(TokenView):
             data = said(request)
             if FROM_PAGE in data and BACK in data:
                 refuse_foreign(request)
-                return show(request, link, take_back(link, str(data[BACK])))
+                return show(request, link, take_back(request, link, str(data[BACK])))
             if {value.strip() for value in data.getlist(PAIR[0])} != {PAIR[1]}:
                 return show(request, link)
             if FROM_PAGE in data:
@@ -145,7 +146,7 @@ def _source(link: Link) -> Source:
     return Source(method="one_click", form_id=str(link.center) if link.center else None)
 
 
-def take_back(link: Link, token: str) -> Did:
+def take_back(request: HttpRequest, link: Link, token: str) -> Did:
     """Restore what one press took away, as far as nothing newer stands in its way. Pressing twice takes back once."""
     try:
         payload = tokens.verify(BACK_PREFIX, token)
@@ -163,8 +164,9 @@ def take_back(link: Link, token: str) -> Did:
             actor=Actor(ActorType.SUBJECT_LINK),
             source=_source(link),
             idempotency_key=f"back.{receipt}",
+            shared=shared_topics(request.headers.get("Sec-GPC"), link.audience_id),
         )
-    except (BadToken, UnknownReceipt, KeyError, ValueError, TypeError):
+    except (BadToken, UnknownReceipt, StepUpRequired, KeyError, ValueError, TypeError):
         return Did("late")
     if not saved.effects:
         return Did("late")
