@@ -23,6 +23,7 @@ import pytest
 import requests
 
 from example_site.place import SMTP_OFFSET, Place
+from tests.leaks import search_output
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -49,6 +50,7 @@ class Demo:
             **kept,
             "EXAMPLE_SITE_VAR": str(self.folder),
             "PORT": str(self.place.port),
+            "GUNICORN_CMD_ARGS": "--access-logfile -",  # searched in the end, for links and addresses
             "DATABASE_URL": self.database,
         }
 
@@ -161,11 +163,17 @@ def demo(make_demo: Callable[[], Demo]) -> Demo:
 
 
 def _end(demo: Demo) -> None:
+    addresses = []
     if demo.process is not None and demo.process.poll() is None:
+        with contextlib.suppress(OSError):
+            addresses = [contact["email"] for contact in demo.known().values()]
         demo.stop()
     for pid in demo.processes():
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    for log in (demo.folder / "logs").glob("*.log"):
+        ours = log.name in ("site.log", "worker.log")
+        search_output(log.read_text(errors="replace"), addresses if ours else ())
 
 
 def _free_base() -> int:

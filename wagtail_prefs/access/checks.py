@@ -115,7 +115,7 @@ def _is_span(span: Any) -> bool:
     if not isinstance(span, list | tuple) or len(span) != 2 or not all(map(_is_number, span)):
         return False
     times, seconds = span
-    return 0 <= times <= _MOST_TIMES and 1 <= seconds <= _MOST_SECONDS
+    return bool(0 <= times <= _MOST_TIMES and 1 <= seconds <= _MOST_SECONDS)
 
 
 def _is_bounded(spans: Any, times: int, seconds: int) -> bool:
