@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -48,6 +53,16 @@ def contact_of(request: HttpRequest) -> Contact | None:
 def as_noted(request: HttpRequest) -> Contact:
     """Of a site that has noted which contact it is, and does not look what became of it."""
     return Contact.objects.get(pk=request.user.last_name)  # type: ignore[union-attr]
+
+
+@contextmanager
+def patched_modules(module: ModuleType) -> Iterator[None]:
+    """The module can be imported by its name."""
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        del sys.modules[module.__name__]
 
 
 def nonsense(_request: HttpRequest) -> str:
@@ -210,9 +225,38 @@ def test_her_language_is_that_of_the_page(
     assert page_of(response).one("form").get("action") == f"{me}?locale=en"
 
 
+def test_the_function_of_the_how_to_works(settings: Any, member: Client, user: Any, me: str) -> None:
+    """docs/how-to/signed-in-members.md: what it says to write is what is tried here."""
+    text = (Path(__file__).parents[2] / "docs/how-to/signed-in-members.md").read_text()
+    codes = re.findall(r"```python\n((?:#|from) .*?)```", text, re.DOTALL)
+    assert len(codes) == 2
+    user.email = " Anna@MAIL.example.org"
+    user.save()
+    Contact.objects.update(external_id=f"member-{user.pk}")
+    for code in codes:
+        module = ModuleType("members_preferences")
+        exec(compile(code, "signed-in-members.md", "exec"), vars(module))
+        with patched_modules(module):
+            settings.WAGTAIL_PREFS = {
+                **settings.WAGTAIL_PREFS,
+                "CONTACT_FOR_REQUEST": f"{module.__name__}.contact",
+            }
+            assert member.get(me).status_code == 200
+            assert Client().get(me).status_code == 403
+
+
 def test_revoked_links_do_not_lock_a_member_out(member: Client, me: str, contact: Contact) -> None:
     Contact.objects.filter(pk=contact.pk).update(epoch=7)
     assert send(member, me, filled(member, me)).status_code == 303
+
+
+def test_the_page_that_everybody_sees_leads_there(
+    settings: Any, client: Client, me: str, center: PreferenceCenterPage
+) -> None:
+    page = page_of(client.get(center.url))
+    assert page.one("a", href=f"{me}?locale=en").words == "My choices"
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "CONTACT_FOR_REQUEST": ""}
+    assert not list(page_of(client.get(center.url)).all("a", href=f"{me}?locale=en"))
 
 
 # --- nobody's ---------------------------------------------------------------------------------------------------------
@@ -366,7 +410,7 @@ def test_the_protection_does_not_hang_on_the_sites_middleware(
 def test_a_link_of_a_mail_is_no_way_in(client: Client, me: str, manage: str) -> None:
     token = manage.split("/")[-2]
     assert client.get(f"/prefs/me/{token}/").status_code == 404
-    assert client.get(me, {"token": token}).status_code == 403
+    assert client.get(me, headers={"Authorization": f"Bearer {token}"}).status_code == 403
 
 
 # --- sealed -----------------------------------------------------------------------------------------------------------
