@@ -58,6 +58,17 @@ def test_what_a_worker_is_sending_is_left_to_it(leave: Leave, clock: Clock) -> N
     assert rows.sent(taken, timezone.now())
 
 
+def test_a_row_of_a_month_ago_that_a_worker_holds_is_left_to_it(leave: Leave, clock: Clock) -> None:
+    """All workers were away for so long; one is back, and gives it up in a moment."""
+    leave("anna@mail.example.org")
+    clock.shift(KEPT + timedelta(days=1))
+    taken = rows.claim(timezone.now())
+    assert forget_old_mails() == 0
+    assert taken is not None
+    assert rows.give_up(taken, "too-old")
+    assert forget_old_mails() == 1
+
+
 def test_a_worker_that_died_keeps_no_address(leave: Leave, clock: Clock) -> None:
     leave("anna@mail.example.org", "fresh_link")
     rows.claim(timezone.now())
