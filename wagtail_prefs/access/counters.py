@@ -31,6 +31,8 @@ Span = tuple[int, int]
 NOT_COUNTING = (LocMemCache, DummyCache, FileBasedCache, DatabaseCache)
 
 _PREFIX = "wagtail_prefs.limit"
+#: How many places of many are tried before all of them are looked at, and how far apart.
+_PROBES, _STRIDE = 4, 7919
 
 
 class CacheKeepsNothing(Exception):
@@ -67,10 +69,12 @@ def _places(key: str, times: int, seconds: int) -> list[str]:
 def _take_place(cache: BaseCache, places: list[str], now: float, seconds: int) -> str | None:
     # A second longer, because some caches know whole seconds only, and must not forget too early.
     ends, timeout = now + seconds, seconds + 1
-    # Mostly nearly all are free, so that one at random will do.
-    first = places[int(now * 1_000_000) % len(places)]
-    if cache.add(first, ends, timeout):
-        return first
+    # Mostly nearly all are free, so that one at random will do, or one of a few.
+    start = int(now * 1_000_000)
+    for probe in range(_PROBES if len(places) > 2 * _PROBES else 1):
+        place = places[(start + probe * _STRIDE) % len(places)]
+        if cache.add(place, ends, timeout):
+            return place
     held = cache.get_many(places)
     for place in places:
         if place not in held and cache.add(place, ends, timeout):

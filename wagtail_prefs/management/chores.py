@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..access.retention import forget_now_and_then
+from ..decisions.alarm import watch_unsubscriptions
 from ..ledger.counts import count_new
 from ..mail.retention import forget_old_mails
 from ..submissions.requests import work_off
@@ -15,6 +16,7 @@ CHORES: list[Callable[[], object]] = [
     work_off,
     expire_due,
     count_new,
+    watch_unsubscriptions,
     forget_old,
     forget_now_and_then,
     forget_old_mails,
