@@ -56,7 +56,13 @@ def checksum() -> dict[str, str]:
 def rows(model: type[Model]) -> Iterator[list[object]]:
     """As the database holds them: what a model makes of a value is not always the same text twice."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {connection.ops.quote_name(model._meta.db_table)}")
+        columns = [
+            connection.ops.quote_name(field.column)
+            for field in model._meta.concrete_fields
+            # When a key was used last is noted once a minute, also by a GET: an exception that is listed (a counter).
+            if field.name != "last_used_at"
+        ]
+        cursor.execute(f"SELECT {', '.join(columns)} FROM {connection.ops.quote_name(model._meta.db_table)}")
         for row in cursor.fetchall():
             yield [bytes(value) if isinstance(value, memoryview) else value for value in row]
 
@@ -150,8 +156,6 @@ def test_safe_requests_over_every_route_change_nothing(
     paths = [path for some in addresses(contact, center).values() for path in some]
     who = [{}, *bearers(contact, center)]
     client = Client()
-    # When a key was used is noted once a minute, also by a GET: an exception that is listed (a counter).
-    client.get(f"/prefs/api/v1/contacts/{contact.pk}/", headers=who[-1])
     before = checksum()
     seen: Counter[int] = Counter()
     rng = random.Random(910 + count)
