@@ -46,7 +46,9 @@ def cells(text: str, row: str) -> list[str]:
     """The cells of the table row that begins with these words."""
     found = [part for part in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL) if row in part]
     assert len(found) == 1, row
-    return [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", found[0], re.DOTALL)]
+    return [
+        re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", found[0], re.DOTALL)
+    ]
 
 
 def test_every_kind_is_listed_with_what_it_is_for(editor: Client) -> None:

@@ -63,7 +63,9 @@ class Call:
         session = access.open_session(bearer.strip(), center=self.center.center, origin=self.origin)
         self.admit(session)
         # By link and not by bearer: a session that is renewed, or opened anew, has no more room than before.
-        verdict = limits.hit_lightly("api_read" if self.request.method in READS else "api_write", session.link_id)
+        verdict = limits.hit_lightly(
+            "api_read" if self.request.method in READS else "api_write", session.link_id
+        )
         if not verdict.allowed:
             raise TooMany(verdict.retry_after)
         return session

@@ -297,7 +297,7 @@ COMPONENTS: dict[str, Any] = {
                     "ClearAttribute",
                     "GiveReason",
                     "AcknowledgeNotice",
-                ]
+                ],
             },
             "v": {"type": "integer", "const": 1},
             "topic": STRING,
