@@ -17,9 +17,9 @@ def derive(key: SigningKey, purpose: str) -> bytes:
     return hmac.digest(key.key, canonical(["wagtail-prefs", 1, purpose]), hashlib.sha256)
 
 
-def mac(purpose: str, message: bytes) -> tuple[str, bytes]:
-    """Sign with the newest key; returns (kid, 32 bytes)."""
-    key = conf.signing_keys[0]
+def mac(purpose: str, message: bytes, kid: str = "") -> tuple[str, bytes]:
+    """Sign with the newest key, or with the one of that name while it is in the ring; returns (kid, 32 bytes)."""
+    key = next((key for key in conf.signing_keys if key.kid == kid), conf.signing_keys[0])
     return key.kid, hmac.digest(derive(key, purpose), message, hashlib.sha256)
 
 

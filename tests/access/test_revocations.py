@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -23,6 +24,8 @@ from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
 from wagtail_prefs.errors import BadToken
+from wagtail_prefs.submissions.services import merge_contacts
+from wagtail_prefs.values import Actor, ActorType, Source
 
 pytestmark = pytest.mark.django_db
 SHOP = "https://shop.example"
@@ -57,9 +60,12 @@ class Held:
         self.session = self.post_code(access.make_code(link, key, SHOP)).json()["session"]
 
     def post_code(self, code: str) -> Any:
+        return self.post({"code": code})
+
+    def post(self, body: dict[str, str]) -> Any:
         return self.client.post(
             f"/prefs/api/v1/centers/{self.key}/sessions/",
-            json.dumps({"code": code}),
+            json.dumps(body),
             content_type="application/json",
             headers={"Origin": SHOP},
         )
@@ -130,6 +136,43 @@ def test_of_a_key_whatever_date_it_writes(contact: Contact, center: PreferenceCe
         forged = access.make_token(Purpose.MANAGE, contact, center=center.translation_key)
     with pytest.raises(BadToken):
         access.open_link(forged, Purpose.MANAGE)
+
+
+def test_of_a_key_and_all_that_came_of_it_since_another_one_signs(
+    contact: Contact, center: PreferenceCenterPage
+) -> None:
+    held = Held(contact, center)
+    with override_settings(WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "SIGNING_KEYS": RING}):
+        link = access.open_link(held.manage, Purpose.MANAGE)
+        held.code = access.make_code(link, held.key, SHOP)
+        held.session = held.post_code(access.make_code(link, held.key, SHOP)).json()["session"]
+        renewed = held.post({"session": held.session}).json()["session"]
+        page = held.client.get(f"/prefs/u/{held.leave}/").content.decode()
+        (led_to,) = set(re.findall(r"/prefs/l/([^/]+)/", page))
+        assert held.client.get(f"/prefs/l/{led_to}/").status_code == 200
+        revocations.key(OLD[0]["kid"])
+        assert not any(held.opens().values())
+        held.session, held.manage = renewed, led_to
+        assert not any(held.opens().values())
+        assert leaves(held, contact)
+
+
+@pytest.mark.parametrize("by", ["loser", "winner"])
+def test_of_a_contact_with_all_who_were_merged_into_her(
+    contact: Contact, center: PreferenceCenterPage, by: str
+) -> None:
+    """The links of the old address open the page of the one they are now."""
+    winner = factories.make_contact("other@mail.example.org")
+    held, hers = Held(contact, center), Held(winner, center)
+    somebody = Held(factories.make_contact("third@mail.example.org"), center)
+    staff = Actor(ActorType.ADMIN, "staff")
+    merge_contacts(contact.pk, winner.pk, actor=staff, source=Source(method="admin"))
+    assert held.client.get(f"/prefs/l/{held.manage}/").status_code == 200
+    revocations.contact(contact.pk if by == "loser" else winner.pk)
+    assert not any(held.opens().values())
+    assert not any(hers.opens().values())
+    assert all(somebody.opens().values())
+    assert leaves(held, winner)
 
 
 def test_the_key_that_signs_now_is_not_called_back(contact: Contact) -> None:

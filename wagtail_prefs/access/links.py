@@ -74,8 +74,12 @@ def make_token(
     channel: str = "",
     host: int | None = None,
     issued: datetime | None = None,
+    of: str = "",
 ) -> str:
-    """Sign a link for a contact. No query, no row: a million of them cost a million HMACs."""
+    """Sign a link for a contact. No query, no row: a million of them cost a million HMACs.
+
+    `of` is the link whose page leads on to this one, if there is one: it goes with its key (`tokens.sign`).
+    """
     payload: Json = {
         "p": purpose.value,
         "l": contact.link_id,
@@ -91,7 +95,7 @@ def make_token(
         payload["n"] = channel
     if host is not None:
         payload["h"] = host
-    return tokens.sign(PREFIX, payload)
+    return tokens.sign(PREFIX, payload, of=of)
 
 
 def open_link(token: str, *purposes: Purpose) -> Link:

@@ -40,9 +40,15 @@ NOTHING_REVOKED = Revoked()
 
 
 def contact(contact_id: UUID) -> None:
-    """Call back every manage link, every link that works once, and every session of a contact. Raises UnknownContact."""
-    if not Contact.objects.filter(pk=contact_id, erased_at=None).update(epoch=F("epoch") + 1):
+    """Call back every manage link, every link that works once, and every session of a contact. Raises UnknownContact.
+
+    Whoever was merged into her opens her page as well, and by the id of one of those she is meant herself.
+    """
+    found = Contact.objects.filter(pk=contact_id, erased_at=None).values_list("merged_into").first()
+    if found is None:
         raise UnknownContact
+    person = found[0] or contact_id
+    Contact.objects.filter(Q(pk=person) | Q(merged_into=person)).update(epoch=F("epoch") + 1)
 
 
 def center(center_id: UUID) -> Revocation:

@@ -61,6 +61,7 @@ def make_code(link: Link | Once, center: UUID, origin: str, *, assurance: Assura
             "n": random_id(),
             **({"g": "fresh"} if assurance == "fresh" else {}),
         },
+        of=link.token,
     )
 
 
@@ -104,6 +105,7 @@ def redeem_code(
             "i": moment,
             "b": moment,
         },
+        of=code,
     )
     return bearer, open_session(bearer, center=center, origin=origin)
 
@@ -123,6 +125,7 @@ def start_session(link: Link | Once, center: UUID, origin: str, *, assurance: As
             "i": moment,
             "b": moment,
         },
+        of=link.token,
     )
 
 
@@ -145,6 +148,7 @@ def renew_session(bearer: str, *, center: UUID, origin: str) -> tuple[str, Sessi
             "i": int(timezone.now().timestamp()),
             "b": int(session.began.timestamp()),
         },
+        of=bearer,
     )
     return renewed, open_session(renewed, center=center, origin=origin)
 

@@ -21,11 +21,16 @@ MAX_LENGTH = 512
 _FORM = re.compile(r"([a-z]\d)\.([A-Za-z0-9_-]{1,16})\.([A-Za-z0-9_-]{1,440})\.([A-Za-z0-9_-]{43})\Z")
 
 
-def sign(prefix: str, payload: Json) -> str:
-    """Make a token; `prefix` is the kind and version: `v1` link, `c1` code, `s1` session."""
-    kid = conf.signing_keys[0].kid  # it stands inside what is signed
+def sign(prefix: str, payload: Json, *, of: str = "") -> str:
+    """Make a token; `prefix` is the kind and version: `v1` link, `c1` code, `s1` session.
+
+    Signed by the newest key, or, where it comes `of` another token, by the key of that one: whoever calls a key back
+    means all that came of what it has signed (security.md TK-13).
+    """
+    ring = [key.kid for key in conf.signing_keys]
+    kid = kid_of(of) if kid_of(of) in ring else ring[0]  # it stands inside what is signed
     message = f"{prefix}.{kid}.{b64(canonical(payload))}"
-    _, mac = keys.mac(f"token:{prefix}", message.encode())
+    _, mac = keys.mac(f"token:{prefix}", message.encode(), kid)
     return f"{message}.{b64(mac)}"
 
 

@@ -33,7 +33,6 @@ def open_session(call: Call) -> Json:
     center, origin = call.center.center, call.origin
     if data.keys() == {"session"}:
         body.only(data, session=str)
-        # The new one is signed by the newest key, so that the old one's is looked at before.
         call.admit(access.open_session(data["session"], center=center, origin=origin))
         bearer, session = access.renew_session(data["session"], center=center, origin=origin)
     else:

@@ -65,7 +65,7 @@ def _opened(request: HttpRequest, link: Once, center: Center) -> HttpResponse:
     session = access.start_session(link, center.center, origin_of(center.page_url), assurance="fresh")
     contact = Contact.objects.get(pk=link.contact_id)
     # The form goes to a link that works more than once.
-    manage = access.make_token(Purpose.MANAGE, contact, center=center.center)
+    manage = access.make_token(Purpose.MANAGE, contact, center=center.center, of=link.token)
     return draw_page(
         request,
         link,

@@ -280,7 +280,7 @@ def manage_path(link: Link, center: Center | None) -> str:
     contact = Contact.objects.filter(link_id=link.link_id, audience_id=link.audience_id).first()
     if center is None or contact is None:
         return ""
-    token = make_token(Purpose.MANAGE, contact, center=center.center, issued=link.issued)
+    token = make_token(Purpose.MANAGE, contact, center=center.center, issued=link.issued, of=link.token)
     return reverse("wagtail_prefs:manage", args=[token])
 
 

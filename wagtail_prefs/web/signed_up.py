@@ -93,7 +93,9 @@ def _manage_path(link: Once) -> str:
     contact = Contact.objects.filter(link_id=link.link_id, epoch=link.epoch).first()
     if contact is None:
         return ""
-    token = make_token(Purpose.MANAGE, contact, center=center.center, host=link.host, issued=link.issued)
+    token = make_token(
+        Purpose.MANAGE, contact, center=center.center, host=link.host, issued=link.issued, of=link.token
+    )
     return reverse("wagtail_prefs:manage", args=[token])
 
 
