@@ -27,6 +27,7 @@ from wagtail_prefs.decisions.services import decide
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.ledger import services as ledger
 from wagtail_prefs.ledger.models import Record, SideValue
+from wagtail_prefs.mail.messages import message
 from wagtail_prefs.mail.models import Mail
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
@@ -211,6 +212,22 @@ def test_a_center_that_is_closed_by_now_sends_nothing(center: PreferenceCenterPa
 
 
 # --- sign up ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "typed", ["ａnna@mail.example.org", "anna@mail．example．org", "anna＠mail.example.org"]
+)
+def test_who_types_an_address_first_as_no_server_takes_it_keeps_no_mail_from_its_owner(
+    center: PreferenceCenterPage, typed: str
+) -> None:
+    sign_up(center, typed, "news")
+    assert work_off() == 1
+    (mail,) = mails()
+    assert message(mail).recipients() == [ANNA]
+    say(who(ANNA), SetChoice(*NEWS, SUBSCRIBED))
+    ask_link(center, ANNA)
+    assert work_off() == 1
+    assert message(mails("access_link")[0]).recipients() == [ANNA]
 
 
 def test_a_sign_up_waits_for_the_owner_of_the_address(

@@ -24,6 +24,20 @@ def canonical_email(address: str) -> str:
     return f"{local}@{domain.encode('idna').decode()}" if not domain.isascii() else folded
 
 
+def mailbox(address: str) -> str:
+    """An address as mail is sent there: as it was typed, or its canonical form where no mail could go to that.
+
+    Full-width letters, as keyboards for Japanese make them, are the same mailbox to us and none to a mail server: who
+    typed somebody's address like that first must not keep her mails from her. Raises ValidationError for what is none.
+    """
+    typed = address.strip()
+    try:
+        validate_email(typed)
+    except ValidationError:
+        return canonical_email(address)
+    return typed
+
+
 def address_key(audience_key: str, email: str) -> str:
     """The keyed hash under the newest key of the ring, for writing."""
     return keys.digest("address", _message(audience_key, email))

@@ -12,7 +12,7 @@ from ..errors import UnknownContact
 from ..topics.models import Audience
 from ..values import ContactState, Target
 from . import store
-from .addresses import address_key, address_keys
+from .addresses import address_key, address_keys, mailbox
 from .models import Contact, Suppression
 
 
@@ -51,7 +51,7 @@ def get_or_create(
         audience_id=audience_id,
         address_key=address_key(_audience_key(audience_id), email),
         defaults={
-            "email": email.strip(),
+            "email": mailbox(email),
             "suppressed": is_suppressed(audience_id, email),
             "language": language,
             "language_source": source if language else "",
