@@ -53,6 +53,8 @@ def test_the_good_form_is_saved(strict: Client, manage: str, form: dict[str, Any
         {"Origin": "http://user@testserver"},
         {"Origin": ""},
         {"Origin": "testserver"},
+        {"Origin": "http://["},
+        {"Origin": "http://testserver]"},
     ],
 )
 def test_a_form_from_another_website_is_refused(

@@ -84,7 +84,11 @@ def refuse_foreign(request: HttpRequest) -> None:
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise ForeignOrigin
     origin = request.headers.get("Origin", "null")
-    if origin != "null" and urlsplit(origin).netloc != request.get_host():
+    try:
+        is_own = origin == "null" or urlsplit(origin).netloc == request.get_host()
+    except ValueError:  # no browser writes `http://[`
+        is_own = False
+    if not is_own:
         raise ForeignOrigin
 
 
