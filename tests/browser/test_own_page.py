@@ -183,6 +183,7 @@ def focus_shows(page: Page) -> bool:
 
 def walk_to(page: Page, name: str, *, most: int = 60) -> int:
     """Press Tab until the button of that name has the focus; returns how often it took."""
+    page.wait_for_load_state()  # else Tab is pressed before the style sheets are there
     wanted = button(page, name)
     for presses in range(1, most + 1):
         page.keyboard.press("Tab")

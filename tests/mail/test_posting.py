@@ -127,12 +127,14 @@ def test_where_there_is_a_worker_it_is_nudged_after_the_commit(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     settings.TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
+
+    def nudges() -> list[Any]:  # Wagtail has tasks of its own, where a site has to be made first
+        return [result for result in default_task_backend.results if result.task == send_now]
+
     with django_capture_on_commit_callbacks(execute=True):
         leave("anna@mail.example.org")
-        results: list[Any] = default_task_backend.results
-        assert results == []
-    (result,) = default_task_backend.results
-    assert result.task == send_now
+        assert nudges() == []
+    (result,) = nudges()
     assert (result.args, result.kwargs) == ([], {})  # nothing personal waits in a broker
     assert django_mail.outbox == []  # the request did not do it
     send_now.call()

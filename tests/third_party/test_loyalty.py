@@ -137,7 +137,9 @@ def test_the_document_has_its_controls(visit: Visit) -> None:
     block = document["blocks"][-1]
     assert (block["id"], block["type"], block["heading"]) == ("card", "loyalty_card", "Your card")
     assert block["text"] == [["p", {}, "Points for ", ["b", {}, "every"], " purchase."]]
-    number, points = block["controls"]
+    # The last is ours: she may see her number by a fresh link.
+    number, points, step_up = block["controls"]
+    assert (step_up["type"], step_up["do"]) == ("action", "step_up")
     assert (number["type"], number["name"], number["personal"]) == ("text", "number", True)
     assert "to add what you buy" in number["help"]
     assert (points["type"], [option["key"] for option in points["options"]]) == (

@@ -81,7 +81,7 @@ def test_em_08_the_page_names_what_else_she_gets(strict: Client, one_click: str,
     labels = [box.parent.words for box in page.all("input", type="checkbox") if box.parent]
     assert sorted(labels) == ["Events by e-mail", "News by text message", "Offers by text message"]
     assert not [box for box in page.all("input") if "checked" in box]
-    assert buttons(page) == ["Unsubscribe", STOP, "Unsubscribe from everything"]
+    assert buttons(page) == ["Unsubscribe", "Unsubscribe from everything", STOP]
     assert page.one("fieldset").one("legend").words == "You get these as well. Tick what to stop."
 
 
@@ -102,7 +102,7 @@ def test_em_08_it_stops_what_is_ticked_and_nothing_else(
     }
     assert after.pending == frozenset()
     assert after.choices[NEWS] == SUBSCRIBED
-    assert buttons(page) == ["Unsubscribe", BACK, STOP, "Unsubscribe from everything"]
+    assert buttons(page) == ["Unsubscribe", BACK, "Unsubscribe from everything", STOP]
 
 
 def test_em_08_nothing_ticked_changes_nothing(strict: Client, one_click: str, busy: Contact) -> None:
