@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from django.utils import timezone
 from wagtail.models import Site
 
 from tests import factories
-from wagtail_prefs.access import services as access
+from wagtail_prefs.access import services as access, sessions
 from wagtail_prefs.access.links import LASTING
 from wagtail_prefs.access.models import UsedCode
 from wagtail_prefs.access.services import Purpose
@@ -170,3 +170,24 @@ def test_used_codes_are_kept_only_while_they_could_be_used(
     with time_machine.travel(timezone.now() + timedelta(minutes=11)):
         enter()  # the next one sweeps up
         assert UsedCode.objects.count() == 1
+
+
+def test_a_used_code_is_not_forgotten_by_a_request_that_began_while_it_held(
+    center: PreferenceCenterPage, contact: Contact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two requests at the end of its ten minutes: the second is held up, and what the first has used is swept up."""
+    key = center.translation_key
+    link = access.open_link(access.make_token(Purpose.MANAGE, contact, center=key), Purpose.MANAGE)
+    with time_machine.travel(datetime(2026, 1, 1, tzinfo=UTC), tick=False) as clock:
+        code = access.make_code(link, key, SHOP)
+        clock.shift(600)
+        access.redeem_code(code, center=key, origin=SHOP)
+        sweep = sessions.forget_used_codes
+
+        def later() -> int:
+            clock.shift(1)
+            return sweep()
+
+        monkeypatch.setattr(sessions, "forget_used_codes", later)
+        with pytest.raises(BadToken, match="used"):
+            access.redeem_code(code, center=key, origin=SHOP)
