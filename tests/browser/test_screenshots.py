@@ -14,8 +14,9 @@ from tests.example_site.conftest import Demo
 from . import gallery
 from .center import SAVE, box, button, form_only, heading
 from .conftest import Visitor
+from .inside import Inside
 from .test_accessibility import turn_document
-from .test_editor import frame, open_editor
+from .test_editor import frame, open_editor, sign_in
 from .test_embedded import TITLE
 
 pytestmark = pytest.mark.screenshots
@@ -114,6 +115,26 @@ def test_the_own_page(draw: Draw, visitor: Visitor) -> None:
     keep(draw(visitor()["manage_url"], color_scheme="dark"), "page-dark")
     keep(draw(visitor()["manage_url"], viewport=PHONE), "page-phone")
     keep(draw(visitor()["one_click_url"], viewport=PHONE), "one-click-phone")
+
+
+def test_the_ways_in(demo: Demo, draw: Draw, inside: Inside, visitor: Visitor) -> None:
+    page = draw(demo.place.customer, viewport=PHONE)
+    page.get_by_role("link", name="Sign up").click()
+    keep(page, "sign-up-phone")
+    fresh, _host, confirm, _address = inside.ask("once", contact=visitor()["id"])
+    page.goto(fresh)
+    keep(page, "fresh-link-phone")
+    page.goto(confirm)
+    keep(page, "confirm-phone")
+
+
+def test_a_mail_of_ours_on_the_desk(demo: Demo, draw: Draw) -> None:
+    page = draw(demo.facts["admin"]["url"], viewport={"width": 1280, "height": 860})
+    sign_in(demo, page)
+    page.goto(f"{demo.place.site}/admin/prefs_mails/")
+    page.get_by_role("main").get_by_role("link", name="Confirm a sign-up").click()
+    page.wait_for_load_state("networkidle")
+    keep(page, "mail-preview")
 
 
 def test_the_editor(demo: Demo, draw: Draw) -> None:

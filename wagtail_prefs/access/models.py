@@ -112,7 +112,7 @@ class ApiKey(models.Model):
     )
     secret_digest = models.CharField(max_length=64, editable=False)
     kid = models.CharField(max_length=16, editable=False)  # the signing key that the digest was made under
-    scopes = models.JSONField(_("may"), default=list)
+    scopes = models.JSONField(_("scopes"), default=list)
     made_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("made by"),

@@ -240,7 +240,7 @@ class ApiKeyViewSet(ModelViewSet):
     list_display = [
         "name",
         Column("pk", label=gettext_lazy("Id")),
-        Column(_scopes, label=gettext_lazy("May")),
+        Column(_scopes, label=gettext_lazy("What it may do")),
         Column("audience", label=gettext_lazy("Audience")),
         Column(_made_by, label=gettext_lazy("Made by")),
         DateColumn("last_used_at", label=gettext_lazy("Last used"), sort_key="last_used_at"),

@@ -260,7 +260,7 @@ class SendTestView(MailsView):
             )
             messages.success(request, _("The worker sends a test to your address."))
         else:
-            messages.error(request, _("Your account has no email address to send a test to."))
+            messages.error(request, _("Your account has no e-mail address to send a test to."))
         return redirect(f"{reverse(f'{NAME}:preview')}?{asked.query}")
 
 

@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(help_text='What uses it: the name of the program.', max_length=255, verbose_name='name')),
                 ('secret_digest', models.CharField(editable=False, max_length=64)),
                 ('kid', models.CharField(editable=False, max_length=16)),
-                ('scopes', models.JSONField(default=list, verbose_name='may')),
+                ('scopes', models.JSONField(default=list, verbose_name='scopes')),
                 ('made_at', models.DateTimeField(auto_now_add=True, verbose_name='made')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
                 ('revoked_at', models.DateTimeField(editable=False, null=True, verbose_name='revoked')),

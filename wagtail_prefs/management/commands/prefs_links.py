@@ -178,6 +178,8 @@ def _out(path: Path | None, stdout: Any, *, goes_on: bool) -> Iterator[Any]:
             raise CommandError(f"{path} does not end with a whole row: write it anew.", returncode=2)
         flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC)
         with open(os.open(path, flags, 0o600), "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - of a descriptor
+            if not goes_on and path.is_file():
+                os.fchmod(file.fileno(), 0o600)  # also one that was there before
             yield file
     except OSError as problem:
         raise CommandError(f"The file cannot be written: {problem.strerror}.", returncode=2) from problem
