@@ -130,7 +130,9 @@ def test_a_file_is_its_owners_and_is_whole(center: PreferenceCenterPage, tmp_pat
     assert command(center, "--output", path)[2] == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(rows(path.read_text())) == 1
+    path.chmod(0o644)
     assert command(center, "--output", path)[2] == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(rows(path.read_text())) == 1  # written anew
 
 
