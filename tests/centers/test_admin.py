@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
@@ -167,10 +166,8 @@ def test_the_key_of_an_audience_is_fixed(editor: Client) -> None:
 
 
 def test_the_list_of_topics_costs_the_same_for_more_topics(
-    editor: Client, django_assert_max_num_queries: Any, caplog: pytest.LogCaptureFixture
+    editor: Client, django_assert_max_num_queries: Any
 ) -> None:
-    # To say at DEBUG which variable it lacks, a template evaluates all that it was given.
-    caplog.set_level(logging.INFO, "django.template")
     audience = factories.make_audience()
     factories.make_topics(audience)
     editor.get(reverse(f"{TOPIC}:list"))  # content types and site are known from here on

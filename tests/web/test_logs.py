@@ -441,3 +441,19 @@ def test_texts_without_anything_stay(text: str) -> None:
     if not any(sign in text for sign in ("@", "%40", "%2540", ".", "/")):
         assert redact(text) == text
     assert redact(redact(text)) == redact(text)
+
+
+def test_what_a_template_was_given_when_a_variable_is_missing(log: io.StringIO) -> None:
+    """At DEBUG Django prints the whole context, with whatever a page was about."""
+    logger, level = logging.getLogger("django.template"), logging.getLogger("django.template").level
+    logger.setLevel(logging.DEBUG)
+    try:
+        from django.template import Context, Template
+
+        given = {"url": f"https://brand.example/prefs/l/{TOKEN}/", "to": "somebody@mail.example.org"}
+        Template("{{ given.missing }}").render(Context({"given": given}))
+    finally:
+        logger.setLevel(level)
+    said = log.getvalue()
+    assert "missing" in said and REDACTED in said
+    assert TOKEN not in said and "somebody@" not in said
