@@ -310,7 +310,8 @@ class People(RuleBasedStateMachine):
         )
         # Who asks for a topic with the opt-out before her eyes means to come back, whatever becomes of the topic.
         granted.lifts = (any(answers.values()) or out is False) and memory.seen_out(base)
-        granted.unsuppresses = granted.lifts
+        # And a yes of hers brings an erased address back, also where an undo had lifted the opt-out before.
+        granted.unsuppresses = granted.lifts or bool(granted.yes)
         saved = self.act(send, {contact: granted})
         assert saved is not None
         if saved.receipt:

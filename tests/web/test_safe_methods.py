@@ -58,7 +58,7 @@ def rows(model: type[Model]) -> Iterator[list[object]]:
     with connection.cursor() as cursor:
         columns = [
             connection.ops.quote_name(field.column)
-            for field in model._meta.concrete_fields
+            for field in model._meta.local_concrete_fields
             # When a key was used last is noted once a minute, also by a GET: an exception that is listed (a counter).
             if field.name != "last_used_at"
         ]
