@@ -335,8 +335,9 @@ def try_to_publish(page: Page) -> None:
 
 def saved_by_itself(page: Page) -> None:
     """Until Wagtail has saved what was refused: whoever pressed before would make the page a second time."""
-    done = page.get_by_text(re.compile(r"^\s*(Saved|Autosave is paused)\s*$"))
-    # Once or twice: Wagtail says so in the header, and beside the buttons where there is room.
+    indicator = page.locator("#w-autosave-indicator")
+    expect(indicator.get_by_text("Saving…")).to_be_hidden()
+    done = indicator.get_by_text(re.compile(r"^\s*(Saved|Autosave is paused)\s*$"))
     expect(done.filter(visible=True).first).to_be_visible()
 
 

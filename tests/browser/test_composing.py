@@ -7,6 +7,7 @@ ours has one), a sender that breaks a promise (`promise-broken`: the demo's ask 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
@@ -79,7 +80,7 @@ def test_a_center_of_every_block_from_an_empty_page_to_the_crm(
     desk, _ = watched(viewport={"width": 1440, "height": 1000})
     sign_in(demo, desk)
     choose_parent(desk, HOME)
-    desk.get_by_role("textbox", name="Title").fill(TITLE)
+    entitle(desk, TITLE)
     show_on(desk, host_page(demo, "en"))
 
     blocks = mend_one_by_one(desk)
@@ -100,6 +101,16 @@ def test_a_center_of_every_block_from_an_empty_page_to_the_crm(
         page, watch = watched()
         use(demo, page, visitor(locale, center["id"]), locale, blocks, crm_knows)
         assert watch.complaints == []
+
+
+def entitle(page: Page, title: str) -> None:
+    """Wagtail makes the slug of the title, once its scripts are there; without one a page has no place yet."""
+    page.wait_for_load_state("networkidle")
+    box = page.get_by_role("textbox", name="Title")
+    box.click()
+    page.keyboard.insert_text(title)
+    box.blur()
+    expect(page.locator("#id_slug")).to_have_value(re.compile("."))
 
 
 # --- the editor ------------------------------------------------------------------------------------------------------
