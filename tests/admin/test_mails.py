@@ -181,7 +181,7 @@ def test_an_account_without_an_address(editor: Client) -> None:
     editor.force_login(user)
     assert "Your account has no e-mail address" in page(editor, PREVIEW)
     answer = editor.post(reverse(TEST), {"kind": "confirm"}, follow=True)
-    assert "no email address to send" in answer.content.decode()
+    assert "no e-mail address to send" in answer.content.decode()
     assert not Mail.objects.exists()
 
 
