@@ -213,7 +213,8 @@ def test_em_01_and_em_06_whatever_topic_and_tenant(label: str, key: str, tenant:
     sent = wire(message)
     (uri,) = uris(message)
     assert uri.startswith(f"https://{host}/prefs/u/")
-    assert LIST.fullmatch(sent["List-Id"].encode("unicode_escape").decode()) or not sent["List-Id"].isascii()
+    listed = sent["List-Id"].strip()  # a long one begins on the next line
+    assert LIST.fullmatch(listed.encode("unicode_escape").decode()) or not listed.isascii()
     assert "rosa" not in f"{uri}{sent['List-Id']}".replace(label, "")
     assert decide(contact.pk, key, "email").verdict == "send"
     assert post(uri).status_code == 200

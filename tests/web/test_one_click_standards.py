@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import django
 import pytest
 import time_machine
 from django.core import mail
@@ -200,16 +201,14 @@ def all_down(settings: Settings, dead_port: int) -> Iterator[None]:
             "OPTIONS": {"URL": f"http://127.0.0.1:{dead_port}/", "SECRETS": ["whsec_" + "A" * 44]},
         }
     }
+    mail: dict[str, Any] = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": dead_port}
+    if django.VERSION >= (6, 1):
+        smtp = "django.core.mail.backends.smtp.EmailBackend"
+        options = {"host": "127.0.0.1", "port": dead_port}
+        mail = {"MAILERS": {"default": {"BACKEND": smtp, "OPTIONS": options}}}
     with override_settings(
         CACHES={"default": {"BACKEND": f"{__name__}.BrokenCache"}},
-        MAILERS={
-            "default": {
-                "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-                "OPTIONS": {"host": "127.0.0.1", "port": dead_port},
-            }
-        },
-        EMAIL_HOST="127.0.0.1",
-        EMAIL_PORT=dead_port,
+        **mail,
         WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "BACKENDS": away, "ALLOW_PRIVATE_HOSTS": True},
     ):
         yield
