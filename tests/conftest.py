@@ -31,13 +31,16 @@ TESTS = Path(__file__).resolve().parent
 SLOW_FOLDERS = ("bench", "browser", "docs", "example_site", "faults", "package")
 # Of the other folders: what races, tampers or tries by the thousand.
 SLOW_FILES = (
+    "access/test_mutations.py",
     "centers/test_localize.py",
     "centers/test_own_page_model.py",
+    "decisions/test_headers.py",
     "decisions/test_together.py",
     "ledger/test_tampering.py",
     "submissions/test_erase.py",
     "submissions/test_machine.py",
     "submissions/test_together.py",
+    "web/test_safe_methods.py",
 )
 ON_REQUEST = ("soak", "screenshots")  # run only when `-m` names them
 
