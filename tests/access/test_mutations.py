@@ -80,7 +80,7 @@ def refused(token: str, center: Any) -> None:
             opened()
 
 
-@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.sqlite)])
 def test_mutated_tokens_are_refused_without_a_statement(
     count: int, django_assert_num_queries: Any, request: pytest.FixtureRequest, tell: Any
 ) -> None:
