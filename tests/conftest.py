@@ -56,7 +56,7 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     # schemathesis takes the printer of examples away for the whole process: a failure would name none.
-    hypothesis.core.RepresentationPrinter = RepresentationPrinter  # type: ignore[attr-defined]
+    hypothesis.core.RepresentationPrinter = RepresentationPrinter  # type: ignore[attr-defined]  # no public name
     config.addinivalue_line("markers", "property: random examples; `make soak` tries ten times as many")
     config.addinivalue_line("markers", "sqlite: what only SQLite would do; left out elsewhere")
     if "soak" in config.option.markexpr:

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from .values import CHANNELS
 
@@ -263,6 +264,14 @@ class PrefsSettings:
 
 
 conf = PrefsSettings()
+
+
+def problem_with_function(path: str) -> str:
+    """Why a dotted path leads to no function; "" where it does, and where there is none."""
+    try:
+        return "" if not path or callable(import_string(path)) else "is not a function"
+    except ImportError as missing:
+        return f"cannot be imported: {missing}"
 
 
 def check_settings(**_kwargs: Any) -> list[CheckMessage]:

@@ -291,7 +291,7 @@ class TestRedis:
         assert len(self.keys(60)) == 1
 
     def keys(self, seconds: int | None = None) -> list[str]:
-        client = caches["default"]._cache.get_client()  # type: ignore[attr-defined]
+        client = caches["default"]._cache.get_client()  # type: ignore[attr-defined]  # Redis's own
         found = [name.decode().removeprefix(":1:") for name in client.keys("*")]
         return [name for name in found if seconds is None or name.split(".")[3] == str(seconds)]
 
@@ -302,7 +302,7 @@ class TestRedis:
         for name in limits.LIMITS:
             limits.hit(name, "a")
             limits.hit(name, "a")
-        client = caches["default"]._cache.get_client()  # type: ignore[attr-defined]
+        client = caches["default"]._cache.get_client()  # type: ignore[attr-defined]  # Redis's own
         assert len(self.keys()) > 10
         assert all(client.ttl(key) > 0 for key in client.keys("*"))
 
@@ -343,7 +343,7 @@ def test_a_cache_that_is_there_again_counts_again(
         monkeypatch.setattr(limits.time, "monotonic", lambda: 10.0**9)
         assert limits.hit("link_network", "c").allowed
         assert Hits.objects.count() == 2
-        assert caches["default"]._cache.get_client().dbsize() == 1  # type: ignore[attr-defined]
+        assert caches["default"]._cache.get_client().dbsize() == 1  # type: ignore[attr-defined]  # Redis's own
         caches["default"].close()
 
 

@@ -382,7 +382,7 @@ def test_it_makes_no_yes_of_anything_and_leaves_the_rest_alone(
     shared: dict[str, list[str]],
     wished: list[Any],
 ) -> None:
-    state = ContactState(id=None, audience="a", choices=held, pending=pending)  # type: ignore[arg-type]
+    state = ContactState(id=None, audience="a", choices=held, pending=pending)  # type: ignore[arg-type]  # nobody in particular
     act = rules.Act(Actor(ActorType.GPC), timezone.now())
     after, effects = rules.apply(state, gpc.refusals(state, shared), act)
     assert all(effect.topic in shared and effect.after != SUBSCRIBED for effect in effects)

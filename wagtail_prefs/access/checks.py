@@ -9,9 +9,8 @@ from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
-from ..conf import conf
+from ..conf import conf, problem_with_function
 from . import counters, limits
 
 _SHAPE = (
@@ -72,14 +71,11 @@ def check_limits_shared(**_kwargs: Any) -> list[CheckMessage]:
 def check_sign_up(**_kwargs: Any) -> list[CheckMessage]:
     """E058: a SIGN_UP_CHECK that cannot be had."""
     try:
-        path = conf.sign_up_check
-        if not path or callable(import_string(path)):
-            return []
-        problem = "is not a function"
+        problem = problem_with_function(conf.sign_up_check)
     except ImproperlyConfigured:
         return []  # E001 says so
-    except ImportError as missing:
-        problem = f"cannot be imported: {missing}"
+    if not problem:
+        return []
     return [
         Error(
             f'WAGTAIL_PREFS["SIGN_UP_CHECK"] {problem}.',

@@ -7,11 +7,10 @@ from django.utils.translation import gettext as _
 
 from ..access import services as access
 from ..centers import services as centers
-from ..centers.origins import origin_of
 from ..errors import BodyRefused, InvalidAnswers
 from ..submissions import asking
 from ..values import Json
-from . import body, cors
+from . import body
 from .base import Call, center_view
 from .preferences import shown
 from .shapes import KEY, LOCALE, NOBODY, describe, problems, ref
@@ -33,7 +32,7 @@ def request_link(call: Call) -> Json:
         call.center,
         _typed(call, data["email"]),
         network=access.network_of(call.request),
-        host=_host(call),
+        host=call.host(),
     )
     with translation.override(call.center.locale):
         return {"text": _("If that address is known to us, a mail with a link is on its way.")}
@@ -68,7 +67,7 @@ def sign_up(call: Call) -> Json:
         network=access.network_of(call.request),
         idempotency_key=key,
         source_url=call.origin,
-        host=_host(call),
+        host=call.host(),
     )
     with translation.override(call.center.locale):
         return {"text": _("A mail is on its way. Your choices count once you open the link in it.")}
@@ -80,14 +79,6 @@ def _typed(call: Call, email: str) -> str:
         with translation.override(call.center.locale):
             raise InvalidAnswers({"": {"email": [_("Type your e-mail address.")]}})
     return email
-
-
-def _host(call: Call) -> int | None:
-    """The host page that this was asked from, so that the link leads back there; None for our own page."""
-    if call.origin == cors.own_origin(call.center):
-        return None
-    origins = [origin_of(url) for url in call.center.host_pages]
-    return origins.index(call.origin) if call.origin in origins else None
 
 
 access_links_view = center_view(status=202, post=request_link)

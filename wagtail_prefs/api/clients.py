@@ -25,6 +25,7 @@ from ..errors import (
     NotAllowed,
     NotPublished,
     PrefsError,
+    TooMany,
     UnknownContact,
 )
 from ..values import Json
@@ -47,12 +48,6 @@ class Refused(PrefsError):
     def __init__(self, errors: Mapping[str, list[str]]) -> None:
         super().__init__("values were refused")
         self.errors = errors
-
-
-class _TooMany(PrefsError):
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("too many")
-        self.retry_after = retry_after
 
 
 class _LacksScope(PrefsError):
@@ -153,7 +148,7 @@ def _opened(request: HttpRequest, scope: Scope) -> ApiKey:
 def _within(limit: str, by: str) -> None:
     verdict = access.limits.hit(limit, by)
     if not verdict.allowed:
-        raise _TooMany(verdict.retry_after)
+        raise TooMany(verdict.retry_after)
 
 
 def _problem(error: PrefsError) -> HttpResponse:
@@ -179,7 +174,7 @@ def _problem(error: PrefsError) -> HttpResponse:
                 "what she said since. Nothing was changed."
             )
             found = problem(422, "evidence-needed", title)
-        case _TooMany():
+        case TooMany():
             found = problem(429, "too-many-requests", _("That is too often. Wait, and try again."))
             found["Retry-After"] = str(error.retry_after)
         case _:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from django.db.models import QuerySet
+
 from ..blocks.registry import block_classes
 from ..centers import services as centers
 from ..centers.services import Snapshot
@@ -24,19 +26,24 @@ def gone_topics(snapshot: Snapshot, changes: Iterable[Change]) -> frozenset[str]
     wanted = {change.key[0] for change in changes if _asks(change)}
     if not wanted:
         return frozenset()
-    topics = Topic.objects.filter(key__in=wanted, archived=False)
     try:
         center = centers.lately(snapshot.center, snapshot.locale)
     except NotPublished:  # then nobody knows of which site it was
-        return frozenset(wanted - set(topics.values_list("key", flat=True)))
+        return frozenset(wanted - set(_there(wanted).values_list("key", flat=True)))
     if center.digest == snapshot.digest:
         return frozenset()
     # A block of the site's own may offer what is not in our library.
     offered = {path for spec in centers.get_snapshot(center.digest).specs for path in spec.paths}
     wanted -= {path.split(":")[1] for path in offered if path.startswith("choice:")}
     if wanted:
-        wanted -= set(topics.filter(audience_id=center.audience_id).values_list("key", flat=True))
+        wanted -= set(_there(wanted).filter(audience_id=center.audience_id).values_list("key", flat=True))
     return frozenset(wanted)
+
+
+def _there(wanted: set[str]) -> QuerySet[Topic]:
+    """Made where it is asked for: every save comes by, and nearly none has to ask."""
+    found: QuerySet[Topic] = Topic.objects.filter(key__in=wanted, archived=False)
+    return found
 
 
 def gone_answers(snapshot: Snapshot, answers: Answers) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from ..access.services import Link, Purpose
 from ..centers import services as centers
 from ..centers.form import form_bytes, form_to_answers
 from ..centers.services import Center
-from ..conf import conf
+from ..conf import conf, problem_with_function
 from ..contacts import store
 from ..contacts.models import Contact
 from ..errors import BadToken, InvalidAnswers, NotPublished, UnknownContact
@@ -182,14 +182,11 @@ def nothing_here(request: HttpRequest) -> HttpResponse:
 def check_member(**_kwargs: Any) -> list[CheckMessage]:
     """E051: a CONTACT_FOR_REQUEST that cannot be had."""
     try:
-        path = conf.contact_for_request
-        if not path or callable(import_string(path)):
-            return []
-        problem = "is not a function"
+        problem = problem_with_function(conf.contact_for_request)
     except ImproperlyConfigured:
         return []  # E001 says so
-    except ImportError as missing:
-        problem = f"cannot be imported: {missing}"
+    if not problem:
+        return []
     return [
         Error(
             f'WAGTAIL_PREFS["CONTACT_FOR_REQUEST"] {problem}.',
