@@ -11,6 +11,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 python = $(firstword $(foreach candidate,python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python),$(shell $(candidate) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 PYTHON ?= $(or $(call python,3.11),$(call python,3.12),$(call python,3.13),python3)
 PYTHON313 ?= $(call python,3.13)
+# GNU Mailman 3.3 needs nntplib, which left Python with 3.13.
+PYTHON_MAILMAN ?= $(or $(call python,3.11),$(call python,3.12))
 
 VENV := .venv/bin
 VENV313 := .venv-313/bin
@@ -27,7 +29,7 @@ help: ## Say what there is
 # Setting up
 
 .PHONY: install
-install: system python element translations ## Prepare a bare machine (Python >= 3.11, Node >= 20, apt)
+install: system python element translations .make/mailman ## Prepare a bare machine (Python >= 3.11, Node >= 20, apt)
 
 .PHONY: python element translations
 python: .make/editable
@@ -40,6 +42,9 @@ system:
 	@missing=()
 	have() { command -v "$$1" >/dev/null; }
 	have chromium || have chromium-browser || have google-chrome || missing+=(chromium)
+	have firefox-esr || have firefox || missing+=(firefox-esr)
+	have WebKitWebDriver || missing+=(webkit2gtk-driver)
+	have Xvfb || missing+=(xvfb)
 	have msgfmt || missing+=(gettext)
 	have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 	have redis-server || missing+=(redis-server)
@@ -77,6 +82,15 @@ system:
 	[ -x $(VENV313)/python ] || "$(PYTHON313)" -m venv .venv-313
 	$(VENV313)/python $(PIP_INSTALL) --require-hashes -r requirements/test.txt
 	$(VENV313)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.make/mailman: requirements/mailman.txt | .make
+	@if [ -z "$(PYTHON_MAILMAN)" ]; then
+		echo "tests/mailman needs Python 3.11 or 3.12: install one, or name it with make PYTHON_MAILMAN=/path/to/python3.11" >&2
+		[ -z "$${CI:-}" ]; exit
+	fi
+	[ -x .venv-mailman/bin/python ] || "$(PYTHON_MAILMAN)" -m venv .venv-mailman
+	.venv-mailman/bin/python $(PIP_INSTALL) --require-hashes -r requirements/mailman.txt
 	touch $@
 
 .make/node: frontend/package-lock.json | .make
@@ -158,6 +172,7 @@ test-once: $(READY) ## The built package, the documentation, the bench: independ
 .PHONY: soak
 soak: install ## The long fault and timing runs, on both databases
 	@$(VENV)/pytest -m soak -p no:randomly
+	$(VENV)/pytest tests/engines tests/faults -p no:randomly
 	$(VENV)/python -m tests.postgres -- $(VENV)/pytest -m soak -p no:randomly
 
 .PHONY: bench bench-check
@@ -179,14 +194,16 @@ messages: python ## Collect the translatable strings, also those of blocks/
 	cd ..
 	$(MAKE) translations
 
-UV_LOCK := $(VENV)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --extra postgres \
+UV_COMPILE := $(VENV)/uv pip compile --quiet --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+UV_LOCK := $(UV_COMPILE) pyproject.toml --universal --extra postgres
 
 .PHONY: requirements
 requirements: python ## Write the hashed requirements anew from pyproject.toml; UPGRADE=1 for newer releases
 	@$(UV_LOCK) $(if $(UPGRADE),--upgrade) --group dev --output-file requirements/dev.txt
 	$(UV_LOCK) --group test --constraint requirements/dev.txt --output-file requirements/test.txt
+	$(UV_COMPILE) requirements/mailman.in $(if $(UPGRADE),--upgrade) --output-file requirements/mailman.txt
 
 .PHONY: clean
 clean: ## Forget what was set up and built
-	rm -rf .make .venv .venv-313 frontend/node_modules $(ELEMENT) $(TRANSLATIONS) dist
+	rm -rf .make .venv .venv-313 .venv-mailman frontend/node_modules $(ELEMENT) $(TRANSLATIONS) dist

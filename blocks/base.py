@@ -45,6 +45,9 @@ class PreferenceBlock(StructBlock):
     visitor was shown can be validated and drawn after the page has changed.
     """
 
+    #: Whether it is about what somebody has already, and so nothing for who signs up: her history, a pause, the way out.
+    of_contact = False
+
     heading = CharBlock(label=_("Heading"), required=False, max_length=255)
     text = CenterTextBlock(
         label=_("Text"), required=False, help_text=_("Shown under the heading. May stay empty.")
@@ -68,9 +71,13 @@ class PreferenceBlock(StructBlock):
         raise NotImplementedError
 
     def compiled(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
-        """What `compile` returns, with the conditions that every block can have."""
+        """What `compile` returns, with what every block has: whom it is for, and the conditions."""
         spec = self.compile(value, ctx, block_id)
-        return replace(spec, conditions=(*spec.conditions, *conditions_of(value.get("conditions"), ctx)))
+        return replace(
+            spec,
+            document={**spec.document, "of_contact": self.of_contact},
+            conditions=(*spec.conditions, *conditions_of(value.get("conditions"), ctx)),
+        )
 
     def row_conditions(
         self, value: Mapping[str, Any], ctx: CompileContext, block_id: str

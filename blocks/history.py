@@ -22,6 +22,8 @@ MOST = 50
 class HistoryBlock(PreferenceBlock):
     """The document holds no record: they come with the preferences, and only to whom they are about."""
 
+    of_contact = True
+
     entries = IntegerBlock(
         label=_("How many"), default=5, min_value=1, max_value=MOST, help_text=_("The newest are shown.")
     )

@@ -24,6 +24,7 @@ from ..values import (
     Json,
     Need,
     Spec,
+    TopicInfo,
     key_to_scope,
     scope_to_key,
 )
@@ -104,6 +105,8 @@ class PauseField(ObjectField):
 class PauseBlock(PreferenceBlock):
     """Buttons for everything, picks for single channels and topics, and the day on which each pause ends."""
 
+    of_contact = True
+
     lengths = MultipleChoiceBlock(
         choices=length_choices,
         label=_("Lengths"),
@@ -166,6 +169,7 @@ class PauseBlock(PreferenceBlock):
                 "lengths": lengths,
                 "scopes": scopes,
                 "days": {_day_name(scope): scope for scope in scopes},
+                "topics": {info.key: [list(info.channels), info.basis] for info in _topics(value, ctx)},
             },
             # What is wrong with a pause, and what became of it, is told beside the day on which it ends.
             paths={
@@ -259,11 +263,17 @@ def _scopes(value: Mapping[str, Any], ctx: CompileContext) -> Iterator[tuple[str
         yield "all", gettext("Everything")
     for channel in in_order(value.get("channels") or (), CHANNELS):
         yield key_to_scope(("", channel)), str(CHANNEL_LABELS[channel])
+    for info in _topics(value, ctx):
+        yield key_to_scope((info.key, "")), info.label
+
+
+def _topics(value: Mapping[str, Any], ctx: CompileContext) -> Iterator[TopicInfo]:
+    """The topics that can be paused by themselves."""
     for topic in value.get("topics") or ():
         info = ctx.topics.get(topic.pk) if topic else None
         # A private topic has no name on a page that everybody sees, and what is always sent takes no rest.
         if info and not (info.archived or info.private or info.transactional):
-            yield key_to_scope((info.key, "")), info.label
+            yield info
 
 
 def _day_name(scope: str) -> str:

@@ -293,7 +293,7 @@ def _text(
 
 def _new_address() -> Json:
     hint = gettext("We send a mail to the new address. It counts as soon as you have opened the link in it.")
-    return _text(
+    asked = _text(
         ADDRESS,
         gettext("New e-mail address"),
         hint,
@@ -301,6 +301,7 @@ def _new_address() -> Json:
         max_length=ADDRESS_LENGTH,
         autocomplete="email",
     )
+    return {**asked, "of_contact": True}  # who signs up gives hers beside the button
 
 
 def _field(name: str, keys: Mapping[str, list[str]]) -> AnyField:

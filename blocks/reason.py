@@ -38,6 +38,8 @@ class ReasonBlock(PreferenceBlock):
     shown: whoever leaves came by a mail, mails are forwarded, and she need not ask for another link to tell us why.
     """
 
+    of_contact = True
+
     question = CharBlock(
         label=_("Question"),
         required=False,

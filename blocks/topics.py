@@ -27,7 +27,8 @@ from ..values import (
 )
 from .base import PreferenceBlock, control, sample_context
 from .fields import AnyField, KeyField, ObjectField, StrictBooleanField
-from .words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel, channel_choices, in_order
+from .transactional import named_always
+from .words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel, channel_choices, how_often, in_order
 
 #: The rows of a matrix, each with its topic.
 _Table = Sequence[tuple[TopicInfo, Json]]
@@ -98,6 +99,9 @@ class TopicsBlock(PreferenceBlock):
                 "choices": {info.key: list(rows[info.key]) for info in asked},
                 "frequencies": {info.key: list(codes[info.key]) for info in paced},
                 "bases": {info.key: info.basis for info in asked},
+                "planned": {info.key: info.planned.to_json() for info in asked if info.planned},
+                **_days(asked),
+                "always": named_always(infos),
                 **({"private": private} if private else {}),
             },
             paths={
@@ -255,12 +259,19 @@ def _samples(infos: Iterable[TopicInfo]) -> list[Json]:
     ]
 
 
+def _days(asked: Iterable[TopicInfo]) -> Json:
+    """On which days messages come, where that is planned."""
+    days = {info.key: info.planned.on.to_json() for info in asked if info.planned and info.planned.on}
+    return {"planned_on": days} if days else {}
+
+
 def _row(info: TopicInfo, channels: Sequence[str], used: Collection[str], ctx: CompileContext) -> Json:
     about = " ".join(part for part in (info.text, info.benefit) if part)
+    planned = info.planned and how_often(info.planned.number, info.planned.per, channels)
     return {
         "key": info.key,
         "label": info.label,
-        "help": " · ".join(part for part in (about, info.cadence) if part),
+        "help": " · ".join(part for part in (about, info.cadence or planned) if part),
         "media": info.media.to_json() if info.media else None,
         "group": info.group,
         "locked": gettext("Always sent. These messages are part of what you have with us.")

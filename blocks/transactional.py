@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy as _
@@ -29,7 +29,12 @@ class TransactionalBlock(PreferenceBlock):
         items = always_sent(ctx)
         if items:
             controls.append(control("rich_text", "always_sent", "", content=[items]))
-        return Spec(block_id=block_id, type=self.name, document=self.document(value, ctx, block_id, controls))
+        return Spec(
+            block_id=block_id,
+            type=self.name,
+            document=self.document(value, ctx, block_id, controls),
+            rules={"always": named_always(ctx.topics.values())},
+        )
 
     def get_preview_value(self) -> Any:
         text = gettext("Some messages are part of what you have with us. They come whatever you choose here.")
@@ -38,10 +43,17 @@ class TransactionalBlock(PreferenceBlock):
 
 def always_sent(ctx: CompileContext) -> Tree:
     """The transactional topics as one list node; empty where there are none."""
-    topics = [
-        info for info in ctx.topics.values() if info.transactional and not info.archived and not info.private
-    ]
+    topics = _public(ctx.topics.values())
     return ["ul", {}, *(_item(info) for info in topics)] if topics else []
+
+
+def named_always(topics: Iterable[TopicInfo]) -> dict[str, str]:
+    """{key: name} of the transactional ones among these topics: rules say so to whoever asks what still comes."""
+    return {info.key: info.label for info in _public(topics)}
+
+
+def _public(topics: Iterable[TopicInfo]) -> list[TopicInfo]:
+    return [info for info in topics if info.transactional and not info.archived and not info.private]
 
 
 def _item(info: TopicInfo) -> Tree:

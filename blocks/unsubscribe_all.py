@@ -12,12 +12,14 @@ from ..changes import Change, OptIn, OptOut
 from ..values import CompileContext, ContactState, Json, Need, Spec
 from .base import CenterTextBlock, PreferenceBlock, control, rich_text
 from .fields import AnyField, StrictBooleanField
-from .transactional import always_sent
+from .transactional import always_sent, named_always
 from .words import LEAVING
 
 
 class UnsubscribeAllBlock(PreferenceBlock):
     """The button works at once and alone: it needs no other answer, no reason, no second page."""
+
+    of_contact = True
 
     still_comes = CenterTextBlock(
         label=_("What still comes"),
@@ -67,6 +69,7 @@ class UnsubscribeAllBlock(PreferenceBlock):
             block_id=block_id,
             type=self.name,
             document=self.document(value, ctx, block_id, controls),
+            rules={"always": named_always(ctx.topics.values())},
             paths={"opted_out": ("opted_out", gettext("Everything"))},
             needs=(Need("opt_out"),),
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext, gettext_lazy as _
+from django.utils.translation import gettext, gettext_lazy as _, ngettext
 
 from ..conf import conf
-from ..values import CHANNELS, FREQUENCIES
+from ..values import CHANNELS, FREQUENCIES, Per
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -35,6 +35,18 @@ FREQUENCY_LABELS: dict[str, _StrPromise] = {
     "fortnightly": _("At most one every two weeks"),
     "monthly": _("At most one a month"),
     "quarterly": _("At most one every three months"),
+}
+
+#: As many names as a sentence bears.
+_ALL_NAMED = 3
+
+#: What the frequency that somebody picked comes to, within a sentence.
+LIMITS: dict[str, _StrPromise] = {
+    "daily": _("at most one a day, as you asked"),
+    "weekly": _("at most one a week, as you asked"),
+    "fortnightly": _("at most one every two weeks, as you asked"),
+    "monthly": _("at most one a month, as you asked"),
+    "quarterly": _("at most one every three months, as you asked"),
 }
 
 
@@ -74,3 +86,45 @@ def by_channel(topic: str, channel: str) -> str:
         "phone": gettext("%(topic)s by phone"),
     }
     return phrases[channel] % {"topic": topic}
+
+
+def how_often(number: int, per: Per, channels: Collection[str]) -> str:
+    """`about 3 mails a week`, in the active language; of several channels, or none, `about 3 a week`."""
+    what = {"what": counted(number, *channels) if len(channels) == 1 else str(number)}
+    phrases = {
+        # Translators: "what" is "3 mails", "1 letter", or a number alone. All of it stands within a sentence.
+        "week": gettext("about %(what)s a week"),
+        "month": gettext("about %(what)s a month"),
+        "quarter": gettext("about %(what)s a quarter"),
+        "year": gettext("about %(what)s a year"),
+    }
+    return phrases[per] % what
+
+
+def counted(number: int, channel: str) -> str:
+    """`3 mails`: so many messages of a channel, in the active language."""
+    match channel:
+        case "email":
+            # Translators: stands in "about %(what)s a week"; so do those below.
+            text = ngettext("%(number)s mail", "%(number)s mails", number)
+        case "sms":
+            text = ngettext("%(number)s text message", "%(number)s text messages", number)
+        case "push":
+            text = ngettext("%(number)s push message", "%(number)s push messages", number)
+        case "in_app":
+            text = ngettext("%(number)s message in the app", "%(number)s messages in the app", number)
+        case "post":
+            text = ngettext("%(number)s letter", "%(number)s letters", number)
+        case _:
+            text = ngettext("%(number)s call", "%(number)s calls", number)
+    return text % {"number": number}
+
+
+def listed(names: Collection[str]) -> str:
+    """`News, Offers, Events`; of many the first two and how many more there are, in the active language."""
+    first = list(names)
+    if len(first) <= _ALL_NAMED:
+        return gettext(", ").join(first)
+    more = len(first) - 2
+    text = ngettext("%(names)s and %(number)s more", "%(names)s and %(number)s more", more)
+    return text % {"names": gettext(", ").join(first[:2]), "number": more}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import secrets
@@ -21,6 +22,11 @@ class Passwords:
     signing: str
     webhook: str  # "whsec_" and base64, as Standard Webhooks spells it
     editor: str
+
+    @property
+    def inbound(self) -> str:
+        """The secret word in the address that the CRM sends its own news to."""
+        return hashlib.sha256(f"inbound {self.signing}".encode()).hexdigest()[:32]
 
 
 def load() -> Passwords:

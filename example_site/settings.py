@@ -157,6 +157,8 @@ WAGTAIL_PREFS = {
         "crm": {
             "BACKEND": "wagtail_prefs.backends.webhook.WebhookBackend",
             "OPTIONS": {"URL": f"{HERE.crm}/hooks/preferences", "SECRET": SECRETS.webhook},
+            # Where the CRM tells us who left over there: prefs/api/v1/inbound/crm/{this}/
+            "INBOUND_SECRETS": [SECRETS.inbound],
         },
     },
     "SENDERS": {

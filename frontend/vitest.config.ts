@@ -26,7 +26,7 @@ export default mergeConfig(
         {
           extends: true,
           plugins: [strictPage(build)],
-          optimizeDeps: { include: ['axe-core', 'preact'] },
+          optimizeDeps: { include: ['axe-core', 'superfine'] },
           test: {
             name: 'browser',
             include: ['tests/browser/**/*.test.ts'],

@@ -21,6 +21,7 @@ from django.core.cache import cache
 from django.db import connection
 from hypothesis.vendor.pretty import RepresentationPrinter
 from pytest_django import DjangoDbBlocker
+from pytest_django.live_server_helper import LiveServer
 
 from tests.leaks import Leaks
 from tests.properties import SOAK
@@ -28,18 +29,33 @@ from tests.settings import SCRATCH
 
 TESTS = Path(__file__).resolve().parent
 # Real servers, builds and kills; `make check` leaves them out. A slow test elsewhere says so by itself.
-SLOW_FOLDERS = ("bench", "browser", "docs", "example_site", "faults", "package")
+SLOW_FOLDERS = (
+    "bench",
+    "browser",
+    "docs",
+    "engines",
+    "example_site",
+    "faults",
+    "mailman",
+    "other_browsers",
+    "package",
+)
 # Of the other folders: what races, tampers or tries by the thousand.
 SLOW_FILES = (
     "access/test_mutations.py",
     "centers/test_localize.py",
     "centers/test_own_page_model.py",
+    "conformance/test_naive.py",
+    "conformance/test_write_a_backend.py",
     "decisions/test_headers.py",
     "decisions/test_together.py",
     "ledger/test_tampering.py",
+    "sending/test_kill.py",
+    "sending/test_month.py",
     "submissions/test_erase.py",
     "submissions/test_machine.py",
     "submissions/test_together.py",
+    "sync/test_inbound_model.py",
     "web/test_safe_methods.py",
 )
 ON_REQUEST = ("soak", "screenshots")  # run only when `-m` names them
@@ -145,11 +161,24 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def _empty_cache() -> Iterator[None]:
     """The cache is one for the process, and so is what a process counts: one test must not limit the next."""
     from wagtail_prefs.access.limits import forget_process
+    from wagtail_prefs.decisions import counting, promises
 
     cache.clear()
     forget_process()
+    counting.by_itself(False)
+    counting.forget()
+    promises.forget_process()
     yield
     cache.clear()
+    counting.forget()  # the end of the process would look for a database that is gone
+
+
+@pytest.fixture(scope="session")
+def live_server(django_db_setup: None, live_server: LiveServer) -> LiveServer:
+    """pytest-django's, begun when there is a database: before, its name says "in memory", and then the server's threads
+    would share the connection of the tests, and close it under them.
+    """
+    return live_server
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
-"""No log line holds a link, a code, a session, a key or an address: held while every test runs (security.md TK-11).
+"""No log line holds a link, a code, a session, a key, an address or a password of a backend: held while every test runs
+(security.md TK-11, BK-06).
 
 Whatever this process signs, and every address that a person, a request or a mail is made with, is remembered. All
 loggers log at DEBUG. What reaches any handler, after the product's own redaction, is formatted and searched, and the
@@ -24,6 +25,8 @@ BEGINNING = 16
 _RUN = re.compile(rf"[A-Za-z0-9_-]{{{BEGINNING},}}")
 _DOMAIN = re.compile(r"@([\w.-]*\w)")
 _TOKEN = re.compile(r"\b[a-z]\d\.[\w-]{1,16}\.[\w-]{2,}\.[\w-]{43}(?![\w-])")
+#: Options of backends that are passwords, by a part of their names.
+_PASSWORD = re.compile(r"SECRET|PASSWORD|TOKEN|KEY")
 #: `wpk_` and the public id.
 _KEY_ID = 17
 
@@ -36,6 +39,7 @@ class Leaks:
         self.records = 0
         self._secrets: set[str] = set()
         self._addresses: dict[str, set[str]] = {}
+        self._passwords: set[str] = set()
         self._formatter = logging.Formatter("%(name)s %(levelname)s %(message)s")
         self._undo: list[Callable[[], None]] = []
 
@@ -51,6 +55,14 @@ class Leaks:
         local, _at, domain = address.lower().rpartition("@")
         if local and domain:
             self._addresses.setdefault(domain, set()).add(local)
+
+    def options(self, options: Any) -> None:
+        """The passwords among the options of a backend."""
+        for name, value in dict(options or {}).items():
+            if _PASSWORD.search(str(name)):
+                for one in value if isinstance(value, list | tuple) else [value]:
+                    if isinstance(one, str) and len(one) >= 10:  # shorter ones are words
+                        self._passwords.add(one)
 
     # What came out
 
@@ -77,6 +89,8 @@ class Leaks:
                 return "the MAC of a token"
             if run.startswith("wpk_") and run[_KEY_ID : _KEY_ID + BEGINNING] in self._secrets:
                 return "an API key"
+        if any(password in text for password in self._passwords):
+            return "a password of a backend"
         if addresses and "@" in text:
             text = text.lower()
             for at in _DOMAIN.finditer(text):
@@ -94,6 +108,8 @@ class Leaks:
 
         from wagtail_prefs.access import api_keys, tokens
         from wagtail_prefs.access.models import AccessRequest, OneTimeLink
+        from wagtail_prefs.backends.base import Backend
+        from wagtail_prefs.backends.registry import BackendRegistry
         from wagtail_prefs.contacts.models import Contact
         from wagtail_prefs.mail.models import Mail
 
@@ -118,6 +134,19 @@ class Leaks:
             self.look(record)
             handle(logger, record)
 
+        begin, secrets = Backend.__init__, BackendRegistry.inbound_secrets
+
+        def begun(backend: Backend, alias: str, options: Any = None) -> None:
+            self.options(options)
+            begin(backend, alias, options)
+
+        def words(registry: BackendRegistry, alias: str) -> list[str]:
+            found = secrets(registry, alias)
+            self.options({"INBOUND_SECRETS": found})
+            return found
+
+        put(Backend, "__init__", begun)
+        put(BackendRegistry, "inbound_secrets", words)
         put(tokens, "sign", signed)
         put(api_keys, "make", made)
         put(logging.Logger, "callHandlers", handled)

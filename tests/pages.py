@@ -9,7 +9,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-VOID = {"input", "br", "img", "link", "meta", "hr"}
+VOID = {"base", "input", "br", "img", "link", "meta", "hr"}
 
 
 @dataclass

@@ -9,11 +9,13 @@ _BORDER = re.compile(r"BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE")
 
 
 def said(captured: Iterable[dict[str, str]]) -> list[str]:
-    """The statements without the borders of transactions; of INSERTs that PostgreSQL takes together, each by itself."""
+    """The statements without the borders of transactions; of writes that PostgreSQL takes together, each by itself."""
     found = [query["sql"].strip() for query in captured]
     return [
         part
         for sql in found
         if not _BORDER.match(sql)
-        for part in (re.split(r"(?=INSERT INTO)", sql)[1:] if sql.startswith("WITH write0") else [sql])
+        for part in (
+            re.split(r"(?=INSERT INTO|UPDATE .wagtail_)", sql)[1:] if sql.startswith("WITH write0") else [sql]
+        )
     ]

@@ -6,6 +6,7 @@ import importlib
 import socket
 
 import pytest
+from pytest_django.live_server_helper import LiveServer
 from pytest_socket import SocketConnectBlockedError
 
 
@@ -23,3 +24,7 @@ def test_the_blocks_have_one_name() -> None:
     importlib.import_module("wagtail_prefs.blocks")
     with pytest.raises(ImportError):
         importlib.import_module("blocks")
+
+
+def test_a_live_server_has_connections_of_its_own(live_server: LiveServer) -> None:
+    assert live_server.thread.connections_override == {}

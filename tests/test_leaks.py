@@ -53,6 +53,23 @@ def test_leak_of_a_mac_alone():
     logging.getLogger("one").debug("made %s", tokens.sign("v1", {"p": "manage"})[-43:-10])
 
 
+def test_leak_of_a_backends_password():
+    from wagtail_prefs.backends.webhook import WebhookBackend
+
+    options = {"URL": "https://crm.example.org/", "SECRET": f"whsec_{'A' * 43}="}
+    WebhookBackend("crm", options)
+    logging.getLogger("one").debug("cannot use %s", options)
+
+
+def test_leak_of_an_inbound_secret():
+    from wagtail_prefs.backends.registry import backends
+
+    entry = {"BACKEND": "wagtail_prefs.backends.memory.MemoryBackend", "INBOUND_SECRETS": ["a-secret-of-22-letters-x"]}
+    with override_settings(WAGTAIL_PREFS={"BACKENDS": {"crm": entry}}):
+        backends.inbound_secrets("crm")
+        logging.getLogger("one").debug("POST /inbound/crm/a-secret-of-22-letters-x/")
+
+
 def test_leak_in_an_attribute():
     logging.getLogger("one").debug("made", extra={"made": {"token": tokens.sign("c1", {"p": "manage"})}})
 

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.django_db
 
 def lane(*names: str) -> Write:
     table = connection.ops.quote_name(Lane._meta.db_table)
-    rows = ", ".join(["(%s, '')"] * len(names))
-    return Write(f"INSERT INTO {table} (backend, code) VALUES {rows}", names)
+    rows = ", ".join(["(%s, '', 0, '', '{}')"] * len(names))
+    return Write(f"INSERT INTO {table} (backend, code, failures, last_code, alarms) VALUES {rows}", names)
 
 
 def audience(key: str) -> Write:

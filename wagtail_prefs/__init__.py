@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .decisions.headers import add_headers as add_headers
     from .decisions.services import decide as decide
+    from .sending.services import send as send
     from .submissions.door import contact_for as contact_for, record as record
 
 __version__ = "0.1.0"
@@ -18,6 +19,7 @@ _DOORS = {
     "contact_for": "submissions.door",
     "decide": "decisions.services",
     "record": "submissions.door",
+    "send": "sending.services",
 }
 
 

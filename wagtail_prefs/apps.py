@@ -18,6 +18,7 @@ class WagtailPrefsConfig(AppConfig):
         from . import checks  # noqa: PLC0415 - models are loaded by now
         from .centers import fields, receivers  # noqa: PLC0415
         from .ledger import guard  # noqa: PLC0415
+        from .sync import anymail  # noqa: PLC0415
         from .web import logs  # noqa: PLC0415
 
         logs.install_if_wanted()
@@ -25,3 +26,4 @@ class WagtailPrefsConfig(AppConfig):
         receivers.connect()
         guard.connect(self)
         fields.build_blocks()
+        anymail.connect()

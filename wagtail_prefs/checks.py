@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.checks import Tags, register
 
 from .access.checks import check_limits, check_limits_cache, check_limits_shared, check_sign_up
-from .backends.checks import check_backends
+from .backends.checks import check_backends, check_inbound, check_mappings
 from .conf import check_keys, check_senders, check_settings
 from .contacts.checks import check_database
 from .decisions.checks import check_decisions
@@ -14,6 +14,7 @@ from .law.checks import check_law
 from .ledger.checks import check_guard
 from .ledger.sinks import check_exported, check_sink
 from .mail.checks import check_mail
+from .sending.checks import check_asking, check_sending, check_unnamed
 from .web.member import check_member
 
 
@@ -28,11 +29,16 @@ def connect() -> None:
     register(check_sign_up, Tags.compatibility)
     register(check_member, Tags.compatibility)
     register(check_backends, Tags.compatibility)
+    register(check_inbound, Tags.compatibility)
     register(check_database, Tags.compatibility)
     register(check_law, Tags.compatibility)
     register(check_decisions, Tags.compatibility)
     register(check_sink, Tags.compatibility)
     register(check_exported, Tags.security, deploy=True)
     register(check_mail, Tags.security, deploy=True)
+    register(check_sending, Tags.compatibility)
+    register(check_asking, Tags.compatibility, deploy=True)
+    register(check_unnamed, Tags.database)
     register(check_deliveries, Tags.database)
+    register(check_mappings, Tags.database)
     register(check_guard, Tags.database)

@@ -80,6 +80,16 @@ DEFAULTS: Mapping[str, Any] = {
     "QUIET_HOURS": {},
     # dotted paths of rules that are asked after ours before a message may be sent
     "DECISION_RULES": [],
+    # dotted path of the e-mail backend that wagtail_prefs.sending.backend.EmailBackend hands mails to
+    "SENDING_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+    # key of an always-sent topic: what mails that name no topic are about. "": such a mail is refused
+    "UNNAMED_MAIL": "",
+    # a mail that waits for the end of a pause or a period, and has no end of its own, is dropped after so many days
+    "WAITING_DAYS": 30,
+    # who paused for so many days or longer is told when it ends, and what waited goes out so many hours later: until
+    # then she can prolong it. None: nobody is told
+    "PAUSE_NOTICE_DAYS": 7,
+    "PAUSE_NOTICE_HOURS": 24,
     # outgoing HTTP may reach loopback and plain http; for development and tests only
     "ALLOW_PRIVATE_HOSTS": False,
 }
@@ -257,6 +267,28 @@ class PrefsSettings:
     def decision_rules(self) -> Sequence[str]:
         rules: Sequence[str] = self._get("DECISION_RULES")
         return rules
+
+    @property
+    def sending_backend(self) -> str:
+        return str(self._get("SENDING_BACKEND"))
+
+    @property
+    def unnamed_mail(self) -> str:
+        return str(self._get("UNNAMED_MAIL"))
+
+    @property
+    def waiting_life(self) -> timedelta:
+        return timedelta(days=int(self._get("WAITING_DAYS")))
+
+    @property
+    def pause_notice_from(self) -> timedelta | None:
+        """The shortest pause whose end is announced; None: none is."""
+        days = self._get("PAUSE_NOTICE_DAYS")
+        return None if days is None else timedelta(days=int(days))
+
+    @property
+    def pause_notice_lead(self) -> timedelta:
+        return timedelta(hours=int(self._get("PAUSE_NOTICE_HOURS")))
 
     @property
     def allow_private_hosts(self) -> bool:

@@ -6,22 +6,28 @@ from .centers import page as page  # a page type, unless the site has its own ba
 from .centers.embedding import EmbedSettings
 from .centers.models import CenterSnapshot, PublishedCenter
 from .contacts.models import Contact, State, Suppression
-from .decisions.models import Send
-from .delivery.models import Delivery, Lane
+from .decisions.models import DecisionCount, Send, SendCountMark
+from .delivery.models import Backfill, Delivery, DeliveryCount, Lane
 from .ledger.models import CountMark, DayCount, Record, Seal, SealExport, SideValue
 from .mail.models import Mail
-from .sync.models import ImportRun, ImportUpload
+from .sending.models import PauseNoticeMark, Waiting
+from .sync.models import Arrival, DriftRun, ImportRun, ImportUpload, PollMark
 from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicMerge, TopicText
 
 __all__ = [
     "AccessRequest",
     "ApiKey",
+    "Arrival",
     "Audience",
+    "Backfill",
     "CenterSnapshot",
     "Contact",
     "CountMark",
     "DayCount",
+    "DecisionCount",
     "Delivery",
+    "DeliveryCount",
+    "DriftRun",
     "EmbedSettings",
     "Hits",
     "ImportRun",
@@ -29,12 +35,15 @@ __all__ = [
     "Lane",
     "Mail",
     "OneTimeLink",
+    "PauseNoticeMark",
+    "PollMark",
     "PublishedCenter",
     "Record",
     "Revocation",
     "Seal",
     "SealExport",
     "Send",
+    "SendCountMark",
     "SideValue",
     "State",
     "Subscriber",
@@ -46,4 +55,5 @@ __all__ = [
     "TopicMerge",
     "TopicText",
     "UsedCode",
+    "Waiting",
 ]

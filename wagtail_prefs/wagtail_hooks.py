@@ -12,7 +12,20 @@ from wagtail.admin.viewsets.base import ViewSet
 from wagtail.snippets.models import register_snippet
 
 from .access import bulk
-from .admin import api_keys, imports, mails, results, staff_log
+from .admin import (
+    api_keys,
+    arrivals,
+    backends,
+    backfills,
+    calendar,
+    comparisons,
+    imports,
+    mails,
+    promises,
+    results,
+    staff_log,
+    waiting,
+)
 from .admin.centers import center_listings, center_viewsets
 from .admin.contacts import contact_viewsets
 from .admin.deliveries import delivery_listings
@@ -22,9 +35,11 @@ from .admin.permissions import SitePermissionsForm, permissions, register_polici
 from .admin.preview import preview_urls
 from .admin.topics import register_log_actions as register_topic_actions
 from .centers.checks import audit
+from .decisions import suppressions
 from .sync import importing
 
 register_policies()
+arrivals.register_policy()
 register_snippet(PreferencesGroup)
 
 
@@ -40,9 +55,16 @@ def register_viewsets() -> list[ViewSet]:
         *center_viewsets(),
         *contact_viewsets(),
         *delivery_listings(),
+        arrivals.ArrivalViewSet(),
         results.ResultsViewSet(),
+        promises.PromisesViewSet(),
+        calendar.CalendarViewSet(),
+        backends.BackendsViewSet(),
+        backfills.BackfillsViewSet(),
+        comparisons.ComparisonsViewSet(),
         imports.ImportsViewSet(),
         mails.MailsViewSet(),
+        waiting.WaitingViewSet(),
         api_keys.ApiKeyViewSet(),
     ]
 
@@ -58,8 +80,10 @@ def register_log_actions(actions: Any) -> None:
     register_topic_actions(actions)
     staff_log.register_actions(actions)
     results.register_actions(actions)
+    promises.register_actions(actions)
     importing.register_actions(actions)
     bulk.register_actions(actions)
+    suppressions.register_actions(actions)
     api_keys.register_actions(actions)
 
 

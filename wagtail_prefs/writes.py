@@ -1,4 +1,4 @@
-"""INSERTs that belong together: one statement on PostgreSQL, where each is a journey to the server and back."""
+"""Writes that belong together: one statement on PostgreSQL, where each is a journey to the server and back."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from django.db import connection
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One INSERT with a `%s` for each of its values, which are as this database's driver takes them."""
+    """One INSERT or UPDATE with a `%s` for each of its values, which are as this database's driver takes them."""
 
     sql: str
     values: Sequence[Any]
 
 
 def carry_out(writes: Sequence[Write]) -> None:
-    """Make INSERTs into different tables, in no order: none sees what another has written.
+    """Write into different tables, in no order: none sees what another has written.
 
-    One statement on PostgreSQL, as many as there are on SQLite, which takes no INSERT inside of another statement.
+    One statement on PostgreSQL, as many as there are on SQLite, which takes no write inside of another statement.
     """
     if connection.vendor == "postgresql" and len(writes) > 1:
         sql = _together(tuple(write.sql for write in writes))

@@ -10,7 +10,8 @@ from .web import Crm
 
 def main() -> None:
     here = place.current()
-    serve(Crm(Store(place.var() / "crm.json"), passwords.load().webhook, here), here.crm_port)
+    secrets = passwords.load()
+    serve(Crm(Store(place.var() / "crm.json"), secrets.webhook, secrets.inbound, here), here.crm_port)
 
 
 if __name__ == "__main__":

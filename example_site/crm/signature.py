@@ -1,4 +1,4 @@
-"""Checking a webhook's signature, as any receiver of Standard Webhooks does (https://www.standardwebhooks.com)."""
+"""Checking a webhook's signature and making our own, as anybody of Standard Webhooks does (https://www.standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ def verify(secret: str, headers: Message, body: bytes, *, now: float) -> str:
         if version == "v1" and hmac.compare_digest(_decoded(signature), expected):
             return delivery
     raise BadSignature
+
+
+def signed(secret: str, delivery: str, body: bytes, *, now: float) -> dict[str, str]:
+    """The headers of a webhook of our own, which the other side checks in the same way."""
+    stamp = str(int(now))
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    mac = hmac.digest(key, f"{delivery}.{stamp}.".encode() + body, hashlib.sha256)
+    return {
+        "Content-Type": "application/json",
+        "webhook-id": delivery,
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+    }
 
 
 def _decoded(signature: str) -> bytes:

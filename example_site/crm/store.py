@@ -7,6 +7,7 @@ import os
 import threading
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +30,12 @@ class Contact:
     choices: dict[str, dict[str, str]] = field(
         default_factory=dict
     )  # topic -> channel -> subscribed, unsubscribed
+    channels: dict[str, str] = field(default_factory=dict)  # what was said of a channel as a whole
     frequencies: dict[str, str] = field(default_factory=dict)  # scope -> code
+    pauses: dict[str, str] = field(default_factory=dict)  # scope -> its end
+    attributes: dict[str, str] = field(default_factory=dict)
     updated_at: str = ""
+    wished_at: str = ""  # when she said so
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,15 @@ class Arrival:
     contact: str
     version: int
     fate: str
+    late: str = ""  # how long after she said so, in words
+
+
+def lateness(wished_at: str, received_at: str) -> str:
+    """How long it was on its way: "0.4 s", "12 min"; "" where nobody says."""
+    if not wished_at:
+        return ""
+    seconds = (datetime.fromisoformat(received_at) - datetime.fromisoformat(wished_at)).total_seconds()
+    return f"{max(seconds, 0):.1f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 class Store:
@@ -79,14 +93,15 @@ class Store:
                 fate: Fate = "repeat"
             else:
                 known = self._contacts.get(contact.id)
-                fate = "older" if known is not None and known.version >= contact.version else "taken"
+                fate = "older" if known is not None and known.version > contact.version else "taken"
                 if fate == "taken":
                     self._contacts[contact.id] = contact
                 self._seen[delivery] = None
                 while len(self._seen) > REMEMBERED:
                     del self._seen[next(iter(self._seen))]
                 self._write()
-            self._log.append(Arrival(contact.updated_at, contact.email, contact.version, fate))
+            late = lateness(contact.wished_at, contact.updated_at)
+            self._log.append(Arrival(contact.updated_at, contact.email, contact.version, fate, late))
             return fate
 
     def forget(self, contact_id: str, email: str) -> None:

@@ -8,11 +8,13 @@ from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import Request as HttpRequest, urlopen
+from uuid import uuid4
 
 from ..loopback import Request, Response, Templates, last_values, problem, see_other, static
 from ..place import Place
 from .events import BadEvent, Erased, read
-from .signature import BadSignature, verify
+from .signature import BadSignature, signed, verify
 from .store import Arrival, Store
 
 HERE = Path(__file__).resolve().parent
@@ -22,10 +24,11 @@ FILES = {"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; ch
 class Crm:
     """Routes requests; `broken` makes every webhook fail, to see that nothing gets lost."""
 
-    def __init__(self, store: Store, secret: str, place: Place) -> None:
+    def __init__(self, store: Store, secret: str, inbound: str, place: Place) -> None:
         self.broken = False
         self._store = store
         self._secret = secret
+        self._inbound = f"{place.site}/prefs/api/v1/inbound/crm/{inbound}/"
         self._place = place
         self._templates = Templates(HERE / "templates")
 
@@ -44,6 +47,8 @@ class Crm:
                 return self._hook(request)
             case "POST", "outage":
                 return self._outage(request)
+            case "POST", "leave":
+                return self._leave(request)
         return problem(404, "There is no such page.")
 
     def _hook(self, request: Request) -> Response:
@@ -71,6 +76,27 @@ class Crm:
             return problem(403, "Only this page may send that.")
         self.broken = last_values(request.body.decode(errors="replace")).get("state") == "broken"
         return see_other("/")
+
+    def _leave(self, request: Request) -> Response:
+        """Somebody unsubscribes over here: tell the site, which then tells everybody else, and us."""
+        if request.is_cross_site:
+            return problem(403, "Only this page may send that.")
+        contact = last_values(request.body.decode(errors="replace")).get("contact", "")
+        if contact not in {known.id for known in self._store.contacts()}:
+            return problem(404, "This CRM knows nobody of that id.")
+        now = datetime.now(UTC)
+        event = {
+            "type": "contact.unsubscribed",
+            "timestamp": now.isoformat(),
+            "data": {"contact": {"id": contact}},
+        }
+        body = json.dumps(event).encode()
+        headers = signed(self._secret, f"crm-{uuid4().hex}", body, now=now.timestamp())
+        try:
+            with urlopen(HttpRequest(self._inbound, body, headers), timeout=10):  # noqa: S310 - our own address
+                return see_other("/")
+        except OSError:
+            return problem(502, "The site did not take it. Is it running?")
 
     def _page(self) -> Response:
         contacts = self._store.contacts()

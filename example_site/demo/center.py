@@ -40,7 +40,14 @@ def make_topics(audience: Audience, locales: list[Locale]) -> list[Topic]:
         row, made = Topic.objects.get_or_create(
             audience=audience,
             key=topic.key,
-            defaults={"group": groups[topic.group], "sort_order": order, "channels": list(topic.channels)},
+            defaults={
+                "group": groups[topic.group],
+                "sort_order": order,
+                "channels": list(topic.channels),
+                **(
+                    dict(zip(("planned", "planned_per"), topic.planned, strict=True)) if topic.planned else {}
+                ),
+            },
         )
         topics.append(row)
         if made:

@@ -32,6 +32,7 @@ class TopicContent:
     label: Words
     text: Words
     cadence: Words
+    planned: tuple[int, str] | None = None  # so many, in each week, month, quarter or year
 
 
 GROUPS = (
@@ -47,6 +48,7 @@ TOPICS = (
         Words("Group rides", "Gemeinsame Ausfahrten"),
         Words("Routes, dates and where we meet", "Strecken, Termine und Treffpunkte"),
         Words("about once a week", "etwa einmal in der Woche"),
+        (1, "week"),
     ),
     TopicContent(
         "routes",
@@ -58,6 +60,7 @@ TOPICS = (
             "Eine Tour mit Karte, Länge und guten Orten für eine Rast",
         ),
         Words("once a month", "einmal im Monat"),
+        (1, "month"),
     ),
     TopicContent(
         "path-crew",
@@ -79,6 +82,7 @@ TOPICS = (
             "What is cheaper, and what came in second-hand", "Was günstiger ist und was gebraucht hereinkam"
         ),
         Words("twice a month at most", "höchstens zweimal im Monat"),
+        (2, "month"),
     ),
     TopicContent(
         "repair-evenings",
@@ -90,6 +94,7 @@ TOPICS = (
             "Das eigene Rad reparieren, mit unserem Werkzeug und unserer Hilfe",
         ),
         Words("once a month", "einmal im Monat"),
+        (1, "month"),
     ),
     TopicContent(
         "service",
@@ -100,6 +105,7 @@ TOPICS = (
             "A note when your bike is due for a check", "Eine Nachricht, wenn Ihr Rad zur Durchsicht sollte"
         ),
         Words("twice a year", "zweimal im Jahr"),
+        (2, "year"),
     ),
 )
 

@@ -6,7 +6,7 @@ It goes to contacts who opted out as well, so that each of them has a link to tr
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -68,12 +68,12 @@ def compose(contact: Contact, center: UUID) -> EmailMultiAlternatives:
         for name, text in vars(content).items()
         if name.startswith("MAIL_")
     }
-    context = {**words, "language": language, "brand": content.BRAND, "links": links(contact, center)}
-    mail = EmailMultiAlternatives(
-        subject=words["subject"],
-        body=render_to_string("demo/newsletter.txt", context),
-        to=[contact.email],
-    )
+    mail = EmailMultiAlternatives(subject=words["subject"], to=[contact.email])
     wagtail_prefs.add_headers(mail, contact, TOPIC, CHANNEL, center)
+    # One link and not two: each holds the second in which it was made.
+    one_click = mail.extra_headers["List-Unsubscribe"].strip("<>")
+    there = replace(links(contact, center), one_click=one_click)
+    context = {**words, "language": language, "brand": content.BRAND, "links": there}
+    mail.body = render_to_string("demo/newsletter.txt", context)
     mail.attach_alternative(render_to_string("demo/newsletter.html", context), "text/html")
     return mail

@@ -22,6 +22,9 @@ export class FakeServer {
   override: Override | null = null;
   codes = new Set(['code']);
   sessions = new Set<string>();
+  /** How long a session holds, and the moment after which none is carried on; in milliseconds. */
+  life = 30 * 60_000;
+  lastEnd = 8.64e15;
   document: CenterDocument;
   preferences: Preferences;
 
@@ -65,17 +68,27 @@ export class FakeServer {
   #answer({ method, path, headers, body }: Request): object {
     if (method === 'GET' && path === '') return this.document;
     if (path === 'sessions/') {
-      if (!this.codes.delete(String(body.code))) return problem(401);
+      if (!(body.code ? this.codes.delete(String(body.code)) : this.#knows(headers))) return problem(401);
       const session = `session-${this.sessions.size + 1}`;
       this.sessions.add(session);
-      return { session, expires_at: '2026-11-22T12:00:00Z', preferences: this.preferences };
+      const ends = new Date(Math.min(Date.now() + this.life, this.lastEnd));
+      return { session, expires_at: ends.toISOString(), preferences: this.preferences };
     }
-    if (!this.sessions.has((headers.get('Authorization') ?? '').replace('Bearer ', ''))) return problem(401);
+    if (path === 'access-links/') return json({ text: 'A mail with a link is on its way.' }, 202);
+    if (path === 'signups/')
+      return body.email
+        ? json({ text: 'A mail is on its way. Open the link in it.' }, 202)
+        : problem(422, { errors: { '': { email: ['Type your e-mail address.'] } } });
+    if (!this.#knows(headers)) return problem(401);
     if (method === 'GET') return this.preferences;
     if (method === 'PATCH') return this.#save(body.answers as Answers);
     if (path === 'preferences/undo/') return this.#save({}, 'Taken back');
     if (path === 'preferences/export/') return { contact: this.preferences.contact };
     return new Response(JSON.stringify({ text: 'We have sent you an e-mail.' }), { status: 202 });
+  }
+
+  #knows(headers: Headers): boolean {
+    return this.sessions.has((headers.get('Authorization') ?? '').replace('Bearer ', ''));
   }
 
   #save(answers: Answers, text = ''): SaveResult {

@@ -1,6 +1,6 @@
 /**
  * One element over a server in memory. `?fixture=ar` right to left, `?dark` a dark host page without any theme,
- * `?theme=dark`, `?state=closed|expired|failed|errors|dirty|saved|merged|offline`.
+ * `?theme=dark`, `?state=closed|signing-up|expired|ends-soon|failed|errors|dirty|saved|merged|offline`.
  */
 import '../src/define.ts';
 import { FakeServer, problem, SRC } from './fake-server.ts';
@@ -16,6 +16,7 @@ server.install();
 sessionStorage.clear();
 if (query.has('dark')) document.documentElement.classList.add('dark');
 if (state === 'expired') server.codes.clear();
+if (state === 'ends-soon') server.lastEnd = Date.now() + 90_000;
 if (state === 'failed') server.override = ({ path }) => (path === 'sessions/' ? problem(500) : null);
 if (state === 'errors')
   server.override = ({ method }) =>
@@ -39,7 +40,7 @@ if (state === 'merged')
         }
       : null;
 if (state === 'offline') server.override = ({ method }) => (method === 'PATCH' ? new TypeError() : null);
-if (state !== 'closed') history.replaceState(null, '', '#pc=code');
+if (state !== 'closed' && state !== 'signing-up') history.replaceState(null, '', '#pc=code');
 
 const element = document.createElement('preference-center');
 element.setAttribute('src', SRC);
@@ -49,6 +50,7 @@ document.querySelector('main')?.append(element);
 
 element.addEventListener('preference-center-loaded', () => {
   const root = element.shadowRoot as ShadowRoot;
+  if (state === 'signing-up') root.querySelector<HTMLElement>('#notice [type=button]')?.click();
   if (['dirty', 'saved', 'errors', 'merged', 'offline'].includes(state))
     root.getElementById('topics.choices.news.sms')?.click();
   if (['saved', 'errors', 'merged', 'offline'].includes(state))

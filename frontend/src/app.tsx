@@ -1,7 +1,9 @@
-import type { Block, CenterDocument } from './api/types.ts';
+import type { ActionControl, Block, CenterDocument, Control } from './api/types.ts';
+import { Field, tell } from './controls/field.tsx';
 import { AnyControl } from './controls/index.tsx';
 import { draw } from './rich-text.tsx';
-import type { Store } from './state/store.ts';
+import { ADDRESS, type Store } from './state/store.ts';
+import { Fragment, h } from './view.ts';
 
 interface Props {
   store: Store;
@@ -21,7 +23,7 @@ export function App({ store }: Props) {
 
 function Form({ document, store }: Props & { document: CenterDocument }) {
   const { locale, direction, title, blocks } = document;
-  const { outlook } = store.preferences ?? {};
+  const outlook = store.preferences?.outlook;
   return (
     <form
       id="form"
@@ -31,19 +33,22 @@ function Form({ document, store }: Props & { document: CenterDocument }) {
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        if (!store.busy) void store.save();
+        store.submit();
       }}
     >
       <header>
         <h2 part="heading">{title}</h2>
         <SignedInAs store={store} />
+        <WayOut blocks={blocks} store={store} />
       </header>
       <Notice store={store} />
       <Summary store={store} />
       {outlook && <Lines title={store.labels.outlook_title} lines={outlook} />}
+      {!blocks[0] && <a href={store.page}>{store.labels.own_page}</a>}
       {blocks.map((block) => (
         <Section key={block.id} block={block} store={store} />
       ))}
+      {store.phase === 'new' && <Address store={store} />}
       <Lines title={store.outcome?.text} lines={store.outcome?.applied} />
     </form>
   );
@@ -61,26 +66,80 @@ function SignedInAs({ store }: Props) {
   ) : null;
 }
 
+/** Where the button that leaves everything stands further down: three keys are enough to press it (WCAG, LW-03). */
+function WayOut({ blocks, store }: Props & { blocks: readonly Block[] }) {
+  const way =
+    store.open &&
+    blocks
+      .slice(1)
+      .flatMap((block) => shownOf(block, store))
+      .find(
+        ({ control }) => (control as ActionControl).style === 'danger' && (control as ActionControl).do !== 'erase',
+      );
+  return way ? (
+    <p class="help">
+      <a href={`#${way.path}`}>{way.control.label}</a>
+    </p>
+  ) : null;
+}
+
+/** The controls of a block that are on screen. */
+function shownOf({ id, controls }: Block, store: Store) {
+  return store.isShown({ path: id, when: null })
+    ? controls
+        .map((control) => ({ control, path: `${id}.${control.name}`, when: control.when }))
+        .filter((part) => store.isShown(part))
+    : [];
+}
+
 /** Why nothing can be changed now, and what to do about it. */
 function Notice({ store }: Props) {
-  const { phase, labels } = store;
-  if (phase === 'open' || phase === 'loading') return null;
+  const { open, phase, labels } = store;
+  if (open || phase === 'loading') return null;
   return (
     <div id="notice" part="notice" tabIndex={-1}>
       {phase === 'expired' && <p class="label">{labels.expired_title}</p>}
-      <p>{{ expired: labels.expired_text, closed: labels.open_link, failed: labels.load_failed }[phase]}</p>
+      <p>{phase === 'expired' ? labels.expired_text : phase === 'closed' ? labels.open_link : labels.load_failed}</p>
       {phase === 'failed' ? (
         <button type="button" class="button" onClick={() => void store.retry()}>
           {labels.retry}
         </button>
       ) : (
         labels.request_link && (
-          <a class="button" href={store.page}>
-            {labels.request_link}
-          </a>
+          <>
+            <Address store={store} />
+            <button type="submit" class="button primary" aria-disabled={`${store.busy}`}>
+              {labels.request_link}
+            </button>
+          </>
         )
       )}
+      {phase === 'closed' && labels.sign_up && (
+        <button type="button" class="button" onClick={() => store.signUp()}>
+          {labels.sign_up}
+        </button>
+      )}
     </div>
+  );
+}
+
+/** To whom a link, or the mail of a sign-up, goes. What is typed waits in the store and changes nothing on screen. */
+function Address({ store }: Props) {
+  const control = { label: store.labels.your_email, required: true } as Control;
+  return (
+    <Field control={control} path={ADDRESS} store={store}>
+      <input
+        id={ADDRESS}
+        type="email"
+        autocomplete="email"
+        value={store.email}
+        aria-required="true"
+        {...tell(store, ADDRESS, {}).aria}
+        onInput={(event) => {
+          store.email = event.currentTarget.value;
+        }}
+      />
+    </Field>
   );
 }
 
@@ -93,9 +152,9 @@ function Summary({ store }: Props) {
         <h3>{store.labels.error_title}</h3>
         <ul>
           {[...store.errors].map(([path, messages]) => {
-            const label = store.leaves.get(path)?.label;
+            const label = path === ADDRESS ? store.labels.your_email : store.leaves.get(path)?.label;
             const text = messages.join(' ');
-            return <li key={path}>{label ? <a href={`#${path}`}>{`${label}: ${text}`}</a> : text}</li>;
+            return <li>{label ? <a href={`#${path}`}>{`${label}: ${text}`}</a> : text}</li>;
           })}
         </ul>
       </div>
@@ -109,7 +168,7 @@ function Lines({ title, lines }: { title: string | undefined; lines: readonly { 
       <p class="label">{title}</p>
       <ul>
         {lines.map(({ text }) => (
-          <li key={text}>{text}</li>
+          <li>{text}</li>
         ))}
       </ul>
     </div>
@@ -118,10 +177,8 @@ function Lines({ title, lines }: { title: string | undefined; lines: readonly { 
 
 function Section({ block, store }: Props & { block: Block }) {
   const { id, heading, text } = block;
-  const controls = block.controls
-    .map((control) => ({ control, path: `${id}.${control.name}`, when: control.when }))
-    .filter((part) => store.isShown(part));
-  if (!store.isShown({ path: id }) || !(heading || text?.length || controls.length)) return null;
+  const controls = shownOf(block, store);
+  if (!store.isShown({ path: id, when: null }) || !(heading || text?.length || controls.length)) return null;
   return (
     <section part="block" aria-labelledby={heading ? `${id}.heading` : undefined}>
       {heading && (
@@ -141,15 +198,17 @@ function Section({ block, store }: Props & { block: Block }) {
 function Foot({ store }: Props) {
   const { open, labels, outcome, busy, phase } = store;
   const dirty = store.draft.size > 0;
-  const text = open
-    ? busy
-      ? labels.saving
-      : outcome
-        ? outcome.text
-        : dirty && labels.unsaved
-    : phase === 'loading' && labels.loading;
+  const text = busy
+    ? open && labels.saving
+    : phase === 'loading'
+      ? labels.loading
+      : open && store.endsSoon
+        ? labels.ends_soon
+        : outcome
+          ? outcome.text
+          : open && dirty && labels.unsaved;
   return (
-    <div class={open && text ? 'foot up' : 'foot'}>
+    <div class={text && phase !== 'loading' ? 'foot up' : 'foot'}>
       <div role="status" part="status">
         {text}
         {/* What was done stands in the form; here it is said. What was not done as wished is shown here, too. */}
@@ -158,20 +217,20 @@ function Foot({ store }: Props) {
           <>
             <p class="label">{labels.merged_title}</p>
             {outcome.merged.map(({ text }) => (
-              <p key={text}>{text}</p>
+              <p>{text}</p>
             ))}
           </>
         ) : null}
       </div>
       {open && store.leaves.size > 0 && (
         <div part="actions">
-          {dirty && (
+          {(dirty || phase === 'new') && (
             <button type="button" part="discard" class="button" onClick={() => store.discard()}>
               {labels.discard}
             </button>
           )}
-          <button type="submit" form="form" part="save" class="button primary" aria-disabled={busy}>
-            {labels.save}
+          <button type="submit" form="form" part="save" class="button primary" aria-disabled={`${busy}`}>
+            {phase === 'new' ? labels.sign_up : labels.save}
           </button>
         </div>
       )}

@@ -62,13 +62,16 @@ class Held:
     def post_code(self, code: str) -> Any:
         return self.post({"code": code})
 
-    def post(self, body: dict[str, str]) -> Any:
+    def post(self, body: dict[str, str], **headers: str) -> Any:
         return self.client.post(
             f"/prefs/api/v1/centers/{self.key}/sessions/",
             json.dumps(body),
             content_type="application/json",
-            headers={"Origin": SHOP},
+            headers={"Origin": SHOP, **headers},
         )
+
+    def renew(self) -> Any:
+        return self.post({}, Authorization=f"Bearer {self.session}")
 
     def opens(self) -> dict[str, bool]:
         """What of it still opens something, over HTTP."""
@@ -80,6 +83,7 @@ class Held:
             "confirm": not _refused(lambda: access.look(self.confirm, Purpose.CONFIRM)),
             "code": self.post_code(self.code).status_code == 200,
             "session": read.status_code == 200,
+            "carried on": self.renew().status_code == 200,
         }
 
 
@@ -146,7 +150,7 @@ def test_of_a_key_and_all_that_came_of_it_since_another_one_signs(
         link = access.open_link(held.manage, Purpose.MANAGE)
         held.code = access.make_code(link, held.key, SHOP)
         held.session = held.post_code(access.make_code(link, held.key, SHOP)).json()["session"]
-        renewed = held.post({"session": held.session}).json()["session"]
+        renewed = held.renew().json()["session"]
         page = held.client.get(f"/prefs/u/{held.leave}/").content.decode()
         (led_to,) = set(re.findall(r"/prefs/l/([^/]+)/", page))
         assert held.client.get(f"/prefs/l/{led_to}/").status_code == 200

@@ -10,6 +10,7 @@ from wagtail.models import GroupSitePermission, Site
 from wagtail.permissions import policy_registry
 
 from wagtail_prefs.admin import permissions as may
+from wagtail_prefs.sync.models import Arrival
 
 #: What staff may do with people, by codename.
 EVERYTHING = tuple(may.LABELS)
@@ -17,7 +18,7 @@ EVERYTHING = tuple(may.LABELS)
 
 def make_staff(name: str, *codenames: str, site: Site | None = None) -> Any:
     """A user who may open the admin and do this: everywhere, or with the people of one site."""
-    for model in may.MODELS:  # a transactional test before may have given it another number
+    for model in (*may.MODELS, Arrival):  # a transactional test before may have given it another number
         vars(policy_registry.get_by_type(model)).pop("_content_type", None)
     user = get_user_model().objects.create_user(name, f"{name}@brand.example", "password")
     group = Group.objects.create(name=name)

@@ -42,12 +42,20 @@ def test_deliveries_show_what_is_wrong_and_no_address(editor: Client) -> None:
     Delivery.objects.update(
         last_outcome=Outcome.REFUSED, last_code="http-422", attempts=3,
         parked=[{"kind": "contact.preferences", "code": "http-422"}],
+        log=[
+            {"at": "2026-11-22T12:00:00Z", "version": 2, "outcome": "refused", "code": "http-<422>", "kinds": ["join", "set"]},
+            {"at": "2026-11-21T12:00:00Z", "version": 1, "outcome": "done", "code": "", "kinds": []},
+        ],
     )  # fmt: skip
     listing = editor.get(reverse(f"{DELIVERIES}:index")).content.decode()
     for words in (str(contact), "Refused", "http-422", "database"):
         assert words in listing
     page = editor.get(reverse(f"{DELIVERIES}:inspect", args=[row(contact, "database").pk])).content.decode()
     assert "contact.preferences: http-422" in page
+    assert "11/22/2026 noon: version 2 (join, set): Refused (http-&lt;422&gt;)</div>" in page
+    assert "11/21/2026 noon: version 1 (–): Delivered</div>" in page
+    person_page = editor.get(reverse("prefs_contacts:person", args=[contact])).content.decode()
+    assert "version 2 (join, set): Refused (http-&lt;422&gt;)" in person_page
     assert "Refused" in page
     assert "anna@" not in listing + page
 

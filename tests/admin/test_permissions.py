@@ -23,11 +23,11 @@ from wagtail_prefs.access.models import ApiKey
 from wagtail_prefs.admin import permissions as may, staff_log
 from wagtail_prefs.backends.database.models import Subscriber
 from wagtail_prefs.contacts.models import Contact, State, Suppression
-from wagtail_prefs.delivery.models import Delivery
+from wagtail_prefs.delivery.models import Backfill, Delivery
 from wagtail_prefs.delivery.services import run_once
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.sync import uploads
-from wagtail_prefs.sync.models import ImportRun, ImportUpload
+from wagtail_prefs.sync.models import DriftRun, ImportRun, ImportUpload
 from wagtail_prefs.topics.models import Audience, Topic, TopicGroup, TopicMerge, TopicText
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[2]
 #: What nobody may change who may not.
 TABLES = (
-    ApiKey, Audience, Contact, Delivery, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
+    ApiKey, Audience, Backfill, Contact, Delivery, DriftRun, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
 )  # fmt: skip
 #: Wagtail's own, for everybody who may open the admin: names of topics for the editors of pages, and pages that a user
 #: may edit, which is none here.
@@ -113,6 +113,8 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
             values["pk"] = keys[namespace]  # a KeyError here: say which row a new screen of yours is about
         if "delivery_id" in path:
             values["delivery_id"] = delivery.pk
+        if ":alias>" in path:
+            values["alias"] = "database"
         if ":run>" in path:
             values["run"] = run.pk
         return reverse(name, kwargs=values)

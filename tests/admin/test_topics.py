@@ -17,6 +17,7 @@ from wagtail.models import ModelLogEntry
 from wagtail.search import index as search_index
 
 from tests import factories
+from tests.topics.test_library import topic_form
 from wagtail_prefs.admin.topic_numbers import by_channel, centers_with, mapped
 from wagtail_prefs.backends.base import Backend
 from wagtail_prefs.centers import services as centers
@@ -41,6 +42,13 @@ PRINTED = re.findall(
     re.DOTALL,
 )
 exec("".join(PRINTED))  # the backend of the page: MailHouse
+
+
+class Choosy(Backend):
+    """Has a list for the news by e-mail, and for nothing else."""
+
+    def maps(self, topic: str, channel: str) -> bool:
+        return (topic, channel) == ("news", "email")
 
 
 class Clumsy(Backend):
@@ -131,6 +139,7 @@ def test_the_editor_sees_who_has_it_where_it_stands_and_where_it_goes(editor: Cl
     settings.WAGTAIL_PREFS = {
         **settings.WAGTAIL_PREFS,
         "BACKENDS": {
+            "choosy": {"BACKEND": "tests.admin.test_topics.Choosy"},
             "clumsy": {"BACKEND": "tests.admin.test_topics.Clumsy"},
             "crm": {"BACKEND": "tests.admin.test_topics.MailHouse", "OPTIONS": {"LISTS": {"news": "7"}}},
             "broken": {"BACKEND": "no.such.Backend"},
@@ -151,8 +160,12 @@ def test_the_editor_sees_who_has_it_where_it_stands_and_where_it_goes(editor: Cl
         ("E-mail", 2, 2, 1),
         ("Text message", 2, 0, 0),
     ]
+    assert [item.words for item in mapped(topics["news"])][1] == (
+        "Under its key, “news”. Not by Text message: nothing is named for that in the settings."
+    )
     assert [item.words for item in mapped(topics["offers"])] == [
         "The settings of this backend must be mended.",
+        "Not at all: nothing is named for it in the settings.",
         "The backend could not say it.",
         "Under its key, “offers”.",
     ]
@@ -299,3 +312,23 @@ def test_an_archived_topic_cannot_be_chosen_for_a_center(editor: Client) -> None
     # One that stands in a block already keeps its place in the form.
     page = factories.make_center([factories.topics_block([topics["offers"], topics["news"]])])
     assert "Offers" in editor.get(reverse("wagtailadmin_pages:edit", args=[page.pk])).content.decode()
+
+
+@pytest.mark.parametrize("said", [SetChoice("recipes", "email", YES), SetChoice("recipes", "email", NO)])
+def test_what_people_were_asked_about_does_not_become_what_is_always_sent(editor: Client, said: Any) -> None:
+    editor.post(reverse(f"{TOPIC}:add"), topic_form())
+    topic = Topic.objects.get()
+    elsewhere = factories.make_audience(factories.make_site("other.example"))
+    Topic.objects.create(audience=elsewhere, key="recipes", channels=["email"])
+    person("f", said, audience=elsewhere)
+    always = {**topic_form(transactional="on"), "texts-0-id": topic.texts.get().pk, "texts-INITIAL_FORMS": 1}
+    assert editor.post(url("edit", topic), always).status_code == 302
+    Topic.objects.filter(pk=topic.pk).update(transactional=False)
+    person("a", said)
+    answer = editor.post(url("edit", topic), always)
+    assert answer.context["form"].errors.keys() == {"transactional"}
+    topic.refresh_from_db()
+    assert not topic.transactional
+    # What is always sent already can be saved as ever, whatever was said before.
+    Topic.objects.filter(pk=topic.pk).update(transactional=True)
+    assert editor.post(url("edit", topic), always).status_code == 302

@@ -250,7 +250,7 @@ def test_topics_of_another_audience_are_not_meant(sharing: Visit) -> None:
 def test_who_opted_out_is_told_both(sharing: Visit) -> None:
     choose(sharing.contact, OptOut())
     sharing.enter()
-    assert [line["kind"] for line in sharing.get(**GPC).json()["outlook"]] == ["opted_out", "gpc"]
+    assert [line["kind"] for line in sharing.get(**GPC).json()["outlook"]] == ["opted_out", "always", "gpc"]
 
 
 def test_what_it_costs(sharing: Visit) -> None:

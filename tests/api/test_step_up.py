@@ -1,9 +1,8 @@
-"""A fresh link for whoever holds a session, what it opens, and a session that is carried on."""
+"""A fresh link for whoever holds a session, and what it opens."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 import time_machine
 from django.db import connection
-from django.db.models import F
 from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -24,7 +22,6 @@ from wagtail_prefs.access.models import OneTimeLink
 from wagtail_prefs.access.services import Purpose
 from wagtail_prefs.changes import GiveReason, SetAttribute
 from wagtail_prefs.contacts import services as contacts
-from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.mail.models import Mail
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import Actor, ActorType, Source
@@ -205,7 +202,7 @@ def test_an_old_mail_shows_nothing_personal_and_a_fresh_link_only_what_is_hers(a
             asked.patch(asked.choose(asked.get().json()["version"], news=True)),
             asked.undo(json.loads(asked.history().content)["records"][0]["receipt"]),
             step_up(asked, **{"Idempotency-Key": "told"}),
-            asked.post("sessions/", {"session": asked.session}),
+            asked.post("sessions/", {}),
         ]
         assert {answer.status_code for answer in answers} <= {200, 202}
         return "".join(answer.content.decode() for answer in answers)
@@ -220,65 +217,3 @@ def test_an_old_mail_shows_nothing_personal_and_a_fresh_link_only_what_is_hers(a
         assert [secret for secret in secrets if secret in told] == [NAME]
         history = asked.history().content.decode()
         assert not [secret for secret in secrets if secret in history]
-
-
-# --- carrying a session on -------------------------------------------------------------------------------------------
-
-
-def renew(visit: Visit, **headers: str) -> HttpResponse:
-    return visit.post("sessions/", {"session": visit.session}, **headers)
-
-
-def test_a_session_is_carried_on_until_it_is_two_hours_old(asked: Visit) -> None:
-    with time_machine.travel(timezone.now(), tick=False) as clock:
-        asked.enter()
-        for _time in range(4):
-            clock.shift(timedelta(minutes=29))
-            answer = renew(asked)
-            assert answer.status_code == 200
-            assert answer.json().keys() == {"session", "expires_at", "preferences"}
-            asked.session = answer.json()["session"]
-        clock.shift(timedelta(minutes=3, seconds=59))
-        assert asked.get().status_code == 200
-        assert renew(asked).status_code == 200
-        clock.shift(timedelta(seconds=2))
-        assert asked.get().status_code == 401
-        assert renew(asked).status_code == 401
-
-
-def test_a_fresh_session_is_carried_on_as_one_of_a_link(asked: Visit) -> None:
-    enter_fresh(asked)
-    answer = renew(asked).json()
-    assert answer["preferences"]["assurance"] == "link"
-    assert NAME not in json.dumps(answer)
-    asked.session = answer["session"]
-    assert asked.patch(asked.body({"profile": {"given_name": "Yolanda"}}, 1)).status_code == 403
-
-
-def test_another_place_or_person_carries_no_session_on(asked: Visit) -> None:
-    assert renew(asked, Origin=OWN).status_code == 403
-    other = factories.make_center(asking(), title="Another", host_pages=f"{SHOP}/other")
-    assert Visit(other, asked.contact, session=asked.session).get().status_code == 401
-    assert renew(Visit(other, asked.contact, session=asked.session)).status_code == 401
-    assert asked.post("sessions/", {"session": asked.session, "code": "x"}).status_code == 400
-    assert asked.post("sessions/", {"session": 5}).status_code == 400
-    assert asked.post("sessions/", {"session": asked.code()}).status_code == 401
-    with time_machine.travel(timezone.now() + timedelta(minutes=31), tick=False):
-        assert renew(asked).status_code == 401
-    Contact.objects.filter(pk=asked.contact.pk).update(epoch=F("epoch") + 1)
-    assert renew(asked).status_code == 401
-
-
-def test_a_key_that_was_called_back_carries_no_session_on(asked: Visit, settings: Any) -> None:
-    from wagtail_prefs.access import revocations
-
-    prefs = settings.WAGTAIL_PREFS
-    newer = {
-        **prefs,
-        "CENTER_CACHE_SECONDS": 0,
-        "SIGNING_KEYS": [{"kid": "t2", "key": "n" * 40}, *prefs["SIGNING_KEYS"]],
-    }
-    settings.WAGTAIL_PREFS = newer
-    assert renew(asked).status_code == 200
-    revocations.key(re.match(r"s1\.([^.]+)\.", asked.session)[1])  # type: ignore[index]  # a session has one
-    assert renew(asked).status_code == 401

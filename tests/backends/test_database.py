@@ -141,6 +141,38 @@ def test_what_was_written_can_be_read_back() -> None:
     assert remote.opted_out is False
     assert remote.choices == target().state.choices
     assert remote.frequencies == target().state.frequencies
+    assert remote.pauses == {key: pause.until for key, pause in target().state.pauses.items()}
+    assert remote.attributes == target().state.attributes == {}
+    write(target(version=4, pauses={}, attributes={"size": "M"}))
+    again = backend.read(target())
+    assert again is not None
+    assert (again.version, again.pauses, again.attributes) == (4, {}, {"size": "M"})
+
+
+def test_a_new_address_stands_in_every_row_and_the_old_one_in_none() -> None:
+    write(target())
+    moved = replace(
+        target(version=4, email="new@mail.example.org"),
+        retired=(Identifiers(email="anna@mail.example.org", remote={"database": str(ANNA)}),),
+    )
+    (operation,) = DatabaseBackend("database").plan(moved, [])
+    assert operation.restricts  # until then whoever reads the row mails to the old one
+    write(moved)
+    assert {row.email for row in Subscriber.objects.all()} == {"new@mail.example.org"}
+    assert {row.email for row in Subscription.objects.all()} == {"new@mail.example.org"}
+    assert subscribed("news", "email") == ["new@mail.example.org"]
+
+
+def test_the_phone_number_is_kept() -> None:
+    person = target()
+    write(replace(person, identifiers=replace(person.identifiers, phone="+491701234567")))
+    assert Subscriber.objects.get().phone == "+491701234567"
+
+
+def test_an_address_that_was_erased_once_is_not_to_be_mailed() -> None:
+    write(target(suppressed=True))
+    assert subscribed("news", "email") == []
+    assert Subscriber.objects.get().opted_out
 
 
 @pytest.mark.parametrize(
@@ -159,10 +191,35 @@ def test_an_erased_person_leaves_no_row(known: Identifiers) -> None:
     assert {row.email for row in Subscription.objects.all()} == {"ben@mail.example.org"}
 
 
+def test_whoever_signed_up_anew_with_the_address_stays() -> None:
+    write(target(), target(uuid7()))
+    person = Identifiers(email="anna@mail.example.org", remote={"database": str(ANNA)})
+    assert DatabaseBackend("database").erase(person).outcome is Outcome.DONE
+    assert [row.email for row in Subscriber.objects.all()] == ["anna@mail.example.org"]
+    assert not Subscriber.objects.filter(contact=ANNA).exists()
+
+
+@pytest.mark.postgres
+def test_an_erasure_takes_the_rows_in_the_order_of_the_writers() -> None:
+    """Else one that meets a write of hers could deadlock with it."""
+    write(target())
+    with CaptureQueriesContext(connection) as queries:
+        DatabaseBackend("database").erase(Identifiers(remote={"database": str(ANNA)}))
+    locks = [
+        sql["sql"]
+        for sql in queries
+        if sql["sql"].startswith(("SELECT", "DELETE")) and "wagtail_prefs_sub" in sql["sql"]
+    ]
+    assert "FOR UPDATE" in locks[0]
+    assert '"wagtail_prefs_subscriber"' in locks[0]
+
+
 def test_erasing_nobody_erases_nobody() -> None:
     write(target())
     DatabaseBackend("database").erase(Identifiers())
     DatabaseBackend("database").erase(Identifiers(remote={"database": str(uuid.uuid4())}))
+    DatabaseBackend("database").erase(Identifiers(remote={"database": "no id of ours"}))
+    DatabaseBackend("database").erase(Identifiers(remote={"other": str(ANNA)}))
     assert Subscriber.objects.count() == 1
 
 

@@ -1,383 +1,424 @@
-"""The transport: what it refuses, what it bounds, and what it makes of errors."""
+"""What vendors' modules share, on a real HTTP server: a CRM of a few lines, and everything that can go wrong."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import ssl
-import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+import json
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote
 
 import pytest
-from pytest_django import Settings
+from django.core.exceptions import ImproperlyConfigured
+from hypothesis import given, strategies as st
 from pytest_httpserver import HTTPServer
-from pytest_socket import SocketConnectBlockedError
-from werkzeug import Request, Response as Answer
+from werkzeug import Request, Response
 
-from wagtail_prefs.backends.http import (
-    MAX_BODY,
-    Response,
-    Transport,
-    TransportError,
-    classify,
-    parse_retry_after,
-)
-from wagtail_prefs.values import Outcome
-
-PUBLIC = "93.184.216.34"
+from tests.properties import examples
+from wagtail_prefs.backends.answers import Answer, TransportError, Verdict, classify, word
+from wagtail_prefs.backends.base import Option, PlatformError
+from wagtail_prefs.backends.http import OWN_NETWORK, HttpBackend
+from wagtail_prefs.backends.mapping import ATTRIBUTES, TOPICS
+from wagtail_prefs.values import Capabilities, Json, Operation, Outcome, Result, TopicModel
 
 
-@pytest.fixture
-def _loopback(settings: Settings) -> None:
-    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "ALLOW_PRIVATE_HOSTS": True}
+class CrmBackend(HttpBackend):
+    """A platform with a batch call that names errors by position or by address, and a call for each."""
+
+    capabilities = Capabilities(channels=("email",), topics=TopicModel.LIST, batch_size=10)
+    known_options: ClassVar[Mapping[str, Option]] = {
+        **HttpBackend.known_options,
+        **OWN_NETWORK,
+        **TOPICS,
+        **ATTRIBUTES,
+        "URL": Option(str, "where"),
+        "MODE": Option(str, "how", default="index"),
+    }
+    token = "old"
+    fresh = ""
+
+    @property
+    def base_url(self) -> str:
+        return str(self.options["URL"])
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def refresh(self) -> bool:
+        self.token = self.fresh
+        return bool(self.fresh)
+
+    def classify(self, answer: Answer) -> tuple[Outcome, str]:
+        if answer.status == 403 and not answer.body:
+            return Outcome.RATE_LIMITED, "http-403"
+        return classify(answer)
+
+    def send(self, batch: Sequence[Operation]) -> Sequence[Result]:
+        if self.options["MODE"] == "single":
+            return self.one_by_one(batch, self._put)
+        answer = self.call("POST", "/batch", json=[operation.payload for operation in batch])
+        errors = answer.json()["errors"]
+        fine = Verdict(Outcome.DONE)
+        if self.options["MODE"] == "index":
+            said = {item["index"]: Verdict(Outcome.REFUSED, word(item["code"])) for item in errors}
+            return self.by_index(batch, said, unsaid=fine)
+        by_address = {item["email"]: Verdict(Outcome.REFUSED, word(item["code"])) for item in errors}
+        return self.by_key(batch, lambda operation: operation.payload["email"], by_address, unsaid=fine)
+
+    def _put(self, operation: Operation) -> Result | None:
+        path = self.path("lists", 17, "members", operation.payload["email"].partition("@")[0])
+        answer = self.call("PUT", path, form={"tag": ["a", "b"]}, query={"q": "x y"}, accept=(409,))
+        if answer.status == 409:
+            return None
+        return Result(operation.key, Outcome.DONE, remote_id=answer.json()["id"])
 
 
-def refusal(url: str, **options: Any) -> TransportError:
-    with pytest.raises(TransportError) as caught:
-        Transport(**options).send("POST", url, body=b"{}")
-    return caught.value
+def crm(server: HTTPServer | None = None, **options: Any) -> CrmBackend:
+    url = server.url_for("/api") if server else "https://crm.example/api"
+    return CrmBackend("crm", {"URL": url, "TOPICS": {"news": 17}, "OWN_NETWORK": True, **options})
 
 
-def resolver(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """A name server that gives one answer after the other; returns the names it was asked for."""
-    asked: list[str] = []
-
-    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
-        addresses = answers[min(len(asked), len(answers) - 1)]
-        asked.append(host)
-        return [
-            (
-                socket.AF_INET6 if ":" in address else socket.AF_INET,
-                socket.SOCK_STREAM,
-                6,
-                "",
-                (address, port),
-            )
-            for address in addresses
-        ]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
+def operations(*emails: str, restricts: bool = False, **payload: Any) -> list[Operation]:
+    return [
+        Operation(f"key-{number}", uuid.UUID(int=number), 1, "put", {"email": email, **payload}, restricts)
+        for number, email in enumerate(emails)
+    ]
 
 
-# --- where it goes ---------------------------------------------------------------------------------------------------
+def outcomes(results: Sequence[Result]) -> list[tuple[str, str]]:
+    return [(result.outcome.value, result.code) for result in results]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://crm.example/",
-        "ftp://crm.example/",
-        "file:///etc/passwd",
-        "gopher://crm.example/",
-        "//crm.example/",
-        "crm.example",
-        "https://",
-        "https:///path",
-        "https://user@crm.example/",
-        "https://user:password@crm.example/",
-        "https://crm.example@127.0.0.1/",
-        "https://crm.example:22/",
-        "https://crm.example:8443/",
-        "https://crm.example:99999/",
-        "https://crm.example\\@127.0.0.1/",
-        "https://crm.example/ path",
-        "https://crm.example/\r\nHost: other",
-        "https://[::1",
-    ],
-)
-def test_only_plain_https_addresses(url: str) -> None:
-    error = refusal(url)
-    assert (error.outcome, error.code) == (Outcome.MISCONFIGURED, "bad-url")
+ANNA, BEN, CARLA = (f"{name}@mail.example.org" for name in ("anna", "ben", "carla"))
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "localhost",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "[2002:7f00:1::]",
-        "[64:ff9b::7f00:1]",
-        "169.254.169.254",
-        "10.0.0.1",
-        "0.0.0.0",
-        "2130706433",  # 127.0.0.1 as the C library reads it
-        "0x7f000001",
-        "0177.0.0.1",
-        "127.1",
-    ],
-)
-def test_no_spelling_leads_into_the_machine(host: str) -> None:
-    error = refusal(f"https://{host}/")
-    assert error.outcome is Outcome.MISCONFIGURED
-    assert error.code in {"refused-address", "bad-url"}
+# --- one call for many -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "addresses",
-    [
-        ["127.0.0.1"],
-        [PUBLIC, "127.0.0.1"],
-        ["127.0.0.1", PUBLIC],
-        [PUBLIC, "::1"],
-        [PUBLIC, "::ffff:10.0.0.1"],
-    ],
+    ("mode", "error"),
+    [("index", {"index": 1, "code": "Invalid Address"}), ("key", {"email": BEN, "code": "Invalid Address"})],
 )
-def test_one_private_address_spoils_a_name(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
-    resolver(monkeypatch, addresses)
-    assert refusal("https://crm.example/").code == "refused-address"
+def test_an_error_inside_a_200_is_one_items_own(httpserver: HTTPServer, mode: str, error: Json) -> None:
+    httpserver.expect_request("/api/batch", method="POST").respond_with_json({"errors": [error]})
+    results = crm(httpserver, MODE=mode).execute(operations(ANNA, BEN, CARLA))
+    assert outcomes(results) == [("done", ""), ("refused", "invalid-address"), ("done", "")]
+    request, _ = httpserver.log[0]
+    assert json.loads(request.get_data()) == [{"email": ANNA}, {"email": BEN}, {"email": CARLA}]
+    assert request.headers["Authorization"] == "Bearer old"
+    assert request.headers["Content-Type"] == request.headers["Accept"] == "application/json"
 
 
-def test_a_name_is_resolved_once_and_the_checked_address_is_the_one_connected_to(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("mode", "error"), [("index", {"index": 7}), ("index", {"index": "1"}), ("key", {"email": "Ben@x"})]
+)
+def test_an_error_that_belongs_to_nobody_makes_all_uncertain(
+    httpserver: HTTPServer, mode: str, error: Json
 ) -> None:
-    asked = resolver(monkeypatch, [PUBLIC], ["127.0.0.1"])  # the second answer would lead inside
-    with pytest.raises(
-        SocketConnectBlockedError, match=PUBLIC
-    ):  # the test's own guard: no test leaves the machine
-        Transport().send("POST", "https://crm.example/")
-    assert asked == ["crm.example"]
+    httpserver.expect_request("/api/batch").respond_with_json({"errors": [{"code": "invalid", **error}]})
+    backend = crm(httpserver, MODE=mode)
+    assert outcomes(backend.execute(operations(ANNA, BEN))) == [("split", "unmatched-error")] * 2
+    assert outcomes(backend.execute(operations(BEN))) == [("refused", "invalid")]
 
 
-@pytest.mark.usefixtures("_loopback")
-def test_the_environment_has_no_say(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
-    for name in ("NO_PROXY", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
-    httpserver.expect_request("/").respond_with_data("here")
-    assert Transport().send("GET", httpserver.url_for("/")).body == b"here"
-
-
-@pytest.mark.usefixtures("_loopback")
-def test_redirects_are_not_followed(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/").respond_with_data(
-        "", status=302, headers={"Location": httpserver.url_for("/x")}
+@given(
+    size=st.integers(1, 8),
+    said=st.dictionaries(
+        st.integers(-2, 10), st.sampled_from([Outcome.DONE, Outcome.REFUSED, Outcome.RETRY]), max_size=8
+    ),
+    optimistic=st.booleans(),
+)
+@pytest.mark.property
+@examples(100)
+def test_whatever_a_platform_says_nothing_is_done_that_it_may_have_refused(
+    size: int, said: dict[int, Outcome], optimistic: bool
+) -> None:
+    batch = operations(*(f"c{number}@mail.example.org" for number in range(size)))
+    verdicts = {index: Verdict(outcome) for index, outcome in said.items()}
+    unsaid = {"unsaid": Verdict(Outcome.DONE)} if optimistic else {}
+    results = crm().by_index(batch, verdicts, **unsaid)
+    assert [result.key for result in results] == [operation.key for operation in batch]
+    stranger = any(
+        index not in range(size) and outcome is not Outcome.DONE for index, outcome in said.items()
     )
-    response = Transport().send("POST", httpserver.url_for("/"))
-    assert response.status == 302
-    assert classify(response) == (Outcome.MISCONFIGURED, "http-302")
-    assert len(httpserver.log) == 1
+    for index, result in enumerate(results):
+        if index in said:
+            assert result.outcome is said[index]
+        else:
+            assert (result.outcome is Outcome.DONE) == (optimistic and not stranger)
 
 
-@pytest.mark.usefixtures("_loopback")
-def test_cookies_are_not_kept(httpserver: HTTPServer) -> None:
+@pytest.mark.parametrize(
+    ("status", "many", "one"),
+    [
+        (400, ("split", "http-400"), ("refused", "http-400")),
+        (413, ("split", "http-413"), ("refused", "http-413")),
+        (422, ("split", "http-422"), ("refused", "http-422")),
+        (404, ("misconfigured", "http-404"), ("misconfigured", "http-404")),
+        (429, ("rate_limited", "http-429"), ("rate_limited", "http-429")),
+        (403, ("rate_limited", "http-403"), ("rate_limited", "http-403")),  # as this platform means it
+        (503, ("retry", "http-503"), ("retry", "http-503")),
+        (302, ("misconfigured", "http-302"), ("misconfigured", "http-302")),
+    ],
+)
+def test_a_call_that_fails_as_a_whole(
+    httpserver: HTTPServer, status: int, many: tuple[str, str], one: tuple[str, str]
+) -> None:
+    httpserver.expect_request("/api/batch").respond_with_data("", status=status)
+    backend = crm(httpserver)
+    assert outcomes(backend.execute(operations(ANNA, BEN))) == [many, many]
+    assert outcomes(backend.execute(operations(ANNA))) == [one]
+
+
+def test_an_answer_too_long_for_us_is_asked_for_in_parts(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/batch").respond_with_data("x" * 70_000)
+    assert outcomes(crm(httpserver).execute(operations(ANNA, BEN))) == [("split", "body-too-large")] * 2
+    assert outcomes(crm(httpserver).execute(operations(ANNA))) == [("retry", "body-too-large")]
+
+
+def test_a_page_instead_of_json_says_nothing(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/batch").respond_with_data("<h1>Maintenance of anna@mail.example.org</h1>")
+    assert outcomes(crm(httpserver).execute(operations(ANNA, BEN))) == [("retry", "not-json")] * 2
+
+
+def test_what_has_no_result_was_not_said() -> None:
+    class Silent(CrmBackend):
+        def send(self, batch: Sequence[Operation]) -> Sequence[Result]:
+            return [Result(batch[1].key, Outcome.DONE), Result("of nobody", Outcome.DONE)]
+
+    backend = Silent("crm", {"URL": "https://crm.example", "TOPICS": {}})
+    assert outcomes(backend.execute(operations(ANNA, BEN))) == [("retry", "no-answer"), ("done", "")]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"remote_id": "a\x00b"}, {"remote_id": ""}),
+        ({"remote_id": "a\nb"}, {"remote_id": ""}),
+        ({"remote_id": "\ud800"}, {"remote_id": ""}),
+        ({"remote_id": "x" * 256}, {"remote_id": ""}),
+        ({"remote_id": 17}, {"remote_id": "17"}),
+        ({"remote_id": None}, {"remote_id": ""}),
+        ({"code": "a\x00b"}, {"code": "unreadable"}),
+        ({"code": "x" * 200}, {"code": "x" * 128}),
+        ({"retry_after": float("nan")}, {"retry_after": None}),
+        ({"retry_after": float("inf")}, {"retry_after": 86_400}),
+        ({"retry_after": -1}, {"retry_after": 0}),
+    ],
+)
+def test_what_no_database_takes_is_not_kept(said: dict[str, Any], kept: dict[str, Any]) -> None:
+    class Odd(CrmBackend):
+        def send(self, batch: Sequence[Operation]) -> Sequence[Result]:
+            return [Result(operation.key, Outcome.RETRY, **said) for operation in batch]
+
+    (result,) = Odd("crm", {"URL": "https://crm.example", "TOPICS": {}}).execute(operations(ANNA))
+    assert {name: getattr(result, name) for name in kept} == kept
+
+
+def test_an_answer_does_not_show_what_it_holds() -> None:
+    answer = Answer(200, {"set-cookie": "secret"}, b"anna@mail.example.org")
+    assert "anna" not in repr(answer)
+    assert "secret" not in repr(answer)
+
+
+def test_an_attribute_that_does_not_fit_is_named_and_holds_no_opt_out_back(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/batch").respond_with_json({"errors": []})
+    backend = crm(httpserver)
+    refused = backend.execute(operations(ANNA, misfits=["birthday", "size"]))
+    assert outcomes(refused) == [("refused", "attribute-birthday")]
+    assert outcomes(backend.execute(operations(ANNA, misfits=["birthday"], restricts=True))) == [("done", "")]
+    assert outcomes(backend.execute(operations(ANNA, misfits=[]))) == [("done", "")]
+
+
+# --- a call for each -------------------------------------------------------------------------------------------------
+
+
+def test_each_has_its_own_answer(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/lists/17/members/anna").respond_with_json({"id": "r1"})
+    httpserver.expect_request("/api/lists/17/members/ben").respond_with_data("", status=409)
+    httpserver.expect_request("/api/lists/17/members/carla").respond_with_data("", status=422)
+    results = crm(httpserver, MODE="single").execute(operations(ANNA, CARLA, BEN))
+    assert outcomes(results) == [("done", ""), ("refused", "http-422"), ("done", "")]
+    assert results[0].remote_id == "r1"
+    request, _ = httpserver.log[0]
+    assert request.get_data() == b"tag=a&tag=b"
+    assert request.query_string == b"q=x+y"
+    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(("status", "calls"), [(429, 1), (401, 1), (500, 3), (422, 3)])
+def test_a_platform_that_wants_to_be_left_alone_is(httpserver: HTTPServer, status: int, calls: int) -> None:
+    httpserver.expect_request(re.compile("/api/.*")).respond_with_data(
+        "", status=status, headers={"Retry-After": "9"}
+    )
+    results = crm(httpserver, MODE="single").execute(operations(ANNA, BEN, CARLA))
+    assert len(httpserver.log) == calls
+    assert len({(result.outcome, result.retry_after) for result in results}) == 1
+    assert results[0].retry_after == 9
+
+
+def test_a_platform_that_is_away_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = crm(URL="http://127.0.0.1:1", MODE="single")
+    asked: list[str] = []
+    send = backend.transport.send
+
+    def counted(method: str, url: str, **rest: Any) -> Answer:
+        asked.append(url)
+        return send(method, url, **rest)
+
+    monkeypatch.setattr(backend.transport, "send", counted)
+    results = backend.execute(operations(ANNA, BEN))
+    assert outcomes(results) == [("retry", "connection")] * 2
+    assert len(asked) == 1
+
+
+# --- the call itself -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["", ".", ".."])
+def test_no_part_of_a_path_leads_elsewhere(part: str) -> None:
+    with pytest.raises(PlatformError) as caught:
+        crm().path("lists", part)
+    assert (caught.value.outcome, caught.value.code) == (Outcome.REFUSED, "bad-identifier")
+
+
+@given(
+    parts=st.lists(st.text(min_size=1).filter(lambda part: part not in {".", ".."}), min_size=1, max_size=4)
+)
+@pytest.mark.property
+@examples(100)
+def test_a_path_has_as_many_parts_as_were_given(parts: list[str]) -> None:
+    path = HttpBackend.path(*parts)
+    found = path.split("/")[1:]
+    assert [unquote(part) for part in found] == [part.encode(errors="replace").decode() for part in parts]
+    assert path.isascii()
+    assert not set(path) & set("?#;@: \\\r\n")
+
+
+def test_an_address_in_a_path_arrives_whole(httpserver: HTTPServer) -> None:
     seen: list[str] = []
 
-    def answer(request: Request) -> Answer:
-        seen.append(request.headers.get("Cookie", ""))
-        return Answer("", headers={"Set-Cookie": "a=b"})
+    def answer(request: Request) -> Response:
+        seen.append(
+            request.environ["RAW_URI"] if "RAW_URI" in request.environ else request.environ["REQUEST_URI"]
+        )
+        return Response("{}")
 
-    httpserver.expect_request("/").respond_with_handler(answer)
-    transport = Transport()
-    for _ in range(2):
-        transport.send("POST", httpserver.url_for("/"))
-    assert seen == ["", ""]
-
-
-# --- TLS -------------------------------------------------------------------------------------------------------------
+    httpserver.expect_request(re.compile(".*")).respond_with_handler(answer)
+    backend = crm(httpserver)
+    backend.call("GET", backend.path("members", "a+b/../c?d#e%2F@x.example"))
+    assert seen == ["/api/members/a%2Bb%2F..%2Fc%3Fd%23e%252F%40x.example"]
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate of crm.example that signs itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=crm.example",
-            ),
-            *("-addext", "subjectAltName=DNS:crm.example", "-keyout", key, "-out", cert),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return key, cert
+def test_credentials_are_refreshed_once(httpserver: HTTPServer) -> None:
+    def answer(request: Request) -> Response:
+        good = request.headers["Authorization"] == "Bearer new"
+        return Response('{"errors": []}', status=200 if good else 401)
+
+    httpserver.expect_request("/api/batch").respond_with_handler(answer)
+    backend = crm(httpserver)
+    assert outcomes(backend.execute(operations(ANNA))) == [("misconfigured", "http-401")]
+    assert len(httpserver.log) == 1
+    backend.fresh = "wrong"
+    assert outcomes(backend.execute(operations(ANNA))) == [("misconfigured", "http-401")]
+    assert len(httpserver.log) == 3
+    backend.fresh = "new"
+    assert outcomes(backend.execute(operations(ANNA))) == [("done", "")]
+    assert len(httpserver.log) == 5
 
 
-@pytest.fixture
-def tls_server(certificate: tuple[Path, Path]) -> Iterator[tuple[HTTPServer, list[str | None]]]:
-    key, cert = certificate
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    names: list[str | None] = []
-    context.sni_callback = lambda _socket, name, _context: names.append(name)
-    with HTTPServer(host="127.0.0.1", ssl_context=context) as server:
-        yield server, names
-
-
-@pytest.mark.usefixtures("_loopback")
-def test_name_and_host_stay_while_the_address_is_pinned(
-    tls_server: tuple[HTTPServer, list[str | None]],
-    certificate: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("headers", "status", "seconds"),
+    [
+        ({"Retry-After": "3", "RateLimit-Reset": "5"}, 429, 3),
+        ({"x-sib-ratelimit-reset": "4", "X-RateLimit-Reset": "5"}, 429, 4),
+        ({"X-RateLimit-Reset": "6", "RateLimit-Reset": "7"}, 429, 6),
+        ({"RateLimit-Reset": "7"}, 429, 7),
+        ({"RateLimit-Reset": "7"}, 503, None),  # the end of a window, and not of the trouble
+        ({"Retry-After": "8"}, 503, 8),
+        ({}, 429, None),
+    ],
+)
+def test_how_long_to_wait(
+    httpserver: HTTPServer, headers: Mapping[str, str], status: int, seconds: float | None
 ) -> None:
-    server, names = tls_server
-    server.expect_request("/hook").respond_with_data("ok")
-    resolver(monkeypatch, ["127.0.0.1"])
-    transport = Transport()
-    transport.session.verify = str(certificate[1])
-    assert transport.send("POST", f"https://crm.example:{server.port}/hook").body == b"ok"
-    assert names == ["crm.example"]
-    assert server.log[0][0].headers["Host"] == f"crm.example:{server.port}"
+    httpserver.expect_request("/api/x").respond_with_data("", status=status, headers=headers)
+    with pytest.raises(PlatformError) as caught:
+        crm(httpserver).call("GET", "/x")
+    assert caught.value.retry_after == seconds
 
 
-@pytest.mark.usefixtures("_loopback")
-@pytest.mark.parametrize("host", ["crm.example", "other.example"])
-def test_a_certificate_nobody_vouches_for_is_refused(
-    tls_server: tuple[HTTPServer, list[str | None]],
-    certificate: tuple[Path, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    host: str,
-) -> None:
-    server, _ = tls_server
-    resolver(monkeypatch, ["127.0.0.1"])
-    transport = Transport()
-    if host == "other.example":  # known, but for another name
-        transport.session.verify = str(certificate[1])
-    with pytest.raises(TransportError) as caught:
-        transport.send("POST", f"https://{host}:{server.port}/hook")
-    assert (caught.value.outcome, caught.value.code) == (Outcome.MISCONFIGURED, "tls")
-    assert not server.log
+def test_errors_hold_nothing_of_the_call(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/batch").respond_with_data("anna@mail.example.org", status=422)
+    backend = crm(httpserver)
+    with pytest.raises(PlatformError) as caught:
+        backend.call("POST", "/batch", json={"email": ANNA})
+    assert str(caught.value) == "http-422"
+    assert "anna" not in repr(backend.execute(operations(ANNA)))
+    with pytest.raises(TransportError) as lost:
+        crm(URL="http://127.0.0.1:1/secret").call("GET", "/x", query={"email": ANNA})
+    assert str(lost.value) == "connection"
 
 
-# --- bounds ----------------------------------------------------------------------------------------------------------
+def test_every_text_can_be_sent(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/batch").respond_with_json({"errors": []})
+    texts = ["Zoë", "عربي", "👩‍👩‍👧", "\u2028", "\ud800", '"\\', "\x00"]
+    assert outcomes(crm(httpserver).execute(operations(ANNA, names=texts))) == [("done", "")]
+    sent = json.loads(httpserver.log[0][0].get_data())[0]["names"]
+    assert sent == ["Zoë", "عربي", "👩‍👩‍👧", "\u2028", "?", '"\\', "\x00"]
+    crm(httpserver, MODE="single").execute(operations("\ud800@mail.example.org"))
 
 
-@contextlib.contextmanager
-def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that says what `talk` says, byte by byte."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def test_an_error_is_a_result() -> None:
+    def fails() -> Result:
+        raise PlatformError(Outcome.RATE_LIMITED, "http-429", 5)
 
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                peer, _ = server.accept()
-                with peer:
-                    peer.recv(65536)
-                    talk(peer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
-    thread.join(timeout=5)
+    backend = crm()
+    assert backend.attempt("k", fails) == Result("k", Outcome.RATE_LIMITED, "http-429", 5)
+    assert backend.attempt("k", lambda: None) == Result("k", Outcome.DONE)
+    done = Result("k", Outcome.DONE, remote_id="1")
+    assert backend.attempt("k", lambda: done) is done
 
 
-def drip(peer: socket.socket, beginning: bytes) -> None:
-    stop = threading.Event()
-    peer.sendall(beginning)
-    while not stop.wait(0.05):
-        peer.sendall(b"x")
+@pytest.mark.parametrize("timeout", [0, -1, 31, float("nan"), float("inf")])
+def test_a_call_ends_before_its_lease(timeout: float) -> None:
+    with pytest.raises(ImproperlyConfigured, match='"TIMEOUT"'):
+        crm(TIMEOUT=timeout)
 
 
-@pytest.mark.usefixtures("_loopback")
-@pytest.mark.parametrize(
-    "beginning",
-    [
-        b"",
-        b"HTTP/1.1 200 OK\r\nX: ",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
-    ],
-)
-def test_a_peer_that_drips_is_left(beginning: bytes) -> None:
-    with raw_server(lambda peer: drip(peer, beginning)) as url:
-        error = refusal(url, timeout=0.5)
-    assert (error.outcome, error.code) == (Outcome.RETRY, "timeout")
+def test_two_who_share_an_address_are_told_apart(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/api/batch").respond_with_json({"errors": []})
+    backend = crm(httpserver, MODE="key")
+    assert outcomes(backend.execute(operations(ANNA, BEN, ANNA))) == [("split", "same-key")] * 3
+    assert outcomes(backend.execute(operations(ANNA))) == [("done", "")]
 
 
-@pytest.mark.usefixtures("_loopback")
-def test_a_peer_that_says_nothing_is_left() -> None:
-    done = threading.Event()
-    with raw_server(lambda peer: done.wait(10) and None) as url:
-        error = refusal(url, timeout=0.3)
-        done.set()
-    assert (error.outcome, error.code) == (Outcome.RETRY, "timeout")
+def test_a_path_begins_with_a_slash() -> None:
+    with pytest.raises(ValueError, match="slash"):
+        crm().call("GET", "x")
 
 
-@pytest.mark.usefixtures("_loopback")
-@pytest.mark.parametrize(
-    "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"]
-)
-def test_half_an_answer_is_none(answer: bytes) -> None:
-    with raw_server(lambda peer: peer.sendall(answer)) as url:
-        error = refusal(url)
-    assert (error.outcome, error.code) == (Outcome.RETRY, "connection")
+def test_check_looks_at_the_address() -> None:
+    assert crm().check() == []
+    assert crm(URL="http://127.0.0.1:9").check() == []
+    for url in ("http://127.0.0.1:9", "https://me@crm.example", ""):
+        (problem,) = crm(URL=url, OWN_NETWORK=False).check()
+        assert (problem.level, "crm" in problem.text) == ("error", True)
 
 
-@pytest.mark.usefixtures("_loopback")
-@pytest.mark.parametrize(
-    ("size", "accepted"), [(MAX_BODY, True), (MAX_BODY + 1, False), (50 * MAX_BODY, False)]
-)
-def test_a_body_is_read_up_to_a_cap(httpserver: HTTPServer, size: int, accepted: bool) -> None:
-    httpserver.expect_request("/").respond_with_data(b"x" * size)
-    if accepted:
-        assert len(Transport().send("GET", httpserver.url_for("/")).body) == size
-    else:
-        error = refusal(httpserver.url_for("/"))
-        assert (error.outcome, error.code) == (Outcome.RETRY, "body-too-large")
+def test_an_address_that_is_the_same_for_all_is_an_attribute() -> None:
+    class Hosted(HttpBackend):
+        base_url = "https://api.crm.example/v2"
+
+    assert Hosted("crm").base_url == "https://api.crm.example/v2"
+    assert Hosted("crm").check() == []
 
 
-@pytest.mark.usefixtures("_loopback")
-def test_errors_hold_no_address(httpserver: HTTPServer) -> None:
-    error = refusal("http://127.0.0.1:1/secret-path?token=abc")
-    assert error.__cause__ is None
-    assert error.__suppress_context__
-    assert str(error) == "connection"
-
-
-# --- what answers mean -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [
-        *((status, Outcome.DONE) for status in (200, 201, 202, 204)),
-        *((status, Outcome.RETRY) for status in (408, 423, 425, 500, 502, 503, 504, 524)),
-        *((status, Outcome.REFUSED) for status in (400, 409, 413, 422)),
-        *(
-            (status, Outcome.MISCONFIGURED)
-            for status in (101, 301, 302, 307, 308, 401, 403, 404, 405, 410, 426)
-        ),
-        (429, Outcome.RATE_LIMITED),
-    ],
-)
-def test_statuses(status: int, outcome: Outcome) -> None:
-    found, code = classify(Response(status, {}, b""))
-    assert found is outcome
-    assert code == ("" if outcome is Outcome.DONE else f"http-{status}")
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("", None),
-        ("0", 0),
-        ("120", 120),
-        (" 7 ", 7),
-        ("-5", None),
-        ("soon", None),
-        ("1e9", None),
-        ("²", None),
-        ("99999999999", 86_400),
-        ("Thu, 01 Jan 1970 00:10:00 GMT", 300),  # "now" is five minutes after the epoch
-        ("Thu, 01 Jan 1970 00:01:00 GMT", 0),
-    ],
-)
-def test_retry_after(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value, now=300) == seconds
+def test_it_maps_what_its_options_map() -> None:
+    backend = crm()
+    assert backend.maps("news", "email")
+    assert not backend.maps("offers", "email")
+    assert not backend.maps("news", "sms")
+    assert backend.describe_topic("news") == "List 17"
+    assert backend.describe_topic("offers") == ""

@@ -10,6 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
 
+from wagtail_prefs.backends.checks import check_backends
 from wagtail_prefs.backends.database import DatabaseBackend
 from wagtail_prefs.backends.registry import UnknownBackend, backends
 
@@ -19,6 +20,22 @@ WEBHOOK = "wagtail_prefs.backends.webhook.WebhookBackend"
 
 def configure(settings: Settings, **entries: object) -> None:
     settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "BACKENDS": entries}
+
+
+class Breaking(DatabaseBackend):
+    """Somebody's own, that cannot be made."""
+
+    def __init__(self, *_: object) -> None:
+        raise ValueError("a secret of the settings")
+
+
+def test_one_that_cannot_be_made_says_so_without_its_secrets(settings: Settings) -> None:
+    configure(settings, crm={"BACKEND": f"{__name__}.Breaking"})
+    with pytest.raises(ImproperlyConfigured, match=r'"crm"\] cannot be made: ValueError\.$'):
+        backends["crm"]
+    (error,) = check_backends()
+    assert error.id == "wagtail_prefs.E003"
+    assert "secret" not in error.msg
 
 
 def test_a_backend_is_made_once_for_a_thread(settings: Settings) -> None:
@@ -87,6 +104,6 @@ import wagtail_prefs.delivery.services
 from wagtail_prefs.backends.webhook import WebhookBackend
 secret = "whsec_d2FndGFpbC1wcmVmcy10ZXN0LWtleS0wMA=="
 WebhookBackend("hook", {"URL": "https://crm.example/", "SECRET": secret}).capabilities
-sys.exit("wagtail_prefs.backends.http" in sys.modules)
+sys.exit("wagtail_prefs.backends.transport" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pytest_httpserver import HTTPServer
 from standardwebhooks.webhooks import Webhook
 
 from wagtail_prefs.backends.base import Unsupported
-from wagtail_prefs.backends.webhook import WebhookBackend
+from wagtail_prefs.backends.webhook import MAX_BODY, WebhookBackend
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Effect, Identifiers, Outcome, Support
 
 from .states import ANNA, AT, JOINED, LEFT, batch, target
@@ -138,7 +139,7 @@ def test_what_an_answer_means(httpserver: HTTPServer, status: int, outcome: Outc
     backend = hook(httpserver.url_for("/hook"))
     (result,) = backend.execute(backend.plan(target(), []))
     assert result.outcome is outcome
-    assert result.retry_after == 7
+    assert result.retry_after == (None if outcome is Outcome.DONE else 7)
 
 
 def test_a_receiver_that_is_away_is_tried_again() -> None:
@@ -147,20 +148,97 @@ def test_a_receiver_that_is_away_is_tried_again() -> None:
     assert (result.outcome, result.code) == (Outcome.RETRY, "connection")
 
 
+def test_the_receiver_hears_of_the_address_she_had_before(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/hook").respond_with_data("")
+    backend = hook(httpserver.url_for("/hook"))
+    former = (
+        Identifiers(email="old@mail.example.org", remote={"crm": "17"}),
+        Identifiers(email="older@mail.example.org", phone="+491701234567", external_id="c-0"),
+    )
+    (operation,) = backend.plan(replace(target(), retired=former), [])
+    assert operation.restricts
+    assert operation.payload["former"] == [
+        {"email": "old@mail.example.org"},
+        {"email": "older@mail.example.org", "phone": "+491701234567", "external_id": "c-0"},
+    ]
+    assert backend.execute([operation])[0].outcome is Outcome.DONE
+    assert json.loads(httpserver.log[0][0].get_data())["former"] == operation.payload["former"]
+    assert "former" not in backend.plan(target(), [])[0].payload
+
+
+def test_a_phone_number_is_passed_on() -> None:
+    person = target()
+    person = replace(person, identifiers=replace(person.identifiers, phone="+491701234567"))
+    assert hook().plan(person, [])[0].payload["contact"]["phone"] == "+491701234567"
+
+
+@pytest.mark.parametrize(("size", "calls", "outcome"), [(200_000, 1, "done"), (MAX_BODY, 0, "refused")])
+def test_a_body_without_measure_is_not_sent(
+    httpserver: HTTPServer, size: int, calls: int, outcome: str
+) -> None:
+    httpserver.expect_request("/hook").respond_with_data("")
+    backend = hook(httpserver.url_for("/hook"))
+    (result,) = backend.execute(backend.plan(target(attributes={"text": "x" * size}), []))
+    assert (result.outcome, result.code) == (outcome, "" if calls else "too-large")
+    assert len(httpserver.log) == calls
+
+
+def test_years_of_submissions_fit_into_one_body(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/hook").respond_with_data("")
+    backend = hook(httpserver.url_for("/hook"))
+    since = [batch(version, LEFT) for version in range(1, 10_001)]
+    (operation,) = backend.plan(target(version=10_000), since)
+    assert len(operation.payload["records"]) == 1_000
+    assert operation.payload["records"][-1] == str(since[-1].record_id)
+    assert backend.execute([operation])[0].outcome is Outcome.DONE
+
+
+def test_an_address_that_was_erased_once_is_not_to_be_mailed() -> None:
+    assert hook().plan(target(suppressed=True), [])[0].payload["opted_out"] is True
+
+
 def test_erasing_tells_whom_and_nothing_else(httpserver: HTTPServer) -> None:
     httpserver.expect_request("/hook").respond_with_data("")
     backend = hook(httpserver.url_for("/hook"))
-    person = Identifiers(email="anna@mail.example.org", remote={"crm": "17", "other": "4"})
+    (told,) = backend.execute(backend.plan(target(), []))
+    assert told.remote_id == str(ANNA)
+    person = Identifiers(email="anna@mail.example.org", remote={"crm": told.remote_id, "other": "4"})
     first, second = backend.erase(person), backend.erase(person)
     assert first.outcome is Outcome.DONE
-    assert first.key == second.key
-    body = json.loads(httpserver.log[0][0].get_data())
+    assert first.key != second.key  # she may have come back in between
+    body = json.loads(httpserver.log[1][0].get_data())
     assert body == {
         "type": "contact.erased",
         "id": first.key,
-        "contact": {"id": "17", "email": "anna@mail.example.org"},
+        "contact": {"id": str(ANNA), "email": "anna@mail.example.org"},
     }
-    assert "anna" not in first.key
+    assert backend.erase(Identifiers(email="ben@mail.example.org")).key != first.key
+    assert backend.erase(Identifiers(remote={"other": "4"})).outcome is Outcome.DONE
+    assert len(httpserver.log) == 4  # of nobody nothing is told
+
+
+def test_who_reads_the_key_of_an_erasure_cannot_find_the_address_by_trying(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/hook").respond_with_data("")
+    backend = hook(httpserver.url_for("/hook"))
+    person = Identifiers(email="anna@mail.example.org")
+    assert len({backend.erase(person).key for _ in range(3)}) == 3
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(410, Outcome.MISCONFIGURED), (429, Outcome.RATE_LIMITED)])
+def test_an_erasure_that_failed_says_so(httpserver: HTTPServer, status: int, outcome: Outcome) -> None:
+    httpserver.expect_request("/hook").respond_with_data("", status=status, headers={"Retry-After": "7"})
+    result = hook(httpserver.url_for("/hook")).erase(Identifiers(email="anna@mail.example.org"))
+    assert (result.outcome, result.retry_after) == (outcome, 7)
+
+
+def test_a_receiver_in_the_sites_own_network_needs_no_switch_for_all(
+    httpserver: HTTPServer, settings: Settings
+) -> None:
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "ALLOW_PRIVATE_HOSTS": False}
+    httpserver.expect_request("/hook").respond_with_data("")
+    for own_network, outcome in ((False, Outcome.MISCONFIGURED), (True, Outcome.DONE)):
+        backend = hook(httpserver.url_for("/hook"), OWN_NETWORK=own_network)
+        assert backend.execute(backend.plan(target(), []))[0].outcome is outcome
 
 
 def test_neither_address_nor_secret_is_logged(

@@ -29,14 +29,14 @@ def payload(version: int = 7) -> dict[str, Any]:
 def test_the_example_has_the_fields_that_are_sent() -> None:
     example = json.loads(code("json"))
     sent = payload()
-    assert list(example) == list(sent)
+    assert set(example) == set(sent)  # bodies are sent sorted
     for name, value in sent.items():
         assert type(value) is type(example[name])
     assert set(sent["contact"]) == set(example["contact"])
 
 
 def test_every_option_is_in_the_table() -> None:
-    named = set(re.findall(r"^\| `([A-Z]+)` \|", PAGE, re.MULTILINE))
+    named = set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, re.MULTILINE))
     assert named == set(WebhookBackend.known_options)
 
 

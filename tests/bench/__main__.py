@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests import postgres
 
-from . import calls
+from . import calls, layout
 from .calls import CALLS
 from .endpoints import ENDPOINTS, Round, figure
 
@@ -44,6 +44,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         "--quick", action="store_true", help="one short round: shows that it runs, measures nothing"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--deliveries", action="store_true", help="nothing but the deliveries")
     parser.add_argument(
         "--profile",
         metavar="NAME",
@@ -74,8 +75,18 @@ def main(given: Sequence[str]) -> int:
 
             profiling.show(places, options.profile)
             return 0
+        if options.deliveries:
+            print(report_of_deliveries(options))
+            return 0
         say("Calling ...")
-        figures = calls.measure(options.rounds, options.seconds / 2) | measure(places, options)
+        figures = {
+            **calls.measure(options.rounds, options.seconds / 2),
+            **measure(places, options),
+            **suppress(options),
+            **deliver(options),
+        }
+    say("Drawing ...")
+    figures |= layout.measure(options.rounds * 7)
     from . import goals, report
 
     print(report.text(figures, options.contacts, options.rounds))
@@ -83,6 +94,29 @@ def main(given: Sequence[str]) -> int:
         found = report.as_json(figures, options.contacts, options.rounds)
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     return int(options.check and not all(goal.tolerable(figures) for goal in goals.GOALS))
+
+
+def deliver(options: argparse.Namespace) -> Figures:
+    """Last, because the rows of all deliveries are others afterwards."""
+    from . import deliveries
+
+    say("Delivering ...")
+    rows = min(20_000, options.contacts * 9 // 10)
+    waiting = (1_000, 10_000) if options.quick else (10_000, 1_000_000)
+    return deliveries.measure(options.rounds, rows, waiting)
+
+
+def suppress(options: argparse.Namespace) -> Figures:
+    from . import suppressions
+
+    say("Writing files ...")
+    return suppressions.measure(options.rounds)
+
+
+def report_of_deliveries(options: argparse.Namespace) -> str:
+    from . import report
+
+    return "\n".join(report.deliveries(deliver(options)))
 
 
 def measure(places: Places, options: argparse.Namespace) -> Figures:

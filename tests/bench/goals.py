@@ -91,9 +91,55 @@ def _goals() -> tuple[Goal, ...]:
         ),
         Goal("decide 1,000: SQL", lambda f: f["decide"].statements, 2, exact=True),
         Goal(
+            "POST decisions/, one contact: it ÷ Django hello, web CPU",
+            lambda f: f["decisions_one"].web / f["hello"].web,
+            2.2,
+        ),
+        Goal(
             "preview of 30 blocks: it ÷ FormPage of 30 fields, all CPU",
             lambda f: f["preview_center"].cpu / f["preview_form"].cpu,
             1.5,
+        ),
+        Goal(
+            "deliver 500 a call: it ÷ hand-written, rows a second, two workers",
+            lambda f: f["deliver"].rate / f["bare_deliver"].rate,
+            0.4,
+            at_least=True,
+        ),
+        Goal(
+            "deliver one a call: it ÷ hand-written, rows a second, two workers",
+            lambda f: f["deliver_one"].rate / f["bare_deliver_one"].rate,
+            0.7,
+            at_least=True,
+        ),
+        Goal(  # COPY writes a million rows a second where nothing else is done: so 250,000
+            "suppressions: it ÷ COPY of one statement, rows a second",
+            lambda f: f["suppress"].rate / f["copy_suppress"].rate,
+            0.25,
+            at_least=True,
+        ),
+        Goal(
+            "suppressions: it ÷ server-side cursor, rows a second",
+            lambda f: f["suppress"].rate / f["cursor_suppress"].rate,
+            1,
+            at_least=True,
+        ),
+        Goal("suppressions: ms until the first row", lambda f: f["suppress"].p50, 1000),
+        Goal("suppressions: MB that a worker grows by", lambda f: f["suppress"].body_bytes / 1e6, 20),
+        Goal(
+            "memory of a worker: very many rows wait ÷ few",
+            lambda f: f["deliver_many"].body_bytes / f["deliver_few"].body_bytes,
+            1.05,
+        ),
+        Goal(
+            "element of 40 topics, 4 x slower: it ÷ hand-written, until it is laid out",
+            lambda f: f["element_drawn"].p50 / f["hand_drawn"].p50,
+            1.6,
+        ),
+        Goal(
+            "element, one change, 4 x slower: it ÷ hand-written, until it is laid out",
+            lambda f: f["element_changed"].p50 / f["hand_changed"].p50,
+            4,
         ),
         Goal("decide and record 1,000: SQL", lambda f: f["decide_record"].statements, 3, exact=True),
     )

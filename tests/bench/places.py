@@ -25,3 +25,4 @@ class Places:
     form_fields: list[str]
     version: int  # of every contact; all their choices are yes
     people: list[Person]
+    api_key: str  # of a sender

@@ -14,10 +14,16 @@ import rest_framework
 import wagtail
 
 from .calls import CALLS
+from .deliveries import ALL as DELIVERIES
 from .endpoints import ENDPOINTS
 from .goals import GOALS, TOLERANCE, Figures
+from .layout import LABELS as LAYOUT
+from .suppressions import ALL as SUPPRESSIONS
 
 HEAD = ("", "req/s", "p50 ms", "p99 ms", "web CPU µs", "PG CPU µs", "SQL", "bytes")
+LAYOUT_HEAD = ("in Chromium, 4 x slower", "p50 ms", "p99 ms")
+DELIVERIES_HEAD = ("deliveries", "rows/s", "own CPU µs", "PG CPU µs", "peak MB")
+SUPPRESSIONS_HEAD = ("suppressions", "rows/s", "first row ms", "own CPU µs", "PG CPU µs", "grown MB")
 CALLS_HEAD = ("without HTTP", "a second", "p50 ms", "p99 ms", "own CPU µs", "PG CPU µs", "SQL")
 
 
@@ -77,9 +83,54 @@ def text(figures: Figures, contacts: int, rounds: int) -> str:
             "",
             *_table(CALLS_HEAD, calls),
             "",
+            *deliveries(figures),
+            "",
+            *suppressions(figures),
+            "",
+            *layout(figures),
+            "",
             *_table(("", "measured", "goal", ""), ratios),
         ]
     )
+
+
+def deliveries(figures: Figures) -> list[str]:
+    """What two workers deliver, as a table."""
+    rows = [
+        (
+            work.label,
+            f"{found.rate:,.0f}",
+            f"{found.web:,.0f}",
+            f"{found.postgres:,.0f}",
+            f"{found.body_bytes / 1e6:,.0f}",
+        )
+        for work in DELIVERIES
+        for found in [figures[work.name]]
+    ]
+    return _table(DELIVERIES_HEAD, rows)
+
+
+def suppressions(figures: Figures) -> list[str]:
+    """What writes files of everybody, as a table; CPU a row."""
+    rows = [
+        (
+            work.label,
+            f"{found.rate:,.0f}",
+            f"{found.p50:,.0f}",
+            f"{found.web:,.2f}",
+            f"{found.postgres:,.2f}",
+            f"{found.body_bytes / 1e6:,.0f}",
+        )
+        for work in SUPPRESSIONS
+        for found in [figures[work.name]]
+    ]
+    return _table(SUPPRESSIONS_HEAD, rows)
+
+
+def layout(figures: Figures) -> list[str]:
+    """What a visitor's browser needs, as a table."""
+    rows = [(label, f"{figures[name].p50:.2f}", f"{figures[name].p99:.2f}") for name, label in LAYOUT.items()]
+    return _table(LAYOUT_HEAD, rows)
 
 
 def verdict(reached: bool, tolerable: bool) -> str:

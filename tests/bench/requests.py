@@ -126,6 +126,30 @@ class Traffic:
             }
             yield Exchange("PATCH", self.preferences, headers, json.dumps(content).encode(), check=saved)
 
+    def decisions(self) -> Source:
+        return self._decisions(min(1000, len(self.people)))
+
+    def decisions_one(self) -> Source:
+        return self._decisions(1)
+
+    def _decisions(self, size: int) -> Source:
+        """May this be sent to them now? Each a person of her own."""
+        headers = {"Authorization": f"Bearer {self.places.api_key}", "Content-Type": "application/json"}
+
+        def answered(answer: Answer) -> None:
+            assert answer.body.count(b'"decision":') == size, answer.body[:200]
+
+        while True:
+            contacts = [person.contact for person in self.random.sample(self.people, size)]
+            asked = {
+                "topic": self.random.choice(self.places.topics),
+                "channel": "email",
+                "contacts": contacts,
+            }
+            yield Exchange(
+                "POST", "/prefs/api/v1/decisions/", headers, json.dumps(asked).encode(), check=answered
+            )
+
     # --- peers -----------------------------------------------------------------------------------------------------
 
     def hello(self) -> Source:

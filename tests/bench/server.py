@@ -34,6 +34,8 @@ def gunicorn() -> Iterator[Server]:
             [
                 *(sys.executable, "-m", "gunicorn", "tests.bench.site.wsgi"),
                 *("--worker-class", "sync", "--workers", str(WORKERS)),
+                # A file of a million rows takes longer than usual where a machine is busy.
+                *("--timeout", "300"),
                 *("--bind", f"127.0.0.1:{port}", "--log-level", "warning"),
             ],
             stdout=log,

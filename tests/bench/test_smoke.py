@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.bench.calls import CALLS
+from tests.bench.deliveries import ALL as DELIVERIES
 from tests.bench.endpoints import ENDPOINTS, Figure
 from tests.bench.goals import GOALS
+from tests.bench.layout import LABELS as LAYOUT
+from tests.bench.suppressions import ALL as SUPPRESSIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +33,7 @@ def test_the_bench_prints_every_endpoint_every_call_and_every_goal(tmp_path: Pat
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    labels = [one.label for one in (*ENDPOINTS, *CALLS)]
+    labels = [*(one.label for one in (*ENDPOINTS, *CALLS, *DELIVERIES, *SUPPRESSIONS)), *LAYOUT.values()]
     for line in [*labels, *(goal.text for goal in GOALS)]:
         assert line in run.stdout
     figures = json.loads(found.read_text())["figures"]
@@ -48,6 +51,7 @@ def figures(**changed: float) -> dict[str, Figure]:
         "center_304": 100,
         "state": 200,
         "save": 500,
+        "decisions_one": 200,
         "hello": 100,
         "drf_hello": 200,
     }
@@ -56,7 +60,10 @@ def figures(**changed: float) -> dict[str, Figure]:
     web |= {"decide_json": 1000, "drf_decide": 9000}
     web |= {"preview_center": 9000, "preview_person": 9000, "preview_form": 9000}
     web |= {"decide": 1000, "bare_decide": 1000, "decide_record": 1000, **changed}
-    return {name: Figure(1.0, 1.0, 1.0, cost, 0.0, 0, 0) for name, cost in web.items()}
+    web |= dict.fromkeys((*(work.name for work in DELIVERIES), *LAYOUT), 100)
+    web |= dict.fromkeys((work.name for work in SUPPRESSIONS), 1)
+    sizes = dict.fromkeys((work.name for work in DELIVERIES), 10**8)
+    return {name: Figure(1.0, 1.0, 1.0, cost, 0.0, 0, sizes.get(name, 0)) for name, cost in web.items()}
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from PIL import Image, ImageDraw
 from playwright.sync_api import BrowserContext, Page, ViewportSize, expect
 
 from tests.example_site.conftest import Demo
 
-from . import gallery
+from . import gallery, page_states, states
 from .center import SAVE, box, button, form_only, heading
 from .conftest import Visitor
 from .inside import Inside
@@ -96,6 +99,56 @@ def test_the_contact_sheet_of_all_blocks(browse: Callable[..., BrowserContext]) 
     sheet.unlink()
 
 
+SHEETS: Sequence[tuple[str, str, ViewportSize, Any]] = (
+    ("light", "en", {"width": 640, "height": 800}, "light"),
+    ("phone-dark", "en", {"width": 390, "height": 800}, "dark"),
+    ("rtl", "ar", {"width": 640, "height": 800}, "light"),
+)
+
+
+@pytest.mark.parametrize("renderer", gallery.RENDERERS)
+@pytest.mark.parametrize(("look", "locale", "size", "scheme"), SHEETS, ids=[one[0] for one in SHEETS])
+def test_a_sheet_of_all_states(
+    browse: Callable[..., BrowserContext],
+    renderer: str,
+    look: str,
+    locale: str,
+    size: ViewportSize,
+    scheme: Any,
+) -> None:
+    pictures: list[tuple[str, bytes]] = []
+    html = page_states.states(locale)
+    for name in states.SCENES if renderer == "element" else html:
+        context = browse(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+        if renderer == "element":
+            page = states.show(context, name, locale)
+        else:
+            page = page_states.show(context, html[name])
+            page.goto(f"{gallery.ORIGIN}/page/")
+        page.mouse.move(0, 0)
+        pictures.append((name, page.screenshot(animations="disabled", caret="hide")))
+        context.close()
+    sheet(pictures, IMAGES / f"states-{renderer}-{look}.png", size["width"])
+
+
+def sheet(pictures: Sequence[tuple[str, bytes]], path: Path, width: int) -> None:
+    """All of them in rows of six, each under its name."""
+    thumb = (width * 300 // 640, 375) if width > 400 else (200, 410)
+    step = (thumb[0] + 16, thumb[1] + 40)
+    columns = 6
+    rows = -(-len(pictures) // columns)
+    found = Image.new("RGB", (columns * step[0] + 16, rows * step[1] + 16), "#e9ebf0")
+    pen = ImageDraw.Draw(found)
+    for number, (name, png) in enumerate(pictures):
+        left, top = 16 + number % columns * step[0], 16 + number // columns * step[1]
+        pen.text((left, top), name, fill="#1b1f29", font_size=15)
+        picture = Image.open(BytesIO(png)).convert("RGB")
+        picture.thumbnail(thumb, Image.Resampling.LANCZOS)
+        found.paste(picture, (left, top + 22))
+    found.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    assert path.stat().st_size < 2 * MOST_BYTES, f"{path.name} is too large"
+
+
 def test_the_element_in_german(draw: Draw, visitor: Visitor) -> None:
     page = draw(visitor("de")["embed_url"], locale="de-DE")
     expect(heading(page, "Ihre Post, Ihre Wahl")).to_be_visible()
@@ -135,6 +188,25 @@ def test_a_mail_of_ours_on_the_desk(demo: Demo, draw: Draw) -> None:
     page.get_by_role("main").get_by_role("link", name="Confirm a sign-up").click()
     page.wait_for_load_state("networkidle")
     keep(page, "mail-preview")
+
+
+def test_a_backend_that_is_away(demo: Demo, draw: Draw, visitor: Visitor) -> None:
+    page = draw(demo.facts["admin"]["url"], viewport={"width": 1280, "height": 1000})
+    sign_in(demo, page)
+    requests.post(f"{demo.place.crm}/outage", data={"state": "broken"}, timeout=20)
+    try:
+        for _ in range(2):
+            requests.post(visitor()["one_click_url"], data={"List-Unsubscribe": "One-Click"}, timeout=20)
+        page.goto(f"{demo.place.site}/admin/prefs_backends/crm/")
+        for _ in range(60):
+            if page.get_by_text("Away", exact=True).is_visible():
+                break
+            page.wait_for_timeout(500)
+            page.reload()
+        expect(page.get_by_text("Away", exact=True)).to_be_visible()
+        keep(page, "backend-away")
+    finally:
+        requests.post(f"{demo.place.crm}/outage", data={"state": "healthy"}, timeout=20)
 
 
 def test_the_editor(demo: Demo, draw: Draw) -> None:

@@ -55,6 +55,22 @@ class Obedient(Backend):
     )
 
 
+class Breaking(Obedient):
+    """Keeps everything, and breaks when it is asked what it maps."""
+
+    def maps(self, topic: str, channel: str) -> bool:
+        raise KeyError(topic)
+
+
+class Mapped(Obedient):
+    """Knows e-mail and text messages, and has a list for one topic's e-mail only."""
+
+    capabilities = replace(Obedient.capabilities, channels=("email", "sms"))
+
+    def maps(self, topic: str, channel: str) -> bool:
+        return (topic, channel) == ("news", "email")
+
+
 class Eager(PreferenceBlock):
     """A third party's block that ticks for everybody."""
 
@@ -231,6 +247,7 @@ CASES: list[tuple[str, Callable[[], Blocks], Callable[[], Blocks], Mapping[str, 
     ),
     ("promise-broken", good, good, sent_by("Deaf"), sent_by("Obedient")),
     ("promise-stored", good, good, STORES, ENFORCES),
+    ("sender-unmapped", good, good, sent_by("Mapped"), sent_by("Obedient")),
     (
         "pause-stored",
         lambda: with_block("pause", **PAUSE),
@@ -640,6 +657,21 @@ def test_a_no_to_a_channel_is_a_promise_of_whoever_sends_by_it() -> None:
     assert [(finding.code, finding.block_id) for finding in nobody] == [("promise-unsent", page[-1]["id"])]
     deaf = found(page, **sent_by("Deaf"))
     assert page[-1]["id"] in {finding.block_id for finding in deaf if finding.code == "promise-broken"}
+
+
+@pytest.mark.django_db
+def test_a_sender_that_is_not_told_of_a_topic_is_named() -> None:
+    page = good()
+    findings = found(page, **sent_by("Mapped"))
+    assert [(one.code, one.level, one.block_id, one.field) for one in findings] == [
+        ("sender-unmapped", "error", page[0]["id"], "channels")
+    ]
+    assert "“crm”" in findings[0].text and "Offers" in findings[0].text and "News" not in findings[0].text
+    # Whoever is asked before each message needs no list, and a channel it cannot do is told as a broken promise.
+    senders = {channel: {"default": "decide"} for channel in CHANNELS}
+    assert found(page, **{**sent_by("Mapped"), "SENDERS": senders}) == []
+    assert "sender-unmapped" not in codes(found(page, **sent_by("Deaf")))
+    assert found(page, **sent_by("Breaking")) == []
 
 
 def test_a_topic_that_is_only_paused_here_still_has_its_channels() -> None:

@@ -74,6 +74,8 @@ def test_the_document_is_what_the_reference_says() -> None:
             "open_link",
             "request_link",
             "sign_up",
+            "your_email",
+            "ends_soon",
             "error_title",
             "server_error",
         ),

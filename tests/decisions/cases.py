@@ -262,9 +262,13 @@ def facts_of(case: Case) -> Facts:
 
 
 def _last(case: Case, scope: Key) -> datetime | None:
+    own = [sent.at for sent in case.given.sends if case.message and sent.message == case.message]
+
     def counts(sent: SendLine) -> bool:
         topic = topics().get((case.given.audience, sent.topic))
-        return not (topic and topic.transactional) and not (case.message and sent.message == case.message)
+        if case.message and sent.message == case.message:
+            return False
+        return not (topic and topic.transactional) and (not own or sent.at < own[0])
 
     topic, channel = scope
     return max(

@@ -28,6 +28,32 @@ class ticket(Rule):  # noqa: N801 - settings name it like the functions
         return self.refuse() if facts.contact in prepared else None
 
 
+class every_other(Rule):  # noqa: N801 - as above
+    """Speaks of every other contact of a call, and would speak of anybody it were asked about."""
+
+    code = "every_other"
+    words = "Not this time."
+    only_prepared = True
+
+    def prepare(self, contacts: Sequence[UUID]) -> list[Any]:
+        return list(contacts[::2])
+
+    def __call__(self, facts: Facts, question: Question, prepared: Any) -> Ruling | None:
+        return self.refuse()
+
+
+class by_text(every_other):  # noqa: N801 - as above
+    """Names contacts as text, and so nobody."""
+
+    def prepare(self, contacts: Sequence[UUID]) -> list[Any]:
+        return [str(contact) for contact in contacts]
+
+
+class by_nothing(every_other):  # noqa: N801 - as above
+    def prepare(self, contacts: Sequence[UUID]) -> Any:
+        return None
+
+
 def holidays(_facts: Facts, question: Question, _prepared: Any) -> Ruling | None:
     begin, end = datetime(2026, 12, 24, tzinfo=UTC), datetime(2026, 12, 27, tzinfo=UTC)
     return defer(end, "holidays", "The shop is closed.") if begin <= question.at < end else None
@@ -91,6 +117,14 @@ SEEN: list[Facts] = []
 
 def witness(facts: Facts, _question: Question, _prepared: Any) -> None:
     SEEN.append(facts)
+
+
+def campaign(_facts: Facts, question: Question, _prepared: Any) -> Ruling | None:
+    """Nothing of this sender, and no message of this kind, before the holidays are over."""
+    if question.sender == "cart" or question.message.startswith("cart-"):
+        until = datetime(2026, 12, 27, tzinfo=UTC)
+        return defer(until, "campaign", "Not now.") if question.at < until else None
+    return None
 
 
 def quotes(_facts: Facts, _question: Question, _prepared: Any) -> Ruling:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from wagtail_prefs import decide
 from wagtail_prefs.decisions import answers
 from wagtail_prefs.decisions.models import Send
+from wagtail_prefs.decisions.testing import CONTACT, Unsound, ask
 from wagtail_prefs.decisions.values import CapFact, TopicFacts
 from wagtail_prefs.topics.models import Topic
 
@@ -40,6 +41,20 @@ def test_a_rule_knows_who_is_asked_about(readers: Readers, with_rules: WITH) -> 
     ]
 
 
+def test_a_rule_knows_who_sends_which_message(readers: Readers, with_rules: WITH) -> None:
+    with_rules("campaign")
+    reader = readers.subscribe()
+    assert decide(reader, "news", "email").verdict == "send"
+    assert decide(reader, "news", "email", sender="cart").reason == "campaign"
+    assert decide(reader, "news", "email", record="cart-7").reason == "campaign"
+    assert decide(reader, "news", "email", record="7", sender="news").verdict == "send"
+    assert ask(site_rules.campaign, sender="cart").until == ask(site_rules.campaign, message="cart-1").until
+    # Also at the end of a pause of hers.
+    readers.state(reader, paused_until=NOW + timedelta(days=3), pause_version=1)
+    found = decide(reader, "news", "email", sender="cart")
+    assert (found.reason, found.until) == ("campaign", datetime(2026, 12, 27, tzinfo=UTC))
+
+
 def test_a_rule_prepares_itself_once_for_all(
     readers: Readers, with_rules: WITH, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +74,28 @@ def test_a_rule_prepares_itself_once_for_all(
     assert {str(decision.rule) for decision in decided} == {"A ticket is open."}
 
 
-@pytest.mark.parametrize("rule", ["broken", "unprepared", "backwards", "naive", "talkative"])
+@pytest.mark.parametrize("others", [(), ("nothing",), ("ticket",)])
+def test_a_rule_about_few_is_asked_about_these_alone(
+    readers: Readers, with_rules: WITH, others: tuple[str, ...]
+) -> None:
+    with_rules("every_other", *others)
+    people = sorted(readers.subscribe() for _ in range(5))
+    rest = "open_ticket" if others == ("ticket",) else "subscribed"
+    said = ["every_other", rest, "every_other", rest, "every_other"]
+    assert [decision.reason for decision in decide(people, "news", "email")] == said
+    assert [decision.reason for decision in decide(people, "news", "email", record="m")] == said
+
+
+def test_the_kit_asks_a_rule_about_few_as_decide_does() -> None:
+    assert ask(site_rules.every_other, prepared={CONTACT}).reason == "every_other"
+    assert ask(site_rules.every_other, prepared=()).verdict == "send"
+    with pytest.raises(Unsound, match="UUIDs"):
+        ask(site_rules.by_text)
+
+
+@pytest.mark.parametrize(
+    "rule", ["by_text", "by_nothing", "broken", "unprepared", "backwards", "naive", "talkative"]
+)
 def test_a_rule_that_fails_sends_nothing_and_says_so_without_names(
     rule: str, readers: Readers, with_rules: WITH, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import translation
@@ -15,11 +16,12 @@ from django.utils import translation
 import wagtail_prefs
 from wagtail_prefs import decide
 from wagtail_prefs.contacts.models import Contact
-from wagtail_prefs.decisions import answers, periods, services
+from wagtail_prefs.decisions import answers, periods, sends, services
 from wagtail_prefs.decisions.models import Send
 from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.ledger.models import Record
 
+from . import site_rules
 from .conftest import NOW, Readers
 
 HOUR = timedelta(hours=1)
@@ -90,6 +92,9 @@ def test_contacts_are_named_by_uuids(contacts: Any, db: None) -> None:
         {"record": "m" * 201},
         {"record": "m\0"},
         {"record": "\ud800"},
+        {"sender": "s" * 65},
+        {"sender": "shop\n"},
+        {"sender": "\ud800", "record": "m"},
     ],
 )
 def test_what_makes_no_sense_is_refused(asked: dict[str, Any], readers: Readers) -> None:
@@ -262,12 +267,105 @@ def test_only_a_send_takes_a_place(readers: Readers, weekly: UUID) -> None:
     assert (row.at, row.counts) == (NOW, True)
 
 
+def test_a_place_says_who_asked_and_why_it_is_one(readers: Readers) -> None:
+    yes, never = readers.subscribe(), readers.make()
+    made = Record.objects.create(contact_ref=yes, audience="", seq=1, at=NOW, actor="system")
+    longest = "Müller & Söhne " + "s" * 49
+    decide([yes, never], "news", "email", record="m1", sender=longest)
+    decide([yes, never], "orders", "email", record="m2")
+    rows = Send.objects.order_by("message_id", "contact").values_list(
+        "message_id", "contact", "sender", "verdict", "reason", "record", "waited_since"
+    )
+    assert sorted(rows) == sorted(
+        [
+            ("m1", yes, longest, "send", "subscribed", made.pk, None),
+            ("m2", yes, "", "send", "transactional", None, None),
+            ("m2", never, "", "send", "transactional", None, None),
+        ]
+    )
+    assert [decision.reason for decision in decide([yes], "news", "email", record="m1", sender="x")] == [
+        "recorded"
+    ]
+    assert Send.objects.get(message_id="m1").sender == longest  # the first answer stays as it is
+
+
+@pytest.mark.parametrize("code", ["\"; DROP {a,b}\\ '%s", "a\0b\ud800", "ü" * 200, "", "NULL"])
+def test_a_place_takes_the_code_of_any_rule(code: str, readers: Readers) -> None:
+    """What is sent against the answer is noted with its reason, and a site's rule may call itself anything."""
+    reader = readers.make()
+    place = sends.Place(reader.hex, True, code, reader)
+    assert sends.write("m", [place], "news", "email", NOW, verdict="refuse", waited_since=NOW - HOUR) == 1
+    row = Send.objects.get()
+    readable = code.replace("\0", "").replace("\ud800", "")[:64]
+    assert (row.reason, row.record, row.verdict, row.waited_since) == (readable, reader, "refuse", NOW - HOUR)
+
+
+def test_contacts_of_another_audience_are_nobody(readers: Readers) -> None:
+    from wagtail_prefs.topics.models import Audience
+
+    club = Audience.objects.create(key="club", name="Club")
+    strangers = [
+        Contact.objects.create(audience=club, version=1).pk,
+        Contact.objects.create(audience=club, version=1, erased_at=NOW).pk,
+        Contact.objects.create(audience=club, version=1, email_dead_at=NOW, suppressed=True).pk,
+    ]
+    readers.subscribe(strangers[0])
+    readers.state(strangers[0], choice="unsubscribed", choice_version=1)
+    for stranger in strangers:
+        Record.objects.create(contact_ref=stranger, audience="", seq=1, at=NOW, actor="system")
+    reader, nobody = readers.subscribe(), uuid.uuid4()
+    for asked in ({}, {"record": "m"}):
+        decided = decide([*strangers, nobody, reader], "news", "email", audience=readers.audience.pk, **asked)
+        assert [decision.reason for decision in decided] == ["unknown"] * 4 + ["subscribed"]
+        assert [decision._replace(contact=nobody) for decision in decided[:4]] == [decided[3]] * 4
+    assert [send.contact for send in Send.objects.all()] == [reader]
+    assert decide(reader, "news", "email", audience=club.pk).reason == "unknown"
+    assert decide(strangers[0], "news", "email", audience=club.pk).reason == "unknown_topic"
+
+
+def test_a_rule_of_the_site_is_not_shown_contacts_of_another_audience(
+    readers: Readers, settings: Any
+) -> None:
+    from wagtail_prefs.topics.models import Audience
+
+    paths = ["tests.decisions.site_rules.witness"]
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "DECISION_RULES": paths}
+    stranger = readers.subscribe(Contact.objects.create(audience=Audience.objects.create(key="club")).pk)
+    reader = readers.subscribe()
+    site_rules.SEEN.clear()
+    decide([stranger, reader], "news", "email", audience=readers.audience.pk)
+    assert [seen.contact for seen in site_rules.SEEN] == [reader]
+
+
 def test_a_repeat_has_its_place_and_the_next_message_has_none(weekly: UUID) -> None:
     assert decide(weekly, "news", "email", record="m1").reason == "subscribed"
     assert decide(weekly, "news", "email", record="m1").reason == "recorded"
     assert decide(weekly, "news", "email", record="m2").verdict == "digest"
     assert decide(weekly, "news", "email").verdict == "digest"
     assert Send.objects.count() == 1
+
+
+def test_a_repeat_gets_its_first_answer_whatever_was_sent_since(weekly: UUID) -> None:
+    assert decide(weekly, "news", "email", record="m1").verdict == "send"
+    services.sent("by hand", weekly, "offers", "email")
+    for _ in range(3):
+        assert decide(weekly, "news", "email", record="m1").reason == "recorded"
+    with time_machine.travel(NOW + timedelta(days=7), tick=False):
+        assert decide(weekly, "news", "email", record="m2").reason == "subscribed"
+        assert decide(weekly, "news", "email", record="m1").reason == "recorded"
+        assert decide(weekly, "news", "email", record="m3").reason == "frequency"
+
+
+def test_a_place_that_was_given_back_is_anybodys(weekly: UUID) -> None:
+    """The message that had it is asked about anew, as if it had never been."""
+    assert decide(weekly, "news", "email", record="m1").verdict == "send"
+    assert decide(weekly, "news", "email", record="m2").verdict == "digest"
+    assert services.give_back("m1", weekly) == 1
+    assert decide(weekly, "news", "email", record="m2").reason == "subscribed"
+    assert decide(weekly, "news", "email", record="m1").verdict == "digest"
+    assert services.give_back("m2") == 1
+    assert decide(weekly, "news", "email", record="m1").reason == "subscribed"
+    assert decide(weekly, "news", "email", record="m1").reason == "recorded"
 
 
 def test_one_contact_twice_in_a_list_takes_one_place(weekly: UUID) -> None:

@@ -562,8 +562,9 @@ def test_the_page_about_django_does_what_it_says(audience: Audience) -> None:
             actor=Actor(ActorType.SUBJECT_LINK),
             source=Source(method="page"),
         )
-    names = {"rosa": rosa, "emil": emil, "center": page.translation_key, "mail": mail}
-    assert explained.run(explained.DOCS / "how-to" / "send-from-django.md", names) == 8
+    site = Site.objects.get(hostname=HOST)
+    names = {"rosa": rosa, "emil": emil, "center": page.translation_key, "mail": mail, "site": site}
+    assert explained.run(explained.DOCS / "how-to" / "send-from-django.md", names) == 14
 
 
 def test_the_page_about_platforms_names_the_columns(audience: Audience) -> None:

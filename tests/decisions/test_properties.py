@@ -13,10 +13,11 @@ from hypothesis import assume, event, given, strategies as st
 
 from tests.properties import examples
 from wagtail_prefs import decide
+from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.rules import effective
 from wagtail_prefs.decisions import periods
 from wagtail_prefs.decisions.facts import LOOK_BACK
-from wagtail_prefs.decisions.rules import LAST, RULES, Asked, Capped, Consent, Quiet, judge
+from wagtail_prefs.decisions.rules import LAST, RULES, Asked, Capped, Consent, Quiet, judge, quiet_until
 from wagtail_prefs.decisions.values import (
     CapFact,
     Facts,
@@ -307,9 +308,37 @@ def test_a_period_begins_nowhere_before_what_is_looked_back_to(
     assert earliest > at - LOOK_BACK
 
 
+@pytest.mark.property
+@examples(250)
+@given(moments(), NIGHT, st.sampled_from(ZONES))
+def test_nights_that_are_remembered_end_as_those_that_are_counted(
+    at: datetime, night: tuple[str, str], zone: str
+) -> None:
+    tz = periods.zone(zone, "UTC")
+    expected = periods.quiet_until(night, at, tz)
+    event("night" if expected else "day")
+    assert quiet_until(*night, at, tz) == expected
+
+
 @pytest.mark.django_db
-def test_an_answer_for_a_list_is_the_answer_for_each(tell: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("rules", [[], ["sundays", "dislikes"]])
+def test_an_answer_for_a_list_is_the_answer_for_each(
+    rules: list[str], settings: Any, tell: Callable[[str], None]
+) -> None:
+    """Who is in the same circumstances is judged once, wherever she sleeps; a rule of the site sees each."""
+    settings.WAGTAIL_PREFS = {
+        **settings.WAGTAIL_PREFS,
+        "QUIET_HOURS": {"email": ["21:00", "08:00"]} if rules else {"sms": ["21:00", "08:00"]},
+        "DECISION_RULES": [f"tests.decisions.site_rules.{name}" for name in rules],
+    }
     world = World(cases())
+    for zone in ZONES:
+        few = [
+            contact
+            for number, contact in enumerate(world.contacts.values())
+            if number % 20 == ZONES.index(zone)
+        ]
+        Contact.objects.filter(pk__in=few).update(timezone=zone)
     everybody = list(world.contacts.values())
     questions = sorted(
         {
@@ -318,7 +347,7 @@ def test_an_answer_for_a_list_is_the_answer_for_each(tell: Callable[[str], None]
             if case.question.topic != "weather"
         },
         key=str,
-    )[::24]
+    )[:: 60 if rules else 24]
     for topic, channel, at in questions:
         together = decide(everybody, topic, channel, at=at)
         assert together == [decide(contact, topic, channel, at=at) for contact in everybody]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
@@ -15,6 +19,7 @@ import time_machine
 from django.db import connection, transaction
 
 from tests import factories
+from tests.faults.delivering import PATIENCE, ROOT, _database_url
 from wagtail_prefs import decide
 from wagtail_prefs.contacts.models import Contact, State
 from wagtail_prefs.decisions import answers
@@ -156,3 +161,94 @@ def test_a_message_that_is_asked_about_twice_at_once_takes_one_place() -> None:
     assert side_by_side(4, 10, act) == []
     assert Counter(answers) == {("send", "subscribed"): 10, ("send", "recorded"): 30}
     assert Send.objects.count() == 10
+
+
+# Processes
+
+
+class Process:
+    """One of `asking`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        assert process.stdout
+        self.process, self.stdin, self.stdout = process, process.stdin, process.stdout
+
+    def tell(self, *words: object) -> None:
+        self.stdin.write(" ".join(map(str, words)) + "\n")
+        self.stdin.flush()
+
+    def answer(self, *words: object) -> str:
+        """What it says, to this or to what it was told."""
+        if words:
+            self.tell(*words)
+        return self.stdout.readline().strip()
+
+
+@contextmanager
+def processes(number: int) -> Iterator[list[Process]]:
+    """So many, which have asked already: connections are open, whatever is remembered is there."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(number):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.decisions.asking"],
+                env={**os.environ, "DATABASE_URL": _database_url(), "DECIDING_AT": NOW.isoformat()},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=ROOT,
+                text=True,
+            )
+            stack.callback(process.wait, timeout=PATIENCE)
+            stack.callback(process.kill)
+            found.append(Process(process))
+        for process in found:
+            assert process.answer("ask", uuid.uuid4()) == "refuse unknown"
+        yield found
+        for process in found:
+            process.stdin.close()
+            assert process.process.wait(timeout=PATIENCE) == 0
+            process.stdout.close()
+
+
+def test_what_one_process_has_committed_the_next_decision_of_another_sees(
+    tell: Callable[[str], None],
+) -> None:
+    """Nothing stale: each asks before, and right after the other has said that it is done."""
+    expected = {"opt-out": "refuse opted_out", "leave": "refuse unsubscribed", "pause": "defer paused"}
+    contacts = [(what, contact) for what in expected for contact in readers(6)]
+    with processes(2) as both:
+        for number, (what, contact) in enumerate(contacts):
+            asks, writes = both if number % 2 else reversed(both)
+            assert asks.answer("ask", contact) == "send subscribed"
+            assert writes.answer(what, contact) == "done"
+            assert asks.answer("ask", contact) == expected[what]
+            assert writes.answer("ask", contact) == expected[what]
+    tell(
+        f"decisions on {connection.vendor}: {len(contacts)} changes of one process, each seen by another at once"
+    )
+
+
+def many_at_once(of_processes: int, threads: int, times: int) -> None:
+    """So many messages at once, of several processes, for one who takes one a week."""
+    (contact,) = readers(1)
+    with processes(of_processes) as senders:
+        for sender in senders:
+            assert sender.answer("race", contact, threads, times) == "ready"
+        for sender in senders:
+            sender.tell("go")
+        answers = [tuple(map(int, sender.answer().split())) for sender in senders]
+    assert tuple(map(sum, zip(*answers, strict=True))) == (1, of_processes * threads * times - 1, 0)
+    place = Send.objects.get()
+    assert (place.contact, place.verdict, place.reason) == (contact, "send", "subscribed")
+
+
+def test_of_a_hundred_messages_of_two_processes_at_once_one_goes_out() -> None:
+    many_at_once(2, 10, 5)
+
+
+@pytest.mark.postgres  # a hundred connections that all write are not what SQLite is for
+@pytest.mark.soak
+def test_of_a_thousand_messages_at_once_one_goes_out(tell: Callable[[str], None]) -> None:
+    many_at_once(4, 25, 10)
+    tell(f"decisions at once on {connection.vendor}: 1000 messages for one a week, one sent")

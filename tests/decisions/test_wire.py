@@ -14,9 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
 from wagtail_prefs import decide
+from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.decisions import wire
 from wagtail_prefs.decisions.models import Send
 from wagtail_prefs.ledger.models import Record
+from wagtail_prefs.topics.models import Audience
 from wagtail_prefs.values import iso
 
 from .cases import World, cases
@@ -120,3 +122,81 @@ def test_it_takes_places_and_costs_what_decide_costs(readers: Readers) -> None:
     assert Send.objects.filter(message_id="m").count() == 3
     again = answered([str(contact) for contact in people], "news", "email", record="m")
     assert [one["reason"] for one in again] == ["recorded"] * 3
+
+
+# External ids
+
+
+@pytest.fixture
+def named(readers: Readers) -> dict[str, UUID]:
+    """Readers with an id of their own: two said yes, one never, one was erased."""
+    made = {
+        name: readers.make(version=1, external_id=name)
+        for name in ("crm-1", "CRM-1", 'q"uo\\te\u2028x', "ünï", "7", "x" * 255)
+    }
+    for name in ("crm-1", "ünï"):
+        readers.subscribe(made[name])
+    return made
+
+
+def test_contacts_may_be_named_by_the_ids_of_the_sender(readers: Readers, named: dict[str, UUID]) -> None:
+    audience = readers.audience.pk
+    others = ["crm-2", " crm-1 ", "crm-1", "x" * 256, "nul\0", "\ud800", str(named["7"])]
+    asked = [*named, *others]
+    expected = plain([named.get(name.strip(), uuid.uuid4()) for name in asked], "news", "email")
+    found = answered(asked, "news", "email", audience=audience, external=True)
+    assert [one.pop("contact") for one in found] == asked  # as they were given
+    assert len([one.pop("contact") for one in expected]) == len(asked)
+    assert found == expected
+    reasons = [one["reason"] for one in found]
+    assert reasons[:6] == ["subscribed", *["no_consent"] * 2, "subscribed", *["no_consent"] * 2]
+    assert reasons[6:] == ["unknown", *["subscribed"] * 2, *["unknown"] * 4]
+
+
+def test_external_ids_are_those_of_one_audience(readers: Readers, named: dict[str, UUID]) -> None:
+    club = Audience.objects.create(key="club", name="Club")
+    Contact.objects.create(audience=club, external_id="crm-1")
+    assert [
+        one["reason"] for one in answered(["crm-1", "ünï"], "news", "email", audience=club.pk, external=True)
+    ] == [
+        "unknown_topic",
+        "unknown",
+    ]
+    with pytest.raises(ValueError, match="of an audience"):
+        wire.answer(["crm-1"], "news", "email", external=True)
+
+
+@pytest.mark.parametrize("wrong", ["", 7, None, ["crm-1"], b"crm-1"])
+def test_what_is_no_external_id_is_refused_by_its_place(wrong: Any, readers: Readers) -> None:
+    with pytest.raises(ValueError, match=r"^contacts\[1\] is no external id$"):
+        wire.answer(["x", wrong], "news", "email", audience=readers.audience.pk, external=True)
+    with pytest.raises(ValueError, match="at most 1000"):
+        wire.answer(["x"] * 1001, "news", "email", audience=readers.audience.pk, external=True)
+
+
+def test_who_has_no_external_id_is_found_under_none(readers: Readers) -> None:
+    readers.subscribe()
+    found = answered([" ", "\t"], "news", "email", audience=readers.audience.pk, external=True)
+    assert [one["reason"] for one in found] == ["unknown", "unknown"]
+
+
+def test_external_ids_cost_one_statement_more(readers: Readers, named: dict[str, UUID]) -> None:
+    usual = {"audience": readers.audience.pk, "sender": "shop", "external": True}
+    with CaptureQueriesContext(connection) as captured:
+        wire.answer([*named, "nobody"], "news", "email", **usual)  # type: ignore[arg-type] # of mixed types
+    assert len(captured) == 2
+    found = answered([*named, "nobody"], "news", "email", record="m", **usual)
+    assert [one["reason"] for one in found].count("subscribed") == 2
+    rows = Send.objects.values_list("contact", "sender", "verdict", "reason")
+    assert sorted(rows) == sorted((named[name], "shop", "send", "subscribed") for name in ("crm-1", "ünï"))
+    again = answered([*named, "nobody"], "news", "email", record="m", **usual)
+    assert [one["reason"] for one in again].count("recorded") == 2
+
+
+def test_ids_of_another_audience_are_answered_as_ids_of_nobody(readers: Readers) -> None:
+    club = Audience.objects.create(key="club", name="Club")
+    stranger = readers.subscribe(Contact.objects.create(audience=club, version=1).pk)
+    reader, nobody = readers.subscribe(), uuid.uuid4()
+    found = answered([str(stranger), str(nobody), str(reader)], "news", "email", audience=readers.audience.pk)
+    assert [one["reason"] for one in found] == ["unknown", "unknown", "subscribed"]
+    assert {**found[0], "contact": str(nobody)} == found[1]

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
+from uuid import UUID
 
-from wagtail_prefs.backends.base import Backend, Option, restricts
+from wagtail_prefs.backends.base import Backend, Option, Unsupported, restricts
 from wagtail_prefs.backends.desired import desired_state
 from wagtail_prefs.values import (
     Capabilities,
     ChangeBatch,
+    Identifiers,
     Json,
     Operation,
     Outcome,
+    ReadBack,
+    RemoteState,
     Result,
+    Support,
     Target,
 )
 
@@ -38,12 +43,21 @@ class Crm:
         #: Called at the start of each call, with the operations.
         self.during: Callable[[Sequence[Operation]], None] | None = None
         self.plan_error: Exception | None = None
+        #: Calls that hold one of these contacts are refused as a whole.
+        self.splits: set[UUID] = set()
+        #: Whom it was told to forget, and what it answers to that and to questions; an exception is raised.
+        self.erased: list[Identifiers] = []
+        self.erasing: Outcome | Exception = DONE
+        self.reading: Exception | None = None
+        self.read: list[UUID] = []
 
     def answer(self, operations: Sequence[Operation]) -> list[Result]:
         self.calls.append(list(operations))
         if self.during is not None:
             self.during(operations)
         scripted = self.script.popleft() if self.script else DONE
+        if any(operation.contact in self.splits for operation in operations):
+            scripted = Outcome.SPLIT
         if isinstance(scripted, Exception):
             raise scripted
         results = []
@@ -79,18 +93,32 @@ class CrmBackend(Backend):
     known_options: ClassVar[Mapping[str, Option]] = {
         "SPLIT": Option(bool, "opt-outs as an operation of their own", default=False),
         "BATCH": Option(int, "contacts a call", default=2),
+        "BYTES": Option(int, "bytes a call", default=0),
+        "WAKES": Option(bool, "is told when a pause ends", default=False),
+        "READ": Option(bool, "can be read back", default=False),
+        "ERASES": Option(bool, "can forget", default=True),
     }
 
     def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(alias, options)
-        self.capabilities = Capabilities(batch_size=self.options["BATCH"])
+        self.capabilities = Capabilities(
+            choice=Support.STORES if self.options["READ"] else Support.NONE,
+            opt_out=Support.STORES if self.options["READ"] else Support.NONE,
+            batch_size=self.options["BATCH"],
+            batch_bytes=self.options["BYTES"],
+            wakes=self.options["WAKES"],
+            read_back=ReadBack.STRONG if self.options["READ"] else ReadBack.NONE,
+            erases=self.options["ERASES"],
+        )
         self.crm = CRMS.setdefault(alias, Crm())
 
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
         if self.crm.plan_error is not None:
             raise self.crm.plan_error
         self.crm.plans.append((target, list(since)))
-        state = desired_state(target)
+        state = {**desired_state(target), "paused": sorted(map(list, target.paused))}
+        if target.retired:
+            state["leave"] = [one.email for one in target.retired]
         if not self.options["SPLIT"]:
             return [self._operation(target, "state", state, restricts=restricts(since))]
         operations = []
@@ -102,8 +130,31 @@ class CrmBackend(Backend):
 
     def _operation(self, target: Target, kind: str, payload: Json, *, restricts: bool) -> Operation:
         state = target.state
-        key = self.operation_key(state.id, state.version, kind)
-        return Operation(key, state.id, state.version, kind, payload, restricts)
+        return Operation(self.key(target, kind), state.id, state.version, kind, payload, restricts)
 
     def execute(self, batch: Sequence[Operation]) -> list[Result]:
         return self.crm.answer(batch)
+
+    def read(self, contact: Target) -> RemoteState | None:
+        if not self.options["READ"]:
+            raise Unsupported(self.alias)
+        self.crm.read.append(contact.state.id)
+        if self.crm.reading is not None:
+            raise self.crm.reading
+        found = self.crm.contacts.get(str(contact.state.id))
+        return found and RemoteState(
+            opted_out=found["opted_out"],
+            choices={
+                (topic, channel): said
+                for topic, channels in found["choices"].items()
+                for channel, said in channels.items()
+            },
+        )
+
+    def erase(self, identifiers: Identifiers) -> Result:
+        if not self.options["ERASES"]:
+            raise Unsupported(self.alias)
+        if isinstance(self.crm.erasing, Exception):
+            raise self.crm.erasing
+        self.crm.erased.append(identifiers)
+        return Result("whatever", self.crm.erasing, remote_id="stays-nowhere")

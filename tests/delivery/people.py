@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
+
+import django
 
 from wagtail_prefs.changes import Change, OptIn, OptOut, SetChoice, SetFrequency
 from wagtail_prefs.contacts import services as contacts
@@ -10,6 +13,9 @@ from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.submissions.services import record
 from wagtail_prefs.topics.models import Audience
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, Source
+
+#: Whom alarms are mailed to, as this Django wants it.
+OPS: list[Any] = ["ops@example.org"] if django.VERSION >= (6,) else [("Ops", "ops@example.org")]
 
 HERSELF = Actor(ActorType.SUBJECT_SESSION)
 

@@ -35,7 +35,7 @@ def test_rows_that_wait_without_a_worker(clock: time_machine.Traveller) -> None:
     assert "crm" in message.msg
     assert message.hint is not None
     assert "prefs_deliver --loop" in message.hint
-    lanes.look_after("crm", timezone.now())
+    lanes.enter("crm", timezone.now())
     assert found() == []
 
 
@@ -44,10 +44,13 @@ def test_an_opt_out_that_is_stuck_is_an_error(crm: Crm, clock: time_machine.Trav
     person("ben", JOIN)
     crm.always["state"] = Outcome.RETRY
     run_once()
-    clock.shift(timedelta(hours=23))
+    clock.shift(timedelta(minutes=14))
     run_once()
     assert found() == []
-    clock.shift(timedelta(hours=2))
+    clock.shift(timedelta(minutes=2))
+    run_once()
+    assert found() == ["wagtail_prefs.W044"]
+    clock.shift(timedelta(hours=24))
     run_once()
     (message,) = check_deliveries(databases=["default"])
     assert message.id == "wagtail_prefs.E041"
@@ -55,6 +58,16 @@ def test_an_opt_out_that_is_stuck_is_an_error(crm: Crm, clock: time_machine.Trav
     crm.always.clear()
     clock.shift(timedelta(days=2))
     run_once()
+    assert found() == []
+
+
+def test_a_backend_that_was_given_up(crm: Crm, clock: time_machine.Traveller) -> None:
+    lanes.misconfigured("crm", timezone.now(), "http-401")
+    clock.shift(timedelta(days=5))
+    assert found() == []
+    lanes.misconfigured("crm", timezone.now(), "http-401")
+    assert found() == ["wagtail_prefs.W047"]
+    lanes.reopen(["crm"])
     assert found() == []
 
 

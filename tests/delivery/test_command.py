@@ -20,6 +20,7 @@ from tests.delivery.crm import CRMS, Crm
 from tests.delivery.people import JOIN, OUT, person, row, save
 from wagtail_prefs.changes import SetChoice
 from wagtail_prefs.contacts.services import load_state
+from wagtail_prefs.delivery.models import Lane
 from wagtail_prefs.delivery.worker import Worker
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Outcome
 
@@ -164,3 +165,52 @@ def test_the_loop_finds_what_comes_later(crm: Crm) -> None:
     crm.during = next_wish
     run("--loop", "--interval", "0.05")
     assert crm.contacts[str(contact)]["opted_out"] is True
+
+
+@pytest.mark.django_db
+def test_a_chore_that_fails_stops_no_delivery(crm: Crm, caplog: pytest.LogCaptureFixture) -> None:
+    contact = person("anna", JOIN)
+    done: list[str] = []
+
+    def broken() -> None:
+        raise ValueError("anna@mail.example.org")
+
+    worker = Worker(["crm"], report=lambda *_: None, chores=[broken, lambda: done.append("next")])
+    worker.once()
+    worker.once()
+    assert row(contact).delivered == 1
+    assert crm.calls
+    assert done == ["next", "next"]
+    told = [record.getMessage() for record in caplog.records if "keeping house" in record.getMessage()]
+    assert told == ["keeping house: broken failed (ValueError)"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_has_lost_a_thread_ends_as_a_whole(configure: Callable[..., None]) -> None:
+    """It would look well, and one backend would never hear of anything again."""
+    configure(crm={}, other={})
+    person("anna", JOIN)
+
+    def report(alias: str, _tally: object) -> None:
+        if alias == "crm":
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        Worker(["crm", "other"], report=report).loop(0.05)
+
+
+@pytest.mark.django_db
+def test_now_reopens_what_was_given_up(crm: Crm, clock: time_machine.Traveller) -> None:
+    contact = person("anna", JOIN)
+    crm.always["state"] = Outcome.MISCONFIGURED
+    run()
+    Lane.objects.update(disabled_at=timezone.now(), paused_until=timezone.now() + timedelta(days=1))
+    crm.always.clear()
+    assert run()[0] == 1
+    assert row(contact).delivered == 0
+    code, output = run("--now")
+    assert (code, output.splitlines()[0]) == (0, "1 deliveries made due")
+    assert row(contact).delivered == 1
+    assert Lane.objects.get().disabled_at is None
+    clock.shift(1)
+    assert run() == (0, "0 delivered, 0 failed, 0 waiting\n")

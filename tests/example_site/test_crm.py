@@ -82,14 +82,22 @@ class TestEvents:
             "version": 3,
             "opted_out": False,
             "choices": {"rides": {"email": "subscribed"}},
+            "channels": {"sms": "unsubscribed"},
             "frequencies": {"all": "weekly"},
+            "pauses": {"topic:rides": "2027-03-03T00:00:00.000000Z"},
+            "attributes": {"size": "M", "colours": ["red", "blue"]},
+            "at": "2026-11-22T12:00:00.000000Z",
         }
         assert read(json.dumps(event).encode(), "today") == contact(
             3,
             language="de",
             choices={"rides": {"email": "subscribed"}},
+            channels={"sms": "unsubscribed"},
             frequencies={"all": "weekly"},
+            pauses={"topic:rides": "2027-03-03T00:00:00.000000Z"},
+            attributes={"size": "M", "colours": "red, blue"},
             updated_at="today",
+            wished_at="2026-11-22T12:00:00+00:00",
         )
 
     def test_an_erasure_names_whom_to_forget(self) -> None:
@@ -97,7 +105,16 @@ class TestEvents:
         assert read(json.dumps(event).encode(), "today") == Erased("", "bell-04@customer.example")
 
     @pytest.mark.parametrize(
-        "body", [b"", b"[]", b"{}", b'{"type":"other","contact":{}}', b"\xff", b'{"contact":1}']
+        "body",
+        [
+            b'{"type":"contact.preferences","contact":{"id":1},"version":1,"opted_out":false,"choices":{},"frequencies":{},"at":"soon"}',
+            b"",
+            b"[]",
+            b"{}",
+            b'{"type":"other","contact":{}}',
+            b"\xff",
+            b'{"contact":1}',
+        ],
     )
     def test_anything_else_is_refused(self, body: bytes) -> None:
         with pytest.raises(BadEvent):
@@ -110,6 +127,13 @@ class TestStore:
         assert store.take("d1", contact(1)) == "taken"
         assert store.take("d1", contact(2)) == "repeat"
         assert [known.version for known in store.contacts()] == [1]
+
+    def test_the_log_says_how_long_it_was_on_its_way(self, tmp_path: Path) -> None:
+        store = Store(tmp_path / "crm.json")
+        wished = "2026-11-22T12:00:00+00:00"
+        for delivery, received in (("d1", "12:00:00.420"), ("d2", "12:12:00.000"), ("d3", "11:59:59.900")):
+            store.take(delivery, contact(1, wished_at=wished, updated_at=f"2026-11-22T{received}+00:00"))
+        assert [line.late for line in store.log()] == ["0.0 s", "12 min", "0.4 s"]
 
     def test_what_is_overtaken_is_dropped(self, tmp_path: Path) -> None:
         store = Store(tmp_path / "crm.json")

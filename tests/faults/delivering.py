@@ -52,12 +52,19 @@ class Receiver:
                 self.repeats += 1
             else:
                 self._seen.add(message)
-                contact = event["contact"]["id"]
-                if event["version"] > self.contacts.get(contact, {"version": 0})["version"]:
-                    self.contacts[contact] = event
+                self._write(event)
             count = len(self.log)
         self.before_answer(count)
         return Response(status=self.status)
+
+    def _write(self, event: dict[str, Any]) -> None:
+        contact = event["contact"]
+        if event["type"] == "contact.erased":
+            for known, kept in list(self.contacts.items()):
+                if known == contact.get("id") or kept["contact"]["email"] == contact.get("email"):
+                    del self.contacts[known]
+        elif event["version"] > self.contacts.get(contact["id"], {"version": 0})["version"]:
+            self.contacts[contact["id"]] = event
 
     def options(self, *, lease: int = 60) -> dict[str, Any]:
         """The settings of the plugin that deliver here."""

@@ -146,7 +146,7 @@ def test_a_site_overrides_what_it_likes(leave: Leave, settings: Settings, tmp_pa
     assert sent.subject == "Hi, is it you, Q&A & localhost?"
     assert sent.body == f"Yes: {ROOT}/prefs/c/sample/?a=1&b=2 Q&A\n\nlocalhost\n"
     html = str(sent.alternatives[0][0])
-    assert html.startswith("<html lang='ar' dir='rtl'><p>Somebody, most likely you")
+    assert html.startswith("<html lang='ar' dir='rtl'><p>سجّل")
     assert html.endswith(ROOT)
 
 

@@ -75,6 +75,7 @@ def test_the_metadata_says_what_a_site_needs(wheel: Path) -> None:
         "django-tasks",
         "drf-spectacular",
         "bleach",
+        "cryptography",
         "requests",
         "pyyaml",
     }

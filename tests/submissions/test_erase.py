@@ -171,11 +171,12 @@ def test_the_erasure_is_a_record_and_the_crm_hears_of_it(scene: Scene) -> None:
     effects = {effect.path: effect for effect in saved.effects}
     assert effects.keys() == {"choice:news:email", "opted_out", "address:email", "suppressed", "erased"}
     assert {effect.action for effect in saved.effects} == {"erased"}
+    waiting = Delivery.objects.get()
+    assert scene.contact.email not in waiting.retired
     deliver()
-    told = Subscriber.objects.get()
-    assert (told.email, told.opted_out, told.attributes) == ("", True, {})
-    assert not told.subscriptions.filter(subscribed=True).exists()
-    assert not told.subscriptions.exclude(email="").exists()
+    assert not Subscriber.objects.exists()
+    told = Delivery.objects.get()
+    assert (told.retired, told.retired_at, told.remote_id, told.due_at) == ("", None, "", None)
 
 
 def test_an_erased_person_is_not_there_any_more(scene: Scene) -> None:

@@ -826,4 +826,4 @@ def _counted(db: None, tell: Callable[[str], None], request: pytest.FixtureReque
 
 
 TestPeople = pytest.mark.property(People.TestCase)
-TestPeople.settings = examples(100, steps=40)
+TestPeople.settings = examples(50, steps=40)

@@ -21,6 +21,8 @@ WORDS = Words(
                 "attribute:name": ("name", "Name"),
                 "address:email": ("email", "New e-mail address"),
                 "choice:news:email": ("choices.news.email", "News by e-mail"),
+                "frequency:all": ("frequency.all", "How often: Everything"),
+                "pause:all": ("until", "Pause: Everything"),
             },
         )
     ],
@@ -63,3 +65,46 @@ def test_choices_are_told_with_their_value() -> None:
     assert line.text == "News by e-mail: subscribed"
     (kept,) = WORDS.merged([Merged("choice:news:email", "subscribed", "unsubscribed", "stricter")])
     assert "“unsubscribed” stays" in kept.text
+
+
+SOON, LATER, LONG_AGO = (
+    "2100-03-02T23:00:00.000000Z",
+    "2100-04-01T10:00:00.000000Z",
+    "2020-01-01T00:00:00.000000Z",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "expected"),
+    [
+        ("frequency:all", None, "weekly", "How often: Everything: At most one a week"),
+        (
+            "frequency:all",
+            "daily",
+            "weekly",
+            "How often: Everything: At most one a week (before: At most one a day)",
+        ),
+        (
+            "frequency:all",
+            "weekly",
+            None,
+            "How often: Everything: nothing chosen (before: At most one a week)",
+        ),
+        ("pause:all", None, SOON, "Pause: Everything: until March 3, 2100"),
+        ("pause:all", LATER, SOON, "Pause: Everything: until March 3, 2100 (before: until April 1, 2100)"),
+        ("pause:all", SOON, None, "Pause: Everything: ended (before: until March 3, 2100)"),
+        ("pause:all", LONG_AGO, SOON, "Pause: Everything: until March 3, 2100"),  # it was over by itself
+        ("choice:news:email", "subscribed", "unsubscribed", "News by e-mail: unsubscribed"),
+        ("choice:news:email", "unsubscribed", "subscribed", "News by e-mail: subscribed"),
+    ],
+)
+def test_a_save_says_what_it_was_and_what_it_is(
+    path: str, before: str | None, after: str | None, expected: str
+) -> None:
+    (line,) = WORDS.there("Europe/Berlin").applied([effect(path, before, after)])
+    assert line.text == expected
+
+
+def test_what_was_recorded_says_when_a_pause_was_ended() -> None:
+    (line,) = WORDS.past([effect("pause:all", SOON, None, "cleared")])
+    assert line.text == "Pause: Everything: ended"

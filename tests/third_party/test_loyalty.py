@@ -211,7 +211,7 @@ def test_a_personal_answer_is_masked_for_who_came_by_an_old_mail(visit: Visit) -
 def crm(httpserver: HTTPServer, tmp_path: Path) -> Store:
     """The demo's CRM behind a real socket."""
     store = Store(tmp_path / "crm.json")
-    taker = Crm(store, SECRET, Place(0))
+    taker = Crm(store, SECRET, "", Place(0))
     lock = threading.Lock()
 
     def take(request: Request) -> Response:

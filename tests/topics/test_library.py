@@ -287,7 +287,8 @@ def topic_form(**values: Any) -> dict[str, Any]:
         "audience": "",
         "basis": "consent",
         "picture": "",
-        "messages_a_month": "",
+        "planned": "",
+        "planned_per": "month",
         "texts": texts,
     }
     return {**nested_form_data({**fields, **values}), **lists}
@@ -298,7 +299,8 @@ def test_a_topic_is_made_with_all_that_there_is_to_say(client: Client) -> None:
     image = make_image()
     form = topic_form(
         picture=image.pk,
-        messages_a_month="2.5",
+        planned="3",
+        planned_per="week",
         frequencies=["monthly", "as_it_happens"],
         private="on",
         sample="https://brand.example/sample/",
@@ -307,7 +309,7 @@ def test_a_topic_is_made_with_all_that_there_is_to_say(client: Client) -> None:
     assert answer.status_code == 302, answer.context["form"].errors
     topic = Topic.objects.get()
     assert topic.frequencies == ["as_it_happens", "monthly"]  # in the order of all
-    assert (topic.picture, str(topic.messages_a_month), topic.private) == (image, "2.5", True)
+    assert (topic.picture, topic.planned, topic.planned_per, topic.private) == (image, 3, "week", True)
     assert str(topic.status_words) == "Private"
     assert topic.texts.get().benefit == "You cook better."
     html = client.get(reverse(f"{TOPIC}:edit", args=[topic.pk])).content.decode()
@@ -319,8 +321,10 @@ def test_a_topic_is_made_with_all_that_there_is_to_say(client: Client) -> None:
     [
         ({"frequencies": ["weekly"]}, "frequencies"),
         ({"frequencies": ["hourly", "weekly"]}, "frequencies"),
-        ({"messages_a_month": "-1"}, "messages_a_month"),
-        ({"messages_a_month": "100000"}, "messages_a_month"),
+        ({"planned": "0"}, "planned"),
+        ({"planned": "2.5"}, "planned"),
+        ({"planned": "100000"}, "planned"),
+        ({"planned_per": "decade"}, "planned_per"),
         ({"transactional": "on", "private": "on"}, "private"),
         ({"transactional": "on", "frequencies": ["weekly", "monthly"]}, "frequencies"),
         ({"sample": "http://brand.example/"}, None),

@@ -50,6 +50,75 @@ def test_a_new_build_is_a_new_version(client: Client, script: Path, db: None) ->
     assert client.get(after).content == BODY + b"// more\n"
 
 
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "builds"
+    folder.mkdir()
+    monkeypatch.setattr(embed, "BUILDS", folder)
+    return folder
+
+
+def keep(builds: Path, body: bytes) -> str:
+    version = hashlib.sha384(body).hexdigest()[:16]
+    (builds / f"{version}.js").write_bytes(body)
+    return version
+
+
+@pytest.mark.parametrize("built", [True, False], ids=["built", "not built"])
+def test_an_embed_code_of_an_earlier_release_goes_on_working(
+    client: Client, script: Path, builds: Path, built: bool
+) -> None:
+    old = keep(builds, b"export const old = true;\n")
+    if not built:
+        script.unlink()
+    response = client.get(f"/prefs/embed/{old}.js")
+    assert (response.status_code, response.content) == (200, b"export const old = true;\n")
+    assert response["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response["Access-Control-Allow-Origin"] == "*"
+    assert response["Content-Type"].startswith("text/javascript")
+
+
+def test_the_newest_is_never_an_old_one(client: Client, script: Path, builds: Path) -> None:
+    old = keep(builds, b"export const old = true;\n")
+    assert old not in client.get("/prefs/embed.js")["Location"]
+
+
+def test_a_kept_file_that_was_changed_is_not_given_out(
+    client: Client, script: Path, builds: Path, db: None
+) -> None:
+    old = keep(builds, b"export const old = true;\n")
+    assert client.get(f"/prefs/embed/{old}.js").status_code == 200
+    (builds / f"{old}.js").write_bytes(b"steal();\n")
+    assert client.get(f"/prefs/embed/{old}.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "0123456789abcdef",
+        "releases",
+        "..%2fbuilds%2f",
+        "%2e%2e",
+        "0123456789ABCDEF",
+        "٠" * 16,
+        "a" * 5000,
+        "a%00",
+    ],
+)
+def test_a_version_that_nobody_has_leaves_the_host_page_its_own_children(
+    client: Client, script: Path, builds: Path, db: None, version: str
+) -> None:
+    """A 404 that the page's own script may read, and that no cache keeps: the next process may know it."""
+    (builds / "releases.js").write_bytes(b"{}")
+    response = client.get(f"/prefs/embed/{version}.js")
+    assert response.status_code == 404
+    if "%2f" not in version:  # a slash leads to no address of ours
+        assert response["Access-Control-Allow-Origin"] == "*"
+        assert response["Cache-Control"] == "no-store"
+        assert response["Content-Type"].startswith("text/plain")
+        assert version not in response.content.decode()
+
+
 @pytest.mark.parametrize("path", ["/prefs/embed.js", "/prefs/embed/0123456789abcdef.js"])
 def test_what_was_not_built_is_not_found(client: Client, script: Path, path: str, db: None) -> None:
     script.unlink()

@@ -74,6 +74,44 @@ def test_nothing_in_it_can_be_changed_and_nothing_runs(client: Client, framed: P
     assert framed.full_url in html
 
 
+def test_it_tells_its_height_to_an_origin_that_may_frame_it(
+    client: Client, framed: PreferenceCenterPage
+) -> None:
+    response = client.get(path(framed), {"host": "https://shop.example"})
+    page, policy = pages.parse(response.content.decode()), response["Content-Security-Policy"]
+    script = page.one("script")
+    assert (script.get("src"), script.text) == ("/static/wagtail_prefs/frame-height.js", "")
+    assert f"script-src 'nonce-{script.get('nonce')}' 'strict-dynamic'" in policy
+    assert "trusted-types 'none'" in policy
+    assert [one.get("data-host") for one in page.all("p") if "data-host" in one] == ["https://shop.example"]
+    assert ancestors(response) == ["http://localhost", "https://shop.example"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "*",
+        "/",
+        "null",
+        "https://evil.example",
+        "https://shop.example/",
+        "https://shop.example.evil.example",
+        "HTTPS://SHOP.EXAMPLE",
+        "https://www.example",  # of the site, but not of this center
+        '"><script>alert(1)</script>',
+        "https://shop.example\r\nX: y",
+    ],
+)
+def test_and_to_nobody_else(client: Client, framed: PreferenceCenterPage, host: str) -> None:
+    response = client.get(path(framed), {"host": host})
+    assert response.status_code == 200
+    html = response.content.decode()
+    assert "<script" not in html
+    assert "data-host" not in html
+    assert "script-src" not in response["Content-Security-Policy"]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_it_can_only_be_read(client: Client, framed: PreferenceCenterPage, method: str) -> None:
     assert client.generic(method, path(framed)).status_code == 405

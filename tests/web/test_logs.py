@@ -58,6 +58,7 @@ def log() -> Any:
         ("/prefs/c/abcdefghijkl/", f"/prefs/c/{REDACTED}/"),
         ("/prefs/r/0123456789/", f"/prefs/r/{REDACTED}/"),
         (f"/prefs/w/{TOKEN}", f"/prefs/w/{REDACTED}"),
+        (f"/prefs/p/{TOKEN}", f"/prefs/p/{REDACTED}"),
         ("/prefs/api/v1/inbound/crm/s3cret/", f"/prefs/api/v1/inbound/crm/{REDACTED}/"),
         (f"https://shop.example/mail#pc={TOKEN}", f"https://shop.example/mail#pc={REDACTED}"),
         (f"Authorization: Bearer s1{TOKEN[2:]}", f"Authorization: Bearer {REDACTED}"),

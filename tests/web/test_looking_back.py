@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
+from django.utils import timezone
 
 from tests import factories, pages
 from tests.web.conftest import choose, path_of, post
@@ -175,3 +178,72 @@ def test_looking_back_costs_one_statement(
     with statements() as with_it:
         strict.get(manage)
     assert len(with_it) == len(without) + 1
+
+
+# --- where it is told what a save did --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(contact: Contact) -> str:
+    """The path of her page on a center that shows no history."""
+    return path_of(manage_url(contact, factories.make_center(title="No history").translation_key))
+
+
+def take_back(page: pages.Element) -> str:
+    """The button in the message of a save, "" where there is none."""
+    found = list(page.one("div", id="saved").all("button", name="do"))
+    assert [one.words for one in found] in ([], ["Take this back"])
+    return str(found[0].get("value")) if found else ""
+
+
+def test_out_in_one_press_and_back_in_one_press(strict: Client, bare: str, contact: Contact) -> None:
+    before = choices(contact)
+    page = pages.parse(strict.get(bare).content.decode())
+    (leave,) = [one for one in page.all("button", name="do") if one.words == "Unsubscribe from everything"]
+    gone = page_after(strict, press(strict, bare, str(leave.get("value"))))
+    assert load_state(contact.pk).opted_out
+    back = page_after(strict, press(strict, bare, take_back(gone)))
+    assert "You are no longer unsubscribed from everything" in back.one("div", id="saved").words
+    assert not load_state(contact.pk).opted_out
+    assert choices(contact) == before
+    # And an undo is a save like any other.
+    page_after(strict, press(strict, bare, take_back(back)))
+    assert load_state(contact.pk).opted_out
+
+
+def test_a_save_that_did_nothing_offers_no_undo(strict: Client, bare: str) -> None:
+    response = post(strict, bare, pages.submitted(pages.parse(strict.get(bare).content.decode())))
+    assert take_back(page_after(strict, response)) == ""
+
+
+def test_what_nobody_can_take_back_any_more_offers_no_button(
+    strict: Client, bare: str, contact: Contact
+) -> None:
+    choose(contact, SetChoice("news", "email", UNSUBSCRIBED))
+    told = f"{bare}?saved={Record.objects.latest('seq').pk}"
+    assert take_back(pages.parse(strict.get(told).content.decode()))
+    with time_machine.travel(timezone.now() + timedelta(days=30, minutes=1)):
+        assert take_back(pages.parse(strict.get(told).content.decode())) == ""
+    choose(contact, SetAttribute("phone", "+4915112345678"))  # personal, and she comes by an old mail
+    told = f"{bare}?saved={Record.objects.latest('seq').pk}"
+    assert take_back(pages.parse(strict.get(told).content.decode())) == ""
+
+
+def test_the_button_of_a_message_takes_back_nothing_of_others(
+    strict: Client, bare: str, contact: Contact
+) -> None:
+    other = factories.make_contact("other@mail.example.org")
+    choose(other, SetChoice("news", "email", SUBSCRIBED))
+    theirs = Record.objects.get(contact_ref=other.pk).pk
+    records = Record.objects.count()
+    for value in (
+        f"undo.{theirs}",
+        f"undo.{uuid.uuid4()}",
+        "undo.",
+        "undo",
+        f"undo.{theirs} ",
+        f"x.{theirs}",
+    ):
+        assert press(strict, bare, value).status_code == 422
+    assert Record.objects.count() == records
+    assert choices(other) == {("news", "email"): SUBSCRIBED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from django.test import Client, override_settings
 from tests import factories, pages
 from tests.web.conftest import choose, path_of, post
 from wagtail_prefs.access.services import manage_url, redeem_code
+from wagtail_prefs.centers import embed
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.changes import OptOut, SetChoice
 from wagtail_prefs.contacts.models import Contact
@@ -122,7 +124,9 @@ def test_one_press_unsubscribes_from_everything_and_ignores_the_draft(
     assert ("events", "email") not in state.choices
     # The button is gone, the way back is there.
     values = [element.get("value") for element in page.all("button", name="do")]
-    assert values == [button.replace("opt_out", "opt_in")]
+    undo, *others = values  # what was pressed just now can be taken back where it is told
+    assert str(undo).startswith("undo.")
+    assert others == [button.replace("opt_out", "opt_in")]
 
 
 def test_an_old_tab_is_merged_and_told_what_stands_instead(
@@ -324,3 +328,64 @@ def test_a_page_costs_two_statements_and_a_save_seven_however_long_it_is(
     with statements() as told:
         strict.get(response["Location"])
     assert len(told) == 3  # and her record
+
+
+# --- where the blocks show no way out --------------------------------------------------------------------------------
+
+
+def ways_out(page: pages.Element) -> list[str]:
+    return [
+        str(one.get("value"))
+        for one in page.all("button", name="do")
+        if one.words == "Unsubscribe from everything"
+    ]
+
+
+def bare_page(contact: Contact, *blocks: Any) -> str:
+    """Her page on a center of these blocks alone, published past the checks."""
+    return path_of(manage_url(contact, factories.make_center(list(blocks), title="Bare").translation_key))
+
+
+@pytest.mark.parametrize("hostile", ["no block", "no block with a way out", "hidden from her"])
+def test_whoever_gets_messages_can_end_them_by_one_press(
+    send: Send,
+    strict: Client,
+    manage: str,
+    contact: Contact,
+    hostile: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """security.md LW-03, against editors as well."""
+    (script := tmp_path / "preference-center.js").write_bytes(b"export {};")
+    monkeypatch.setattr(embed, "SCRIPT", script)
+    assert list(page_of(strict.get(manage)).all("script"))
+    topics, *_others = factories.all_blocks()
+    (leave,) = [one for one in factories.all_blocks() if one["type"] == "unsubscribe_all"]
+    only = [{"type": "country", "value": {"rule": "in", "values": "CL"}, "id": "only"}]
+    hidden = {**leave, "value": {**leave["value"], "conditions": only}}
+    blocks = {"no block": [], "no block with a way out": [topics], "hidden from her": [topics, hidden]}
+    path = bare_page(contact, *blocks[hostile])
+    drawn = page_of(strict.get(path))
+    assert ways_out(drawn) == ["opt_out"]
+    assert ("There is nothing to choose on this page" in drawn.words) is (hostile == "no block")
+    # The element would draw the blocks only.
+    assert not list(drawn.all("script"))
+    page = page_of(follow(strict, send(path, {"do": "opt_out"})))
+    assert "You are unsubscribed from everything" in page.one("div", id="saved").words
+    assert load_state(contact.pk).opted_out
+    assert ways_out(page) == []
+    body = read_body(Record.objects.latest("seq"))
+    assert (body["actor"]["type"], body["method"]) == ("subject-link", "page")
+    # Once is enough, and the way back stands where it is told.
+    again = page_of(follow(strict, send(path, {"do": "opt_out"})))
+    assert "Nothing has changed" in again.one("div", id="saved").words
+    (undo,) = [one.get("value") for one in page.one("div", id="saved").all("button", name="do")]
+    assert not list(again.one("div", id="saved").all("button"))
+    page_of(follow(strict, send(path, {"do": str(undo)})))
+    assert not load_state(contact.pk).opted_out
+
+
+def test_a_page_with_a_way_out_has_no_second_one(strict: Client, manage: str) -> None:
+    (out,) = ways_out(page_of(strict.get(manage)))
+    assert out.endswith(".opt_out")

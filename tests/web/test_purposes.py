@@ -21,6 +21,8 @@ SHOP = "https://shop.example"
 HOME = {
     Purpose.MANAGE: "l",
     Purpose.UNSUBSCRIBE: "u",
+    Purpose.WHY: "w",
+    Purpose.PAUSE: "p",
     Purpose.FRESH: "l",
     Purpose.CONFIRM: "c",
     Purpose.CHANGE_ADDRESS: "c",
@@ -34,7 +36,7 @@ def tokens() -> dict[str, str]:
     key = center.translation_key
     made = {
         purpose.value: access.make_token(purpose, contact, center=key, topic="news", channel="email")
-        for purpose in (Purpose.MANAGE, Purpose.UNSUBSCRIBE)
+        for purpose in (Purpose.MANAGE, Purpose.UNSUBSCRIBE, Purpose.WHY, Purpose.PAUSE)
     }
     answers = {factories.block_id(center, "topics"): {"choices": {"news": {"email": True}}}}
     asked = SignUp(centers.current(key).digest, answers, "en", "", 0, (("news", "email"),)).to_json()
@@ -54,7 +56,7 @@ def said(answer: Any) -> tuple[int, str, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("kind", ["l", "u", "c"])
+@pytest.mark.parametrize("kind", ["l", "u", "c", "w", "p"])
 def test_elsewhere_it_is_unknown(client: Client, tokens: dict[str, str], kind: str, method: str) -> None:
     unknown = said(getattr(client, method)(f"/prefs/{kind}/v1.t1.{'A' * 80}.{'A' * 43}/"))
     assert unknown[0] == 404
@@ -70,7 +72,9 @@ def test_elsewhere_it_is_unknown(client: Client, tokens: dict[str, str], kind: s
     assert opened == list(homes.values()).count(kind)
 
 
-@pytest.mark.parametrize("path", ["manage", "unsubscribe", "fresh", "confirm", "address", "session"])
+@pytest.mark.parametrize(
+    "path", ["manage", "unsubscribe", "why", "pause", "fresh", "confirm", "address", "session"]
+)
 def test_no_link_is_a_code_and_no_token_but_a_session_is_one(
     client: Client, tokens: dict[str, str], path: str
 ) -> None:

@@ -16,8 +16,9 @@ from tests.blocks.asking import asking
 from tests.web.conftest import post
 from wagtail_prefs.access import tokens
 from wagtail_prefs.access.models import AccessRequest
+from wagtail_prefs.blocks.registry import block_classes
 from wagtail_prefs.centers.page import PreferenceCenterPage
-from wagtail_prefs.centers.services import current
+from wagtail_prefs.centers.services import current, get_snapshot
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.ids import b64
 from wagtail_prefs.mail.models import Mail
@@ -92,6 +93,26 @@ def test_leaving_pausing_and_moving_are_for_those_who_are_known(
     assert "vip" not in str(names)
     # Her own words, typed now: nothing to mask.
     assert "readonly" not in page.one("input", id="profile.given_name")
+
+
+def test_any_block_can_say_that_it_is_for_those_who_are_known(
+    strict: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No renderer goes by the names of blocks: a third party's says it as ours do, in the document."""
+    monkeypatch.setattr(block_classes()["role"], "of_contact", True)
+    factories.make_topics()
+    center = factories.make_center(asking())
+    document = get_snapshot(current(center.translation_key).digest).document
+    said = {block["type"]: block["of_contact"] for block in document["blocks"]}
+    assert said["role"]
+    assert not said["topics"]
+    assert not said["profile"]
+    page = pages.parse(strict.get(path(center)).content.decode())
+    names = {str(field.get("name")) for field in page.all("input", "select", "textarea")}
+    assert "profile.given_name" in names
+    assert not [name for name in names if name.startswith("role")]
+    ours = {name for name, one in block_classes().items() if one.of_contact}
+    assert ours == {"role", "history", "pause", "reason", "unsubscribe_all"}
 
 
 def test_a_sign_up_leaves_a_row_and_changes_nobody(strict: Client, center: PreferenceCenterPage) -> None:

@@ -2,12 +2,14 @@
 
 A link names its contact by a random alias and holds no address. A manage link degrades after
 `MANAGE_LINK_DAYS` (`expired`: unsubscribe or ask for a new one); an unsubscribe link works for ever, also after a
-rotation of keys, a revocation, or a change of mind (security.md TK-05, EM-13).
+rotation of keys, a revocation, or a change of mind (security.md TK-05, EM-13). A link to why a mail came works as long;
+what it tells of her shrinks like a manage link (`expired`, `called_back`). One to a longer pause is as short-lived.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from ..ids import b64, unb64
 from ..topics.models import Audience
 from ..values import Json
 from . import revocations, tokens
+from .headers import ListUnsubscribe
 
 PREFIX = "v1"
 
@@ -34,6 +37,8 @@ class Purpose(enum.StrEnum):
 
     MANAGE = "manage"
     UNSUBSCRIBE = "unsubscribe"
+    WHY = "why"
+    PAUSE = "pause"
     # These have a row (`once`), and work once.
     FRESH = "fresh"
     CONFIRM = "confirm"
@@ -41,7 +46,14 @@ class Purpose(enum.StrEnum):
 
 
 #: The purposes of links that have no row.
-LASTING = (Purpose.MANAGE, Purpose.UNSUBSCRIBE)
+LASTING = (Purpose.MANAGE, Purpose.UNSUBSCRIBE, Purpose.WHY, Purpose.PAUSE)
+#: Those that open as little as nothing once they were called back, and degrade with age.
+_SHORT_LIVED = (Purpose.MANAGE, Purpose.PAUSE)
+#: What the page behind a link may lead on to: never to more than a link of the same mail could do.
+_LEADS_ON_TO = {
+    Purpose.WHY: (Purpose.UNSUBSCRIBE, Purpose.MANAGE),
+    Purpose.PAUSE: (Purpose.UNSUBSCRIBE, Purpose.MANAGE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,8 @@ class Link:
     email: str
     language: str
     version: int
+    called_back: bool = False  # of a link to why a mail came; others of that age do not open
+    message: str = ""  # of such a link: `message_digest`
 
 
 def make_token(
@@ -75,10 +89,12 @@ def make_token(
     host: int | None = None,
     issued: datetime | None = None,
     of: str = "",
+    message: str = "",
 ) -> str:
     """Sign a link for a contact. No query, no row: a million of them cost a million HMACs.
 
-    `of` is the link whose page leads on to this one, if there is one: it goes with its key (`tokens.sign`).
+    `of` is the link whose page leads on to this one, if there is one: it goes with its key (`tokens.sign`). `message` is
+    a `message_digest`.
     """
     payload: Json = {
         "p": purpose.value,
@@ -95,22 +111,51 @@ def make_token(
         payload["n"] = channel
     if host is not None:
         payload["h"] = host
+    if message:
+        payload["m"] = message
     return tokens.sign(PREFIX, payload, of=of)
+
+
+def message_digest(link_id: str, message_id: str) -> str:
+    """What a link says of a message: 12 characters that lead back to its id only for who has both (72 bits)."""
+    return b64(hashlib.sha256(f"{link_id}\n{message_id}".encode()).digest()[:9])
+
+
+def lead_on(link: Link, purpose: Purpose) -> str:
+    """The token of another link of the same contact, center, topic and channel, for the page behind `link`.
+
+    As old as that one, of its key and epoch: what ends the one ends the other. Raises ValueError for a purpose that its
+    page has no business with.
+    """
+    if purpose not in _LEADS_ON_TO.get(link.purpose, ()):
+        raise ValueError(f"{link.purpose} does not lead on to {purpose}")
+    payload: Json = {
+        "p": purpose.value,
+        "l": link.link_id,
+        "a": link.audience_id,
+        "e": link.epoch,
+        "i": int(link.issued.timestamp()),
+    }
+    if link.center is not None:
+        payload["c"] = b64(link.center.bytes)
+    if purpose is Purpose.UNSUBSCRIBE and link.topic:
+        payload |= {"t": link.topic, "n": link.channel}
+    return tokens.sign(PREFIX, payload, of=link.token)
 
 
 def open_link(token: str, *purposes: Purpose) -> Link:
     """Open a link made for one of `purposes`.
 
-    Raises BadToken for what is forged, malformed, for another purpose or (but for unsubscribe links) revoked, and
-    UnknownContact for a good link whose contact is gone.
+    Raises BadToken for what is forged, malformed, for another purpose or (but for links to the way out, and to why a
+    mail came) revoked, and UnknownContact for a good link whose contact is gone.
     """
     payload = tokens.verify(PREFIX, token)
     said = _read(payload)
     if said["purpose"] not in purposes or said["purpose"] not in LASTING:
         raise BadToken
-    manages = said["purpose"] is Purpose.MANAGE
+    tells = said["purpose"] is not Purpose.UNSUBSCRIBE
     found = Contact.objects.filter(link_id=said["link_id"], audience_id=said["audience_id"])
-    if manages:
+    if tells:
         found = found.annotate(
             revoked=revocations.stops_link(tokens.kid_of(token), said["center"], said["issued"])
         )
@@ -118,20 +163,21 @@ def open_link(token: str, *purposes: Purpose) -> Link:
     if contact is None:
         raise UnknownContact
     epoch = contact.epoch
-    revoked = manages and (said["epoch"] != epoch or getattr(contact, "revoked", False))
+    revoked = tells and (said["epoch"] != epoch or getattr(contact, "revoked", False))
     contact = contact.merged_into or contact  # her links lead on to whom she was merged into
     if contact.erased_at:
         raise UnknownContact
-    if revoked:
+    if revoked and said["purpose"] in _SHORT_LIVED:
         raise BadToken("revoked")
     return Link(
         token=token,
         **said,
-        expired=manages and timezone.now() - said["issued"] > conf.manage_link_life,
+        expired=tells and timezone.now() - said["issued"] > conf.manage_link_life,
         contact_id=contact.id,
         email=contact.email,
         language=contact.language,
         version=contact.version,
+        called_back=revoked,
     )
 
 
@@ -148,6 +194,7 @@ def _read(payload: Json) -> dict[str, Any]:
             "host": index_of(payload),
             "issued": datetime.fromtimestamp(payload["i"], UTC),
             "epoch": int(payload["e"]),
+            "message": str(optional("m") or ""),
         }
     except (KeyError, ValueError, TypeError) as error:
         raise BadToken from error
@@ -189,6 +236,22 @@ def one_click_url(contact: Contact, topic: str, channel: str, center: UUID | Non
     return site_root(contact.audience_id) + reverse("wagtail_prefs:one-click", args=[token])
 
 
+def why_url(contact: Contact, topic: str, channel: str, message_id: str, center: UUID | None = None) -> str:
+    """The address of the page that says why one mail came. It holds a short digest of `message_id`, and not the id."""
+    digest = message_digest(contact.link_id, message_id)
+    token = make_token(Purpose.WHY, contact, center=center, topic=topic, channel=channel, message=digest)
+    return site_root(contact.audience_id) + reverse("wagtail_prefs:why", args=[token])
+
+
+def pause_url(contact: Contact, channel: str = "", center: UUID | None = None, *, root: str = "") -> str:
+    """The address of the page that pauses once more: everything, or one channel. It lives as long as a manage link.
+
+    `root` is the `site_root` of the contact's audience, for who has asked for it already.
+    """
+    token = make_token(Purpose.PAUSE, contact, center=center, channel=channel)
+    return (root or site_root(contact.audience_id)) + reverse("wagtail_prefs:longer-pause", args=[token])
+
+
 def one_click_headers(
     contact: Contact, topic: str, channel: str = "email", center: UUID | None = None
 ) -> dict[str, str]:
@@ -197,6 +260,6 @@ def one_click_headers(
     Give them to `EmailMessage(headers=...)`; the DKIM signature must cover both.
     """
     return {
-        "List-Unsubscribe": f"<{one_click_url(contact, topic, channel, center)}>",
+        "List-Unsubscribe": ListUnsubscribe(f"<{one_click_url(contact, topic, channel, center)}>"),
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }

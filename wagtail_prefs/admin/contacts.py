@@ -26,6 +26,7 @@ from .menu import SUBMENU_HOOK
 from .on_behalf import ChangeView
 from .outcomes import can_retry
 from .staff import NAME, PersonView
+from .why import FindMessageView, MessagesView, messages_url
 
 
 class LookView(PersonView):
@@ -40,10 +41,11 @@ class LookView(PersonView):
 
     @cached_property
     def header_buttons(self) -> list[HeaderButton]:
+        messages_ = HeaderButton(_("Messages"), url=messages_url(self.contact.pk), icon_name="mail")
         if not self.allowed(may.CHANGE) or self.contact.merged_into_id or self.contact.erased_at:
-            return []
+            return [messages_]
         url = reverse(f"{NAME}:change", args=[self.contact.pk])
-        return [HeaderButton(_("Change on her behalf"), url=url, icon_name="edit")]
+        return [HeaderButton(_("Change on her behalf"), url=url, icon_name="edit"), messages_]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         given = self.request.GET.get("before", "")
@@ -147,7 +149,9 @@ class ContactViewSet(ViewSet):
     def get_urlpatterns(self) -> list[URLPattern]:
         return [
             path("", self.construct_view(FindView), name="index"),
+            path("messages/", self.construct_view(FindMessageView), name="find-message"),
             path("<uuid:pk>/", self.construct_view(LookView), name="person"),
+            path("<uuid:pk>/messages/", self.construct_view(MessagesView), name="messages"),
             path("<uuid:pk>/reveal/", self.construct_view(RevealView), name="reveal"),
             path("<uuid:pk>/change/", self.construct_view(ChangeView), name="change"),
             path("<uuid:pk>/verify/", self.construct_view(VerifyView), name="verify"),

@@ -17,6 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from wagtail.admin.filters import WagtailFilterSet, django_filters  # Wagtail's dependency, not ours
 from wagtail.admin.ui.tables import BooleanColumn, Column, DateColumn, TitleColumn
@@ -31,7 +32,7 @@ from ..contacts.models import Contact
 from ..delivery.models import Delivery
 from . import permissions as may, staff_log
 from .menu import SUBMENU_HOOK
-from .outcomes import OUTCOME_LABELS, can_retry, outcome_in_words
+from .outcomes import OUTCOME_LABELS, can_retry, outcome_in_words, said
 from .staff import NAME as PEOPLE, person_url
 
 
@@ -102,6 +103,14 @@ class DeliveryInspectView(OfPersonInspectView):
     def get_parked_display_value(self) -> str:
         return ", ".join(f"{entry['kind']}: {entry['code']}" for entry in self.object.parked) or "-"
 
+    def get_log_display_value(self) -> str:
+        return format_html_join("", "<div>{}</div>", ((line,) for line in said(self.object))) or "-"
+
+    def get_field_label(self, field_name: str, field: Any) -> Any:
+        if field_name == "log":
+            return _("Sent and answered")
+        return super().get_field_label(field_name, field)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         again = can_retry(self.object, timezone.now()) and self.allowed(may.RETRY)
         url = reverse(f"{PEOPLE}:retry", args=[self.object.contact, self.object.pk]) if again else ""
@@ -152,7 +161,7 @@ class DeliveryViewSet(LookingViewSet):
     ]
     inspect_view_fields = [
         "backend", "contact", "wanted", "delivered", "delivered_at", "restricts", "due_at", "attempts",
-        "failing_since", "last_outcome", "last_code", "parked", "remote_id",
+        "failing_since", "last_outcome", "last_code", "log", "parked", "remote_id",
     ]  # fmt: skip
 
 

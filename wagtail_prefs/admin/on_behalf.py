@@ -31,7 +31,7 @@ from ..errors import InvalidAnswers, NotAllowed, UnknownContact
 from ..ledger import services as ledger
 from ..submissions import services as submissions
 from ..submissions.wishes import resolved
-from ..values import SUBSCRIBED, Actor, ActorType, ContactState, Evidence, Source
+from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Evidence, Source
 from . import people, permissions as may, staff_log, staff_words as words
 from .on_behalf_form import OnBehalfForm
 from .staff import PersonView, person_url
@@ -168,7 +168,11 @@ class ChangeView(PersonView):
         if not person.live:
             return self._gone()
         staff_log.looked(self.contact, request.user)
-        initial = {"base_version": person.state.version, "act": uuid4()}
+        initial: dict[str, Any] = {"base_version": person.state.version, "act": uuid4()}
+        if request.GET.get(
+            "stop"
+        ):  # topic and channel: what staff came for is filled in, and nothing is done
+            initial[f"choice:{request.GET['stop']}"] = UNSUBSCRIBED
         return self.page(person=person, form=_form(person, initial=initial))
 
     def post(self, request: HttpRequest, pk: UUID) -> HttpResponse:

@@ -28,7 +28,8 @@ from ..contacts import rules, services as contacts
 from ..contacts.addresses import masked
 from ..contacts.models import Contact
 from ..decisions import periods
-from ..decisions.services import Decision, Verdict, decide
+from ..decisions.glance import glance
+from ..decisions.services import Decision, Verdict
 from ..delivery.models import Delivery, Lane
 from ..ledger import services as ledger
 from ..ledger.models import Record
@@ -46,7 +47,7 @@ from ..values import (
     key_to_scope,
 )
 from . import staff_log, staff_words as words
-from .outcomes import can_retry, outcome_in_words
+from .outcomes import can_retry, outcome_in_words, said
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
@@ -145,6 +146,10 @@ class Sent:
     @property
     def done(self) -> bool:
         return self.row.delivered >= self.row.wanted
+
+    @property
+    def said(self) -> list[str]:
+        return said(self.row)
 
 
 @dataclass(frozen=True)
@@ -300,7 +305,7 @@ class Person:
         ]
 
     def _answer(self, topic: Topic, channel: str) -> Answer:
-        decision = decide(self.contact.pk, topic.key, channel)
+        (decision,) = glance([self.contact.pk], topic.key, channel)
         label = str(CHANNEL_LABELS[channel])
         return Answer(self.labels[topic.key], label, str(VERDICTS[decision.verdict]), decision)
 

@@ -40,8 +40,8 @@ DOWNLOADED = "wagtail_prefs.results.download"
 WEEKS = 12
 
 
-class AskForm(forms.Form):
-    """What the report is to be about. Sent by GET: an address of a report can be kept and handed on."""
+class PeriodForm(forms.Form):
+    """What a report is to be about. Sent by GET: an address of a report can be kept and handed on."""
 
     audience = forms.ModelChoiceField(
         Audience.objects.none(), label=gettext_lazy("Audience"), to_field_name="key", empty_label=None
@@ -51,7 +51,6 @@ class AskForm(forms.Form):
     unit = forms.ChoiceField(label=gettext_lazy("By"), choices=list(numbers.UNITS.items()))
     topic = forms.ChoiceField(label=gettext_lazy("Topic"), required=False)
     channel = forms.ChoiceField(label=gettext_lazy("Channel"), required=False)
-    method = forms.CharField(label=gettext_lazy("Where"), required=False, max_length=32, widget=forms.Select)
 
     def __init__(self, data: Any, *, audiences: list[Audience]) -> None:
         today = timezone.localdate()
@@ -70,12 +69,11 @@ class AskForm(forms.Form):
         if len(audiences) < 2:
             field.widget = forms.HiddenInput()
         self.labels = numbers.topic_labels(self.chosen) if self.chosen else {}
-        self._offer("topic", _("All topics"), list(self.labels.items()))
+        self.offer("topic", _("All topics"), list(self.labels.items()))
         offered = [(channel, str(CHANNEL_LABELS[channel])) for channel in CHANNELS]
-        self._offer("channel", _("All channels"), offered)
-        self._offer("method", _("Everywhere"), [])
+        self.offer("channel", _("All channels"), offered)
 
-    def _offer(self, name: str, all_: str, choices: list[tuple[str, str]]) -> None:
+    def offer(self, name: str, all_: str, choices: list[tuple[str, str]]) -> None:
         field: Any = self.fields[name]
         widget = field if hasattr(field, "choices") else field.widget
         widget.choices = [("", all_), *choices]
@@ -91,23 +89,34 @@ class AskForm(forms.Form):
                     "unit",
                     _("These are too many for one page: ask for longer periods, or for fewer days."),
                 )
-            else:
-                self._offer_methods()
+            elif self.chosen is not None:
+                self.offer_more(self.chosen)
         return found
 
-    def _offer_methods(self) -> None:
-        """Those that there are at that time; one that was asked for stays."""
-        if self.chosen is None:
-            return
+    def offer_more(self, audience: Audience) -> None:
+        """Choices that depend on the time that was asked for."""
+
+
+class AskForm(PeriodForm):
+    """What the report on results is to be about."""
+
+    method = forms.CharField(label=gettext_lazy("Where"), required=False, max_length=32, widget=forms.Select)
+
+    def __init__(self, data: Any, *, audiences: list[Audience]) -> None:
+        super().__init__(data, audiences=audiences)
+        self.offer("method", _("Everywhere"), [])
+
+    def offer_more(self, audience: Audience) -> None:
+        """The ways that there are at that time; one that was asked for stays."""
         asked = numbers.Asked(
-            self.chosen,
+            audience,
             self.cleaned_data["unit"],
             self.cleaned_data["since"],
             self.cleaned_data["until"],
         )
         given = self.cleaned_data.get("method")
         keys = {*numbers.methods_in(asked), *([given] if given else [])} - {""}
-        self._offer("method", _("Everywhere"), numbers.sorted_choices(keys, numbers.METHODS))
+        self.offer("method", _("Everywhere"), numbers.sorted_choices(keys, numbers.METHODS))
 
     @property
     def asked(self) -> numbers.Asked:

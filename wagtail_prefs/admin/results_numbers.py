@@ -170,7 +170,10 @@ def starts(unit: str, since: date, until: date) -> list[date]:
     day, found = start_of(unit, since), []
     while day <= until:
         found.append(day)
-        day = start_of(unit, day + timedelta(days={"day": 1, "week": 7, "month": 31}[unit]))
+        step = timedelta(days={"day": 1, "week": 7, "month": 31}[unit])
+        if day > date.max - step:
+            break  # the calendar ends
+        day = start_of(unit, day + step)
     return found
 
 

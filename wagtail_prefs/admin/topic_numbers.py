@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from ..backends.base import Backend
 from ..backends.registry import backends
 from ..blocks.words import CHANNEL_LABELS, in_order
 from ..centers.models import PublishedCenter
@@ -150,14 +151,28 @@ def mapped(topic: Topic) -> Sequence[Mapped]:
     found = []
     for alias in backends:
         try:
-            words = backends[alias].describe_topic(topic.key)
+            words = _mapped_at(backends[alias], topic)
         except ImproperlyConfigured:
             words = _("The settings of this backend must be mended.")
         except Exception:  # a backend may be anybody's, and this only shows something
             logger.exception("The backend %s cannot describe a topic.", alias)
             words = _("The backend could not say it.")
-        found.append(Mapped(alias, words or _("Under its key, “%(key)s”.") % {"key": topic.key}))
+        found.append(Mapped(alias, words))
     return found
+
+
+def _mapped_at(backend: Backend, topic: Topic) -> str:
+    left_out = [channel for channel in topic.channels if not backend.maps(topic.key, channel)]
+    if left_out and len(left_out) == len(topic.channels):
+        return _("Not at all: nothing is named for it in the settings.")
+    words = backend.describe_topic(topic.key) or _("Under its key, “%(key)s”.") % {"key": topic.key}
+    if not left_out:
+        return words
+    channels = ", ".join(str(CHANNEL_LABELS.get(channel, channel)) for channel in left_out)
+    return _("%(where)s Not by %(channels)s: nothing is named for that in the settings.") % {
+        "where": words,
+        "channels": channels,
+    }
 
 
 def live_states(topic: Topic) -> QuerySet[State]:

@@ -17,6 +17,8 @@ from wagtail.log_actions import LogActionRegistry, LogFormatter
 from wagtail.snippets.views.chooser import ChooseResultsView, ChooseView, SnippetChooserViewSet
 from wagtail.snippets.views.snippets import EditView, IndexView, SnippetViewSet
 
+from ..contacts.models import State
+from ..topics.forms import TopicForm
 from ..topics.models import Audience, Topic, TopicGroup
 from .topic_numbers import with_subscribers
 from .topic_panels import TopicUsePanel
@@ -43,6 +45,31 @@ def topic_actions(topic: Topic) -> list[Button]:
     archive = Button(_("Archive"), url=url("archive"), icon_name="folder", priority=40)
     merge = Button(_("Merge into another topic"), url=url("merge"), icon_name="resubmit", priority=50)
     return [archive] if topic.transactional else [archive, merge]
+
+
+class AskedTopicForm(TopicForm):
+    """What people were asked about never becomes what is always sent: that would send over every no they gave."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if (
+            cleaned.get("transactional")
+            and "transactional" in self.changed_data
+            and _was_asked(self.instance)
+        ):
+            self.add_error(
+                "transactional",
+                _(
+                    "People have chosen about this topic already, and what is always sent asks nobody. Make a new "
+                    "topic for it."
+                ),
+            )
+        return cleaned
+
+
+def _was_asked(topic: Topic) -> bool:
+    said = State.objects.filter(contact__audience=topic.audience_id, topic=topic.key)
+    return topic.pk is not None and (said.exclude(choice="") | said.filter(pending=True)).exists()
 
 
 class TopicIndexView(IndexView):
@@ -89,7 +116,7 @@ class TopicViewSet(SnippetViewSet):
     index_view_class = TopicIndexView
     edit_view_class = TopicEditView
     chooser_viewset_class = TopicChooserViewSet
-    edit_handler = ObjectList([*Topic.panels, TopicUsePanel()])
+    edit_handler = ObjectList([*Topic.panels, TopicUsePanel()], base_form_class=AskedTopicForm)
     icon = "list-ul"
     menu_label = _("Topics")
     add_to_admin_menu = False

@@ -18,10 +18,10 @@ MAX_DEPTH = 16
 MAX_KEYS = 1000
 
 
-def read_json(request: HttpRequest, limit: int | None = None) -> Json:
+def read_json(request: HttpRequest, limit: int | None = None, *, most_keys: int = MAX_KEYS) -> Json:
     """The body as a JSON object. Raises BodyRefused: 415 for another type or an encoding, 413 beyond `limit` bytes
-    (`MAX_BODY_BYTES` without), 400 for what is not JSON, not an object, too deep, has a key twice, fractions, NUL or
-    lone surrogates.
+    (`MAX_BODY_BYTES` without), 400 for what is not JSON, not an object, too deep, has a key twice or more than
+    `most_keys` in all, fractions, NUL or lone surrogates.
     """
     if request.content_type != "application/json" or request.META.get("HTTP_CONTENT_ENCODING"):
         raise BodyRefused(_("Send application/json, not compressed."), 415)
@@ -29,16 +29,20 @@ def read_json(request: HttpRequest, limit: int | None = None) -> Json:
     raw = request.read(limit + 1)  # never more than that, whatever the request announces
     if len(raw) > limit:
         raise BodyRefused(_("The body is larger than %(limit)s bytes.") % {"limit": limit}, 413)
-    return parse(raw)
+    return parse(raw, most_keys)
 
 
-def parse(raw: bytes) -> Json:
+def parse(raw: bytes, most_keys: int = MAX_KEYS) -> Json:
     """Parse the bytes of a body; see `read_json`."""
     try:
         text = raw.decode("utf-8")
         _check_depth(text)
         value = json.loads(
-            text, object_pairs_hook=_Pairs(), parse_float=_refuse, parse_constant=_refuse, parse_int=_whole
+            text,
+            object_pairs_hook=_Pairs(most_keys),
+            parse_float=_refuse,
+            parse_constant=_refuse,
+            parse_int=_whole,
         )
         if "\\u" in text:  # only an escape can spell what UTF-8 and the parser do not let through
             _check_strings(value)
@@ -73,13 +77,14 @@ def some(body: Json, required: Mapping[str, type], optional: Mapping[str, type])
 class _Pairs:
     """Builds objects, and refuses a key that stands twice or too many keys in all."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.seen = 0
 
     def __call__(self, pairs: list[tuple[str, Any]]) -> Json:
         self.seen += len(pairs)
         found = dict(pairs)
-        if len(found) != len(pairs) or self.seen > MAX_KEYS:
+        if len(found) != len(pairs) or self.seen > self.most:
             raise ValueError("keys")
         return found
 

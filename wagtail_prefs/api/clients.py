@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
@@ -42,6 +43,10 @@ HEADERS = {
 }
 
 
+#: Characters of a name in a row of what was sent.
+MAX_SENDER = 64
+
+
 class Refused(PrefsError):
     """Values that cannot be taken (HTTP 422): `errors` is {field: reasons}, in words that repeat nothing of them."""
 
@@ -68,15 +73,26 @@ class ClientCall:
         """Whose people this is about: of others there is nobody."""
         return self.key.audience_id
 
+    @property
+    def sender(self) -> str:
+        """How the program is called where it is noted who sent something: its key's name, cut to what a row holds."""
+        return "".join(filter(str.isprintable, self.key.name))[:MAX_SENDER]
+
+    def require(self, scope: Scope) -> None:
+        """For a call that does more than its method's scope says; raises a PrefsError where the key lacks this one too."""
+        if scope not in self.key.scopes:
+            raise _LacksScope(scope)
+
     def read(
         self,
         required: Mapping[str, type],
         optional: Mapping[str, type] | None = None,
         *,
         limit: int | None = None,
+        most_keys: int = body.MAX_KEYS,
     ) -> Json:
         """The body; raises BodyRefused for other keys or types than these."""
-        data = body.read_json(self.request, limit)
+        data = body.read_json(self.request, limit, most_keys=most_keys)
         body.some(data, required, optional or {})
         return data
 
@@ -85,11 +101,11 @@ class ClientCall:
         return f"api:{self.key.pk}:{idempotency_key(self.request)}"
 
 
-#: Returns the body of a 200, or the status and the body.
-Handler = Callable[..., Json | tuple[int, Json]]
+#: Returns the body of a 200, or the status and the body, or an answer that is not made here: a file.
+Handler = Callable[..., Json | tuple[int, Json] | HttpResponseBase]
 
 
-def client_view(**handlers: tuple[Scope, Handler]) -> Callable[..., HttpResponse]:
+def client_view(**handlers: tuple[Scope, Handler]) -> Callable[..., HttpResponseBase]:
     """A view with the scope and the handler of each method: `client_view(get=(Scope.CONTACTS_READ, read))`.
 
     A handler takes the call and what the address names; it may raise any PrefsError, which becomes a problem. HEAD is
@@ -102,17 +118,20 @@ def client_view(**handlers: tuple[Scope, Handler]) -> Callable[..., HttpResponse
 
     @transaction.non_atomic_requests  # as in `base`
     @csrf_exempt  # no cookie is looked at, so there is nothing for a forged request to ride on
-    def view(request: HttpRequest, **named: Any) -> HttpResponse:
+    def view(request: HttpRequest, **named: Any) -> HttpResponseBase:
         if request.method not in methods:
-            response: HttpResponse = problems.problem(
+            response: HttpResponseBase = problems.problem(
                 405, "method-not-allowed", _("This cannot be done here.")
             )
         else:
             scope, handler = methods[request.method]
             try:
                 found = handler(ClientCall(request, _opened(request, scope)), **named)
-                status, content = found if isinstance(found, tuple) else (200, found)
-                response = answer(content, status)
+                if isinstance(found, HttpResponseBase):
+                    response = found
+                else:
+                    status, content = found if isinstance(found, tuple) else (200, found)
+                    response = answer(content, status)
             except PrefsError as error:
                 response = _problem(error)
         for name, value in HEADERS.items():

@@ -89,7 +89,8 @@ def add(call: ClientCall) -> tuple[int, Json]:
 def _name(contact: Contact, external_id: str) -> None:
     try:
         with transaction.atomic():
-            Contact.objects.filter(pk=contact.pk, external_id="").update(external_id=external_id)
+            nameless = Contact.objects.filter(pk=contact.pk, external_id="")
+            nameless.update(external_id=external_id, touched_at=timezone.now())
     except IntegrityError as taken:
         raise Refused({"external_id": [_("Somebody else has this external id.")]}) from taken
     contact.refresh_from_db(fields=["external_id"])

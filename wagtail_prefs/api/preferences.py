@@ -12,35 +12,31 @@ from ..submissions import services as submissions
 from ..values import Actor, ActorType, Json
 from . import body
 from .base import Call, center_view
-from .shapes import KEY, LOCALE, NOBODY, SESSION, describe, problems, ref
+from .shapes import KEY, LOCALE, SESSION, describe, problems, ref
 
 
 @describe(
     operation_id="open_session",
     summary="Exchange the code of a link, or a session, for a session",
     parameters=[LOCALE],
-    request={"application/json": {"oneOf": [ref("Code"), ref("Renewal")]}},
+    request={"application/json": {"oneOf": [ref("Code"), ref("Nothing")]}},
     responses={200: ref("Session"), **problems(400, 401, 403, 404, 413, 415, 429)},
-    auth=NOBODY,
+    auth=[{}, *SESSION],  # one or the other
 )
 def open_session(call: Call) -> Json:
-    """Uses the code up. A code opens one session, from the origin it was made for, within ten minutes.
+    """`{"code"}` uses the code up: it opens one session, from the origin it was made for, within ten minutes.
 
-    A session that still holds is renewed for another half hour, until it is two hours old. A fresh one comes back as one
-    of a link: what made it fresh is some time ago.
+    `{}` with the session that is held carries it on: another half hour, until it is two hours old.
     """
     data = body.read_json(call.request)
-    center, origin = call.center.center, call.origin
-    if data.keys() == {"session"}:
-        body.only(data, session=str)
-        call.admit(access.open_session(data["session"], center=center, origin=origin))
-        bearer, session = access.renew_session(data["session"], center=center, origin=origin)
-    else:
+    if data:
         body.only(data, code=str)
         bearer, session = access.redeem_code(
-            data["code"], center=center, origin=origin, revoked=call.center.revoked
+            data["code"], center=call.center.center, origin=call.origin, revoked=call.center.revoked
         )
-    call.admit(session)
+        call.admit(session)
+    else:
+        bearer, session = access.renew_session(call.session())
     found = access.contact_of(session)
     state = call.honour(found.state, call.shared())
     return {

@@ -25,6 +25,9 @@ MOMENT: Json = {"type": "string", "format": "date-time"}
 URL: Json = {"type": "string", "format": "uri"}
 CONTACT: Json = {"type": "string", "format": "uuid"}
 EXTERNAL_ID: Json = {"type": "string", "maxLength": 255}
+#: A message's own id; the code points that may stand in it are those that can be printed.
+MESSAGE: Json = {"type": "string", "minLength": 1, "maxLength": 200}
+VERDICT: Json = {"type": "string", "enum": ["send", "defer", "digest", "refuse"]}
 CHANNEL: Json = {"type": "string", "enum": ["email", "sms", "push", "in_app", "post", "phone"]}
 TREE: Json = {"type": "array", "items": {"type": ["string", "array"]}, "description": "rich text as a tree"}
 FREE: Json = {"type": "object", "additionalProperties": True}
@@ -129,6 +132,7 @@ COMPONENTS: dict[str, Any] = {
             "heading": STRING,
             "text": TREE,
             "layout": _or_null(STRING),
+            "of_contact": {"type": "boolean"},
             "controls": _list(ref("Control")),
         }
     ),
@@ -181,7 +185,6 @@ COMPONENTS: dict[str, Any] = {
     "SignUp": _object({"email": EMAIL, "revision": REVISION, "answers": ANSWERS}),
     "Accepted": _object({"text": STRING}),
     "Code": _object({"code": {"type": "string", "maxLength": 512}}),
-    "Renewal": _object({"session": {"type": "string", "maxLength": 512}}),
     "Session": _object(
         {
             "session": STRING,
@@ -346,4 +349,63 @@ COMPONENTS: dict[str, Any] = {
             "unknown": _list(CONTACT),
         }
     ),
+    "Question": {
+        **_object(
+            {
+                "topic": STRING,
+                "channel": STRING,
+                "contacts": {
+                    **_list({"type": "string", "minLength": 1}),
+                    "minItems": 1,
+                    "maxItems": 1000,
+                    "description": "UUIDs, or external ids as `by` says",
+                },
+                "at": {**MOMENT, "description": "now, without; not together with `record`"},
+                "record": {**MESSAGE, "description": "the message's id: a `send` takes its place"},
+                "by": {"type": "string", "enum": ["id", "external_id"], "default": "id"},
+            },
+            optional=["at", "record", "by"],
+        ),
+        "not": {"required": ["at", "record"]},
+    },
+    "Decision": _object(
+        {
+            "contact": {**STRING, "description": "as it was asked about; a UUID in lower case"},
+            "decision": VERDICT,
+            "until": _or_null(MOMENT),
+            "reason": STRING,
+            "rule": {**STRING, "description": "the reason in words"},
+            "record": _or_null({**RECEIPT, "description": "of the ledger, behind the decision"}),
+        }
+    ),
+    "Decisions": _object({"decisions": _list(ref("Decision"))}),
+    "SendMade": {
+        **_object(
+            {
+                "message_id": MESSAGE,
+                "contact": CONTACT,
+                "external_id": {"type": "string", "minLength": 1},
+                "topic": STRING,
+                "channel": CHANNEL,
+                "at": {**MOMENT, "description": "when it was sent; now, without"},
+            },
+            optional=["contact", "external_id", "at"],
+        ),
+        "oneOf": [{"required": ["contact"]}, {"required": ["external_id"]}],
+    },
+    "SendsMade": {
+        "oneOf": [
+            ref("SendMade"),
+            _object({"sends": {**_list(ref("SendMade")), "minItems": 1, "maxItems": 1000}}),
+        ]
+    },
+    "SendNoted": _object(
+        {
+            "new": {"type": "boolean"},
+            "verdict": _or_null({**VERDICT, "description": "of its moment; null for one noted unjudged"}),
+            "reason": _or_null(STRING),
+        }
+    ),
+    "SendsNoted": {"oneOf": [ref("SendNoted"), _object({"sends": _list(ref("SendNoted"))})]},
+    "PlacesFreed": _object({"freed": {"type": "integer", "minimum": 0}}),
 }

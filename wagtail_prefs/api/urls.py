@@ -8,11 +8,15 @@ from django.views.decorators.http import require_safe
 from .asking import access_links_view, sign_ups_view
 from .centers import center_document
 from .contacts import contact_view, contacts_view, find_view
+from .decisions import decisions_view
+from .inbound import inbound_view
 from .links import links_view
 from .preferences import preferences_view, sessions_view
 from .receipts import history_view, undo_view
 from .schema import openapi_view
+from .sends import send_view, sends_view
 from .step_up import step_up_view
+from .suppressions import suppressions_view
 
 urlpatterns = [
     path("openapi.json", require_safe(openapi_view), name="openapi"),
@@ -28,4 +32,9 @@ urlpatterns = [
     path("contacts/find/", find_view, name="find-contact"),
     path("contacts/<uuid:contact>/", contact_view, name="contact"),
     path("links/", links_view, name="links"),
+    path("suppressions/", suppressions_view, name="suppressions"),
+    path("decisions/", decisions_view, name="decisions"),
+    path("sends/", sends_view, name="sends"),
+    path("sends/<path:message_id>/", send_view, name="send"),  # an id may hold slashes
+    path("inbound/<str:alias>/<str:secret>/", inbound_view, name="inbound"),
 ]

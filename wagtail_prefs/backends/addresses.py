@@ -38,6 +38,12 @@ _DENIED_V6 = tuple(
     )
 )
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the only way to IPv4 on a host without it
+#: Where a site's own servers stand. Link-local addresses are none of them, nor a cloud's metadata service.
+_OWN_V4 = tuple(
+    IPv4Network(network) for network in ("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+)
+_OWN_V6 = (IPv6Network("::1/128"), IPv6Network("fc00::/7"))
+_METADATA_V6 = IPv6Network("fd00:ec2::/32")
 
 
 def is_public(address: str) -> bool:
@@ -53,6 +59,19 @@ def is_public(address: str) -> bool:
             return not ip.scope_id and ip in _GLOBAL_V6 and not any(ip in network for network in _DENIED_V6)
         ip = inner
     return not any(ip in network for network in _DENIED_V4)
+
+
+def is_own(address: str) -> bool:
+    """Whether a numeric address lies on this machine or in a private network."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is None:
+            return not ip.scope_id and ip not in _METADATA_V6 and any(ip in network for network in _OWN_V6)
+        ip = ip.ipv4_mapped
+    return any(ip in network for network in _OWN_V4)
 
 
 def _inner(ip: IPv6Address) -> IPv4Address | None:

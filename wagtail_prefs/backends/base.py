@@ -21,6 +21,8 @@ from ..values import (
     Identifiers,
     InboundEvent,
     Operation,
+    Outcome,
+    Polled,
     Problem,
     RemoteState,
     Result,
@@ -34,6 +36,24 @@ CONCEPTS = ("choice", "opt_out", "frequency", "pause", "attributes")
 
 class Unsupported(PrefsError):
     """The platform cannot do that; its `capabilities` say so, look there first."""
+
+
+class PlatformError(PrefsError):
+    """No usable answer while asking. `outcome` says what to do, `code` why, in a word without address or secret."""
+
+    def __init__(self, outcome: Outcome, code: str, retry_after: float | None = None) -> None:
+        super().__init__(code)
+        self.outcome = outcome
+        self.code = code
+        self.retry_after = retry_after
+
+
+class BadInbound(PrefsError):
+    """Not from the platform, or nothing it says. `code` is for the log: one word, nothing of the request."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +100,34 @@ class Backend:
     def execute(self, batch: Sequence[Operation]) -> list[Result]:
         """Say it: one HTTP call for operations of one kind, at most `capabilities.batch_size` of them.
 
-        Returns one result per operation; the error of an item is a result, never an exception.
+        Returns one result per operation; the error of an item is a result, never an exception. Where the platform
+        refuses the call as a whole and does not say for which item, all are `Outcome.SPLIT`: the engine halves the
+        batch until it knows.
         """
         raise NotImplementedError
 
     def read(self, contact: Target) -> RemoteState | None:
-        """What the platform knows of a contact; None when it does not know her."""
+        """What the platform knows of a contact; None when it does not know her. Raises PlatformError."""
         raise Unsupported(f"{self.alias} cannot be read back")
 
     def parse_inbound(self, request: HttpRequest) -> list[InboundEvent]:
-        """Verify a webhook of the platform on its raw bytes, then read it."""
+        """Verify a webhook of the platform on its raw bytes (`request.body`), then read it. Raises BadInbound."""
         raise Unsupported(f"{self.alias} takes no inbound events")
 
+    def poll(self, cursor: str) -> Polled:
+        """Ask the platform for what happened since `cursor` ("" the first time). Raises PlatformError."""
+        raise Unsupported(f"{self.alias} is not asked for news")
+
     def erase(self, identifiers: Identifiers) -> Result:
-        """Make the platform forget a person."""
+        """Make the platform forget a person; whom it does not know it has forgotten (`DONE`).
+
+        Where `capabilities.erases` is False: make sure that she gets nothing any more.
+        """
         raise Unsupported(f"{self.alias} cannot erase")
+
+    def maps(self, topic: str, channel: str) -> bool:
+        """Whether the platform hears of this topic on this channel. What is not mapped is shown to editors."""
+        return channel in self.capabilities.channels
 
     def describe_topic(self, key: str) -> str:
         """Where the platform keeps a topic, in an editor's words: a list, a group, a field. "" where by its key.
@@ -103,14 +136,25 @@ class Backend:
         """
         return ""
 
-    def operation_key(self, contact: UUID, version: int, kind: str) -> str:
-        """The key of an operation: the same over every retry, another for every version."""
+    def key(self, target: Target, kind: str) -> str:
+        """The key of an operation: the same over every retry, another for every version, for every pause that ends, and
+        where the platform must be told once more.
+        """
+        step = f".{target.ended}" if target.ended else ""
+        step += f"r{target.again}" if target.again else ""
+        return self.operation_key(target.state.id, f"{target.state.version}{step}", kind)
+
+    def operation_key(self, contact: UUID, version: int | str, kind: str) -> str:
+        """A key where there is no target."""
         return f"{self.alias}-{contact.hex}-{version}-{kind}"
 
 
 def restricts(since: Sequence[ChangeBatch]) -> bool:
     """Whether these changes hold a no: then the operation that carries them goes first and is never given up."""
-    return any(effect.is_no for batch in since for effect in batch.effects)
+    known: bool | None = getattr(
+        since, "restricts", None
+    )  # what the engine passes knows it without reading the ledger
+    return any(effect.is_no for batch in since for effect in batch.effects) if known is None else known
 
 
 def declared(capabilities: Capabilities, enforces: Sequence[str]) -> Capabilities:

@@ -4,7 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..values import UNSUBSCRIBED, ChangeBatch, ContactState, Identifiers, Json, Target, iso, key_to_scope
+from django.utils.dateparse import parse_datetime
+
+from ..values import (
+    UNSUBSCRIBED,
+    Capabilities,
+    ChangeBatch,
+    ContactState,
+    Identifiers,
+    Json,
+    Operation,
+    PauseStyle,
+    RemoteState,
+    Support,
+    Target,
+    iso,
+    key_to_scope,
+    scope_to_key,
+)
+from .base import Backend, restricts
+
+#: Of whoever keeps the whole state and leaves it to others to go by it.
+KEEPS_ALL = Capabilities(
+    identifiers=("email", "phone", "external_id"),
+    choice=Support.STORES,
+    opt_out=Support.STORES,
+    frequency=Support.STORES,
+    pause=Support.STORES,
+    pause_style=PauseStyle.ATTRIBUTE,
+    attributes=Support.STORES,
+)
+
+
+def whole_state(
+    backend: Backend, target: Target, since: Sequence[ChangeBatch], kind: str = "write", **more: object
+) -> list[Operation]:
+    """The plan of a backend that passes the state on as a whole: one operation, with `more` beside the state."""
+    state = target.state
+    return [
+        Operation(
+            key=backend.key(target, kind),
+            contact=state.id,
+            version=state.version,
+            kind=kind,
+            payload={**desired_state(target), **more},
+            # Until the platform hears of a new address, mail may still go to the old one.
+            restricts=restricts(since) or bool(target.retired),
+        )
+    ]
 
 
 def desired_state(target: Target) -> Json:
@@ -18,13 +65,34 @@ def desired_state(target: Target) -> Json:
     return {
         "contact": contact_ids(state, target.identifiers),
         "version": state.version,
-        "opted_out": state.opted_out,
+        "opted_out": is_out(state),
         "choices": {topic: said for topic, said in choices.items() if topic},
         "channels": choices.get("", {}),
         "frequencies": {key_to_scope(key): code for key, code in sorted(state.frequencies.items())},
         "pauses": {key_to_scope(key): iso(pause.until) for key, pause in sorted(state.pauses.items())},
         "attributes": dict(state.attributes),
     }
+
+
+def is_out(state: ContactState) -> bool:
+    """Whether she is to get no marketing at all: she said so, or her address was erased once and she did not bring it back."""
+    return state.opted_out or state.suppressed or state.erased
+
+
+def remote_state(desired: Json) -> RemoteState:
+    """The inverse of `desired_state`, for a platform that keeps it as it is."""
+    return RemoteState(
+        version=desired["version"],
+        opted_out=desired["opted_out"],
+        choices={
+            (topic, channel): said
+            for topic, channels in {**desired["choices"], "": desired["channels"]}.items()
+            for channel, said in channels.items()
+        },
+        frequencies={scope_to_key(scope): code for scope, code in desired["frequencies"].items()},
+        pauses={scope_to_key(scope): parse_datetime(until) for scope, until in desired["pauses"].items()},
+        attributes=desired["attributes"],
+    )
 
 
 def contact_ids(state: ContactState, identifiers: Identifiers) -> Json:

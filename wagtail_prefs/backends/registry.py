@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from asgiref.local import Local
@@ -12,7 +13,13 @@ from django.utils.module_loading import import_string
 from ..conf import conf
 from .base import Backend
 
-_KEYS = {"BACKEND", "OPTIONS"}
+#: Beside the class and its options: the words of the address its webhooks come to (one or two, the newest first), and
+#: whether its news may make a yes where it names evidence of the person's own act.
+_KEYS = {"BACKEND", "OPTIONS", "INBOUND_SECRETS", "AUTHORITATIVE"}
+#: An alias stands in addresses and in columns of 64 letters.
+_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,64}")
+#: 128 bits as base64url; security.md asks for no less in an address that is a password.
+_SECRET = re.compile(r"[A-Za-z0-9_-]{22,128}")
 
 
 class UnknownBackend(ImproperlyConfigured):
@@ -40,6 +47,14 @@ class BackendRegistry:
             made[alias] = self._make(alias)
         return made[alias]
 
+    def inbound_secrets(self, alias: str) -> list[str]:
+        """The secret words in the address that the webhooks of a backend come to; none: it takes no webhooks."""
+        return list(conf.backends.get(alias, {}).get("INBOUND_SECRETS", ()))
+
+    def is_authoritative(self, alias: str) -> bool:
+        """Whether a yes that this backend tells us of, with evidence, counts."""
+        return conf.backends.get(alias, {}).get("AUTHORITATIVE") is True
+
     def reset(self) -> None:
         """Forget all instances; the settings have changed."""
         self._instances = Local()
@@ -50,6 +65,10 @@ class BackendRegistry:
             raise UnknownBackend(
                 f'There is no backend "{alias}". Add it to WAGTAIL_PREFS["BACKENDS"], or use one of: {configured}.'
             )
+        if not _ALIAS.fullmatch(alias):
+            raise ImproperlyConfigured(
+                f'The alias {alias!r} in WAGTAIL_PREFS["BACKENDS"] must be of letters, digits, - and _, 64 at most.'
+            )
         entry: object = conf.backends[alias]
         where = f'WAGTAIL_PREFS["BACKENDS"]["{alias}"]'
         if not isinstance(entry, Mapping) or "BACKEND" not in entry:
@@ -57,6 +76,16 @@ class BackendRegistry:
         unknown = sorted(set(entry) - _KEYS)
         if unknown:
             raise ImproperlyConfigured(f"{where} has unknown keys: {', '.join(unknown)}.")
+        secrets = entry.get("INBOUND_SECRETS", ())
+        if not isinstance(secrets, list | tuple) or not all(
+            isinstance(secret, str) and _SECRET.fullmatch(secret) for secret in secrets
+        ):
+            raise ImproperlyConfigured(
+                f'{where}["INBOUND_SECRETS"] must be a list of random words of 22 letters, digits, - and _ or more: '
+                'python -c "import secrets; print(secrets.token_urlsafe(24))".'
+            )
+        if not isinstance(entry.get("AUTHORITATIVE", False), bool):
+            raise ImproperlyConfigured(f'{where}["AUTHORITATIVE"] must be True or False.')
         try:
             cls = import_string(entry["BACKEND"])
         except ImportError as error:
@@ -65,7 +94,13 @@ class BackendRegistry:
             raise ImproperlyConfigured(
                 f'{where}["BACKEND"] must be a subclass of wagtail_prefs.backends.base.Backend.'
             )
-        return cls(alias, entry.get("OPTIONS", {}))
+        try:
+            return cls(alias, entry.get("OPTIONS", {}))
+        except ImproperlyConfigured:
+            raise
+        except Exception as error:
+            # The type and not the text, which may hold a secret.
+            raise ImproperlyConfigured(f"{where} cannot be made: {type(error).__name__}.") from error
 
 
 backends = BackendRegistry()

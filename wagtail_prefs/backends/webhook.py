@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
+from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
 
-from ..canonical import canonical
 from ..values import (
-    Capabilities,
     ChangeBatch,
     Identifiers,
+    Inbound,
+    InboundEvent,
     Json,
     Operation,
     Outcome,
-    PauseStyle,
-    Problem,
     Result,
-    Support,
     Target,
     iso,
 )
-from .base import Backend, Option, declared, restricts
-from .desired import changed_paths, desired_state
+from .answers import Answer, classify
+from .base import Option, PlatformError, declared
+from .desired import KEEPS_ALL, changed_paths, whole_state
+from .http import OWN_NETWORK, HttpBackend
 from .signature import secret_bytes, signed_headers
-
-if TYPE_CHECKING:
-    from .http import Transport
+from .webhook_inbound import events
 
 _KEY_HELP = 'a string "whsec_" + base64 of 24 to 64 random bytes'
+#: The largest body that is sent. Standard Webhooks asks for less than 20 KB, which all but very odd contacts have.
+MAX_BODY = 256 * 1024
+#: How many ledger records a body names: a platform that was away for long may have missed more.
+MAX_RECORDS = 1_000
 
 
-class WebhookBackend(Backend):
+class WebhookBackend(HttpBackend):
     """One signed POST per contact. The receiver drops repeats by `webhook-id` and older versions by `version`."""
 
-    capabilities = Capabilities(
-        identifiers=("email", "phone", "external_id"),
-        choice=Support.STORES,
-        opt_out=Support.STORES,
-        frequency=Support.STORES,
-        pause=Support.STORES,
-        pause_style=PauseStyle.ATTRIBUTE,
-        attributes=Support.STORES,
-        batch_size=1,
-        ordering=True,
-    )
+    capabilities = replace(KEEPS_ALL, ordering=True, evidence=True, inbound=Inbound.SIGNED, erases=True)
     known_options: ClassVar[Mapping[str, Option]] = {
+        **HttpBackend.known_options,
+        **OWN_NETWORK,
         "URL": Option(str, "the https address to post to"),
         "SECRET": Option(str, _KEY_HELP, default=""),
         "SECRETS": Option((list, tuple), f"one or two of: {_KEY_HELP}; the first is the newest", default=()),
-        "TIMEOUT": Option((int, float), "seconds for the whole call", default=10),
         "ENFORCES": Option((list, tuple), "what the receiver obeys when it sends", default=()),
     }
 
@@ -76,79 +69,69 @@ class WebhookBackend(Backend):
                 f'A secret of the webhook "{self.alias}" {error}: {_KEY_HELP}.'
             ) from None
 
-    @cached_property
-    def transport(self) -> Transport:
-        from .http import Transport  # noqa: PLC0415 - loads `requests`, which only a worker needs
-
-        return Transport(timeout=self.options["TIMEOUT"])
-
-    def check(self) -> list[Problem]:
-        from .http import TransportError, check_url  # noqa: PLC0415
-
-        try:
-            check_url(self.options["URL"])
-        except TransportError:
-            return [
-                Problem(
-                    "error",
-                    f'The URL of the webhook "{self.alias}" must be https, on port 443, without a user.',
-                )
-            ]
-        return []
+    @property
+    def base_url(self) -> str:
+        return str(self.options["URL"])
 
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
         kind = "contact.preferences"
-        key = self.operation_key(target.state.id, target.state.version, kind)
-        payload: Json = {
+        more: Json = {
             "type": kind,
-            "id": key,
-            **desired_state(target),
+            "id": self.key(target, kind),
             "changed": changed_paths(since),
-            "records": [str(batch.record_id) for batch in since],
+            "records": [str(batch.record_id) for batch in since[-MAX_RECORDS:]],
             "at": iso(since[-1].at) if since else None,
         }
-        return [
-            Operation(
-                key=key,
-                contact=target.state.id,
-                version=target.state.version,
-                kind=kind,
-                payload=payload,
-                restricts=restricts(since),
-            )
-        ]
+        if target.retired:
+            more["former"] = [_known(former) for former in target.retired]
+        return whole_state(self, target, since, kind, **more)
 
-    def execute(self, batch: Sequence[Operation]) -> list[Result]:
-        return [self._post(operation.key, operation.payload) for operation in batch]
+    def send(self, batch: Sequence[Operation]) -> list[Result]:
+        return self.one_by_one(batch, self._tell)
+
+    def _tell(self, operation: Operation) -> Result:
+        self._post(operation.key, operation.payload)
+        # What the receiver knows her by, for the day it must forget her.
+        return Result(operation.key, Outcome.DONE, remote_id=str(operation.contact))
 
     def erase(self, identifiers: Identifiers) -> Result:
-        contact = {
-            name: value
-            for name, value in (
-                ("id", identifiers.remote.get(self.alias, "")),
-                ("email", identifiers.email),
-                ("phone", identifiers.phone),
-                ("external_id", identifiers.external_id),
-            )
-            if value
-        }
-        key = f"{self.alias}-{hashlib.sha256(canonical(contact)).hexdigest()[:32]}-contact.erased"
-        return self._post(key, {"type": "contact.erased", "id": key, "contact": contact})
+        known = identifiers.remote.get(self.alias, "")
+        contact = {**({"id": known} if known else {}), **_known(identifiers)}
+        if not contact:
+            return Result("", Outcome.DONE)  # nobody
+        # Another id each time: one may have come back in between, and to forget her twice does no harm. Nothing of her
+        # is in it, because ids stand in logs.
+        key = f"{self.alias}-{uuid4().hex}-contact.erased"
+        return self.attempt(
+            key, lambda: self._post(key, {"type": "contact.erased", "id": key, "contact": contact})
+        )
 
-    def _post(self, key: str, payload: Json) -> Result:
-        from .http import TransportError, classify  # noqa: PLC0415
+    def classify(self, answer: Answer) -> tuple[Outcome, str]:
+        outcome, code = classify(answer)
+        # A receiver that is being mended says 400 and 409, too; only 413 and 422 are about this contact.
+        return (Outcome.RETRY if answer.status in {400, 409} else outcome), code
 
-        body = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    def parse_inbound(self, request: HttpRequest) -> list[InboundEvent]:
+        return events(request, self._keys, self.alias)
+
+    def _post(self, key: str, payload: Json) -> None:
+        body = json.dumps(payload, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(
+            errors="replace"
+        )
+        if len(body) > MAX_BODY:
+            raise PlatformError(Outcome.REFUSED, "too-large")
         headers = {
             "Content-Type": "application/json",
             **signed_headers(self._keys, key, int(time.time()), body),
         }
-        try:
-            response = self.transport.send("POST", self.options["URL"], body=body, headers=headers)
-        except TransportError as error:
-            return Result(key, error.outcome, error.code)
-        outcome, code = classify(response)
-        if response.status in {400, 409}:
-            # A receiver that is being mended says this too; only 413 and 422 are about this contact.
-            outcome = Outcome.RETRY
-        return Result(key, outcome, code, response.retry_after)
+        self.judged(self.transport.send("POST", self.base_url, body=body, headers=headers))
+
+
+def _known(identifiers: Identifiers) -> Json:
+    """The identifiers there are. Empty ones are left out, so that a receiver cannot match two people by ''."""
+    ids = {
+        "email": identifiers.email,
+        "phone": identifiers.phone,
+        "external_id": identifiers.external_id,
+    }
+    return {name: value for name, value in ids.items() if value}

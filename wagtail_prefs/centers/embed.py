@@ -1,9 +1,11 @@
-"""The element's script as it is served, and the code that puts a center into another website."""
+"""The element's script as it is served, now and of earlier releases, and the code that puts a center elsewhere."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +21,17 @@ from ..errors import PrefsError
 from .origins import origin_of
 from .values import Center
 
-SCRIPT = Path(__file__).resolve().parents[1] / "static" / "wagtail_prefs" / "dist" / "preference-center.js"
+PACKAGE = Path(__file__).resolve().parents[1]
+SCRIPT = PACKAGE / "static" / "wagtail_prefs" / "dist" / "preference-center.js"
+#: The scripts of earlier releases, each under its version, because pages of others name them
+#: (docs/decisions/old-builds-travel-with-the-package.md). `npm run keep` adds one with a release.
+BUILDS = PACKAGE / "builds"
+#: What a version looks like. Nothing else becomes part of a path.
+_VERSION = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
 class NotBuilt(PrefsError):
-    """The element's script is missing: the front end was not built."""
+    """The element's script is missing: the front end was not built, or never in that version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,22 @@ def element() -> Element:
         raise NotBuilt(
             "The element is not built. Run `make install` in a checkout; an installed wheel carries it."
         ) from missing
+
+
+def build(version: str) -> Element:
+    """The script of that version: this installation's, or one of an earlier release. Raises NotBuilt.
+
+    A file that is not what its name says is not given out: embed codes without `integrity` would run it.
+    """
+    with suppress(NotBuilt):
+        if (present := element()).version == version:
+            return present
+    if _VERSION.fullmatch(version):
+        path = BUILDS / f"{version}.js"
+        with suppress(FileNotFoundError):
+            if (kept := _kept(path, path.stat().st_mtime_ns)).version == version:
+                return kept
+    raise NotBuilt("There is no such version of the element.")
 
 
 def embed_snippet(center: Center) -> SafeString:
@@ -84,6 +108,15 @@ def frame_snippet(center: Center) -> SafeString:
 
 @lru_cache(maxsize=1)
 def _read(path: Path, _changed: int) -> Element:
+    return _element(path)
+
+
+@lru_cache(maxsize=8)  # of 40 kB each; whoever asks for more of them reads the disk
+def _kept(path: Path, _changed: int) -> Element:
+    return _element(path)
+
+
+def _element(path: Path) -> Element:
     body = path.read_bytes()
     digest = hashlib.sha384(body).digest()
     return Element(body, digest.hex()[:16], f"sha384-{base64.b64encode(digest).decode()}")

@@ -26,6 +26,10 @@ WAS = "was."
 SESSION = "session"
 #: What stands in the form once.
 HIDDEN = ("base_version", "revision", "idempotency_key", SESSION)
+#: Begins the value of the button that takes back what was saved just now; behind its dot stands the receipt.
+UNDO = "undo"
+#: The button that ends everything on a page whose blocks have none.
+OPT_OUT = "opt_out"
 #: What a button does that mails a fresh link.
 STEP_UP = "step_up"
 
@@ -39,7 +43,8 @@ _RECEIPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 class Submitted:
     """What a form says: the answers that differ from what was drawn, and on what they were made.
 
-    `undo` is the receipt of what is to be taken back, and `step_up` asks for a fresh link; then there are no answers.
+    `undo` is the receipt of what is to be taken back, `step_up` asks for a fresh link, and `leave` is the page's own way
+    out; then there are no answers.
     """
 
     answers: Answers
@@ -48,6 +53,7 @@ class Submitted:
     idempotency_key: str
     undo: UUID | None = None
     step_up: bool = False
+    leave: bool = False
 
 
 def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
@@ -69,12 +75,19 @@ def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
             )
         pressed = data.getlist("do")
         undo, step_up = _taken_back(snapshot, pressed), _asks_for_link(snapshot, pressed)
-        if undo is not None or step_up:
+        leave = pressed == [OPT_OUT]
+        if undo is not None or step_up or leave:
             answers: Answers = {}
         else:
             answers = _pressed(snapshot, pressed) if pressed else _edited(snapshot, data)
     return Submitted(
-        answers, int(one(data, "base_version")), snapshot.digest, one(data, "idempotency_key"), undo, step_up
+        answers,
+        int(one(data, "base_version")),
+        snapshot.digest,
+        one(data, "idempotency_key"),
+        undo,
+        step_up,
+        leave,
     )
 
 
@@ -140,10 +153,12 @@ def _edited(snapshot: Snapshot, data: QueryDict) -> Answers:
 
 
 def _taken_back(snapshot: Snapshot, pressed: list[str]) -> UUID | None:
-    """The receipt that an entry's button names; whose it is, and whether it is too late, is found out later."""
+    """The receipt that the button of an entry, or of the message of a save, names; whose it is, and whether it is too
+    late, is found out later.
+    """
     if len(pressed) == 1:
         place, _dot, receipt = pressed[0].rpartition(".")
-        if _RECEIPT.fullmatch(receipt) and place in records_of(snapshot).values():
+        if _RECEIPT.fullmatch(receipt) and place in {UNDO, *records_of(snapshot).values()}:
             return UUID(receipt)
     return None
 

@@ -24,6 +24,9 @@ def labels() -> dict[str, str]:
         # Where these are there, `page_url` leads on to what they say.
         "request_link": _("Send me my link"),
         "sign_up": _("Sign up"),
+        "your_email": _("E-mail address"),
+        # While the session can be carried on no more.
+        "ends_soon": _("This page locks in two minutes. Save your changes now, or open the link again."),
         "error_title": _("Some of it could not be saved"),
         "server_error": _("Something went wrong on our side. Nothing was changed; please try again."),
         "too_many": _("That was too often in a short time. Please wait a minute and try again."),

@@ -161,6 +161,23 @@ class Form:
         return any(field.was is not None and not field.disabled for field in fields)
 
     @property
+    def way_out(self) -> Field | None:
+        """The button that leaves everything by one press, where it stands further down: the head leads to it, so that three
+        keys are enough (security.md WC-02).
+        """
+        return next(
+            (
+                control.field
+                for section in self.sections[1:]
+                for control in section.controls
+                if control.json.get("style") == "danger"
+                and isinstance(control.json.get("do"), Mapping)
+                and not control.field.disabled
+            ),
+            None,
+        )
+
+    @property
     def signed_in_as(self) -> tuple[str, str] | None:
         """The words before and after the masked address."""
         before, found, after = self.labels.get("signed_in_as", "").partition("{email}")

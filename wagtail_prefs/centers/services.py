@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .answers import WHOLE, answers_to_changes, initial_answers, pending_paths
-from .preferences import outlook, preferences
+from .outlook import outlook
+from .preferences import preferences
 from .publishing import draft_snapshot, publish, republish, republish_below, unpublish
 from .serving import current, forget, get_snapshot, lately
 from .values import Center, Snapshot, remembered

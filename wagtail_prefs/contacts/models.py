@@ -39,6 +39,8 @@ class Contact(models.Model):
         "wagtail_prefs.Contact", on_delete=models.PROTECT, null=True, editable=False, related_name="+"
     )
     erased_at = models.DateTimeField(_("erased"), null=True, editable=False)
+    # When something was noted of her that no ledger record tells of: that her address is dead, her external id.
+    touched_at = models.DateTimeField(null=True, editable=False)
 
     wagtail_reference_index_ignore = True
 
@@ -62,6 +64,14 @@ class Contact(models.Model):
                 condition=~models.Q(external_id=""),
                 name="prefs_contact_external",
             ),
+        ]
+        # Of few, and saves do not change it: files of what changed look here (decisions/suppressions.py).
+        indexes = [
+            models.Index(
+                fields=["touched_at"],
+                name="prefs_contact_touched",
+                condition=models.Q(touched_at__isnull=False),
+            )
         ]
 
     def __str__(self) -> str:
@@ -104,6 +114,12 @@ class State(models.Model):
                 fields=["choice_until"],
                 name="prefs_state_until",
                 condition=models.Q(choice_until__isnull=False),
+            ),
+            # The same of pauses, for who is told that hers has ended.
+            models.Index(
+                fields=["paused_until"],
+                name="prefs_state_paused",
+                condition=models.Q(paused_until__isnull=False),
             ),
         ]
 

@@ -95,14 +95,15 @@ def load_target(contact_id: UUID) -> Target:
     return found.target
 
 
-def load_targets(contact_ids: Iterable[UUID]) -> dict[UUID, Target]:
-    """Targets of many contacts in one statement; unknown ids are left out."""
-    return {found.state.id: found.target for found in store.load_many(list(contact_ids))}
+def load_targets(contact_ids: Iterable[UUID], at: datetime | None = None) -> dict[UUID, Target]:
+    """Targets of many contacts at a moment, in one statement; unknown ids are left out."""
+    moment = at or now()
+    return {found.state.id: found.target_at(moment) for found in store.load_many(list(contact_ids))}
 
 
 def mark_dead(contact_id: UUID, at: datetime) -> None:
     """Note that mail to a contact's address cannot arrive; another address begins anew."""
-    Contact.objects.filter(pk=contact_id, email_dead_at=None).update(email_dead_at=at)
+    Contact.objects.filter(pk=contact_id, email_dead_at=None).update(email_dead_at=at, touched_at=now())
 
 
 def _audience_key(audience_id: int) -> str:

@@ -42,7 +42,10 @@ STATE_COLUMNS = (
     "topic", "channel", "choice", "choice_version", "pending", "choice_until", "frequency", "frequency_version", "paused_until",
     "pause_version", "attributes", "notices",
 )  # fmt: skip
+_LONGEST_PHONE = 32
 _WIDTH = len(CONTACT_COLUMNS) + 1  # and the audience's key
+#: Where `_fetch` finds what is one contact's alone.
+_LINK = 1 + CONTACT_COLUMNS.index("link_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,24 @@ class Loaded:
 
     @property
     def target(self) -> Target:
-        return Target(self.state, Identifiers(email=self.email, external_id=self.external_id))
+        return self.target_at(timezone.now())
+
+    def target_at(self, now: datetime) -> Target:
+        """What backends see at a moment: which pauses are in force then, and how many have ended by themselves."""
+        pauses = self.state.pauses
+        paused = frozenset(key for key, pause in pauses.items() if pause.until > now)
+        return Target(
+            self.state,
+            Identifiers(email=self.email, phone=_phone(self.state), external_id=self.external_id),
+            paused=paused,
+            ended=len(pauses) - len(paused),
+        )
+
+
+def _phone(state: ContactState) -> str:
+    """The phone number she told; what is too long to be one is none (E.164 has 15 digits)."""
+    said = state.attributes.get("phone")
+    return said if isinstance(said, str) and len(said) <= _LONGEST_PHONE else ""
 
 
 def db_uuid(value: uuid.UUID) -> Any:
@@ -169,9 +189,9 @@ def _fetch(sql: str, values: Sequence[Any], assurance: Assurance) -> list[Loaded
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         rows = cursor.fetchall()
-    of: dict[Any, list[Sequence[Any]]] = {}
-    for row in rows:
-        of.setdefault(row[1], []).append(row)
+    of: dict[str, list[Sequence[Any]]] = {}
+    for row in rows:  # by a text: to hash a UUID takes longer than all the rest
+        of.setdefault(row[_LINK], []).append(row)
     return [
         loaded(
             rows[0][1 : _WIDTH + 1],
@@ -183,7 +203,7 @@ def _fetch(sql: str, values: Sequence[Any], assurance: Assurance) -> list[Loaded
     ]
 
 
-def loaded(
+def loaded(  # noqa: C901, PLR0912 - in a function of their own, the lines for a row took as long as all the rest
     head: Sequence[Any], rows: Iterable[Sequence[Any]], *, assurance: Assurance, epoch: int | None = None
 ) -> Loaded:
     """Build one contact from its row, as `contact_columns` gives it, and those of its state, as `state_columns` does.
@@ -214,19 +234,23 @@ def loaded(
             _entries_of(profile, "attribute", "value", attributes, versions)
             _entries_of(seen, "notice", "sha256", notices, versions)
         else:
-            _put(choices, key, choice)
-            _put(versions, f"choice:{topic}:{channel}", choice_version)
+            if choice:
+                choices[key] = choice
+            if choice_version:
+                versions[f"choice:{topic}:{channel}"] = choice_version
         if waits:
             pending.add(key)
         if choice_until is not None:
             until[key] = _moment(choice_until)
         if "" in key:
-            scope = key_to_scope(key)
-            _put(frequencies, key, frequency)
-            _put(versions, f"frequency:{scope}", frequency_version)
+            if frequency:
+                frequencies[key] = frequency
+            if frequency_version:
+                versions[f"frequency:{key_to_scope(key)}"] = frequency_version
             if paused_until is not None:
                 pauses[key] = Pause(_moment(paused_until))
-            _put(versions, f"pause:{scope}", pause_version)
+            if pause_version:
+                versions[f"pause:{key_to_scope(key)}"] = pause_version
     return Loaded(
         state=ContactState(
             id=as_uuid(contact["id"]),
@@ -333,11 +357,6 @@ def _move(state: ContactState, spellings: Sequence[str]) -> None:
     if not Contact.objects.filter(pk=state.id, address_key__in=spellings).exists():
         for links in (Contact.objects.filter(pk=state.id), merged):
             links.update(epoch=F("epoch") + 1)
-
-
-def _put(where: dict[Any, Any], key: Any, value: Any) -> None:
-    if value:
-        where[key] = value
 
 
 def _entries_of(stored: Any, kind: str, field: str, held: dict[str, Any], versions: dict[str, int]) -> None:

@@ -9,7 +9,7 @@ gives moments as microseconds: a thousand datetimes with a time zone would cost 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -49,8 +49,12 @@ _SCOPES = {0: "all", _OF_CHANNEL: "channel", _OF_TOPIC: "topic", _OF_TOPIC | _OF
 _SCOPE = _OF_TOPIC | _OF_CHANNEL
 _EVERYTHING, _CHANNEL, _CHOICE = 0, _OF_CHANNEL, _SCOPE
 _COLUMNS = {name: place for place, name in enumerate(_ROW)}
-#: Where the circumstances begin; they end with frequency, last and time zone.
-_MARKS, _FREQUENCY, _LAST = (_COLUMNS[name] for name in ("marks", "frequency", "last"))
+#: Where the circumstances begin; they end with pause, frequency, last and time zone.
+_MARKS, _PAUSED, _FREQUENCY, _LAST, _ZONE = (
+    _COLUMNS[name] for name in ("marks", "paused_until", "frequency", "last", "timezone")
+)
+#: Behind a row, where a rule of the site wants to see them: her country and time zone, whatever touches the question.
+_END = len(_ROW)
 
 _RECORD = _COLUMNS["record"]
 #: In the row of which scope the record behind a ruling stands, and where there.
@@ -73,23 +77,27 @@ Spot = tuple[int, int]
 
 class Look(NamedTuple):
     """What has to be fetched. `whole`: all there is, for rules that we do not know. Otherwise the topic's channels do
-    not come, the country and the legal basis where neither a yes nor a no makes them irrelevant, what was sent in
-    earlier periods, and the time zone without a frequency, but for `zones`.
+    not come, the country and the legal basis where a yes or a no makes them irrelevant, what was sent in earlier
+    periods, and the time zone without a frequency, but for `zones`.
 
     `recording`: whether the message has a place already. `texts`: the ids of records as the JSON of an answer has them,
-    if the database knows UUIDs.
+    if the database knows UUIDs. `within`: contacts of one audience only, the others are as if they were not there.
     """
 
     recording: bool = False
     whole: bool = False
     zones: bool = False
     texts: bool = False
+    within: bool = False
 
 
-def fetch(contacts: str, size: int, question: Question, look: Look, message: str = "") -> list[Rows]:
+def fetch(
+    contacts: str, size: int, question: Question, look: Look, audience: int | None = None
+) -> list[Rows]:
     """The rows of each of these contacts, an `array` of `size`, in their order.
 
-    `message` is the id of one that is being recorded: its own place is not held against it.
+    `audience` stands with `within`. Against a message that is being recorded, neither its own place is held nor what was
+    sent after it took that.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -98,7 +106,8 @@ def fetch(contacts: str, size: int, question: Question, look: Look, message: str
                 "contacts": contacts,
                 "topic": question.topic,
                 "channel": question.channel,
-                "message": message,
+                "message": question.message,
+                "audience": audience,
                 **_since(question.at, look),
             },
         )
@@ -117,20 +126,45 @@ def _since(at: datetime, look: Look) -> dict[str, Any]:
     return {name: connection.ops.adapt_datetimefield_value(moment) for name, moment in since.items()}
 
 
-def circumstances(rows: Rows, look: Look, at: datetime, default_zone: str) -> tuple[Any, ...]:
-    """What our rules look at: the same for contacts in the same circumstances."""
-    if len(rows) == 1:
-        return rows[0][_MARKS:]
-    if look.zones:
-        return tuple([row[_MARKS:] for row in rows])
-    return tuple([_of_caps(row, at, default_zone) if row[_FREQUENCY] else row[_MARKS:] for row in rows])
+def sorting(
+    look: Look, at: datetime, default_zone: str, quiet: Mapping[str | None, datetime | None]
+) -> Callable[[Rows], tuple[Any, ...]]:
+    """A function that says the same of contacts in the same circumstances: what our rules look at, and with `whole`
+    what a site's may, but for who she is and where.
+
+    `quiet`, with `zones`: of each time zone until when it is a quiet hour there. Zones that are alike in that are as
+    good as one, as long as nothing else asks to wait.
+    """
+
+    def caps(row: tuple[Any, ...]) -> tuple[Any, ...]:
+        return row[_MARKS:_END] if look.whole else _of_caps(row, at, default_zone)
+
+    def same(rows: Rows) -> tuple[Any, ...]:
+        row = rows[0]
+        if len(rows) == 1 and row[_FREQUENCY] is None:
+            if not look.zones:
+                return row[_MARKS:_FREQUENCY]
+            zone = row[_ZONE]
+            return *row[_MARKS:_FREQUENCY], quiet[zone] if row[_PAUSED] is None else zone
+        key = [caps(row) if row[_FREQUENCY] else row[_MARKS:_FREQUENCY] for row in rows]
+        if look.zones:
+            zone = row[_ZONE]
+            key.append((quiet[zone] if all(row[_PAUSED] is None for row in rows) else zone,))
+        return tuple(key)
+
+    return same
+
+
+def fixed(rows: Rows) -> tuple[Any, ...]:
+    """The part of her circumstances that no pause, no frequency and no night belongs to."""
+    return tuple([row[_MARKS:_PAUSED] for row in rows])
 
 
 def _of_caps(row: tuple[Any, ...], at: datetime, default_zone: str) -> tuple[Any, ...]:
     """A row with a frequency: all moments of the period that is used up are as good as one, and beside a frequency that
     is not used up, the time zone says nothing.
     """
-    frequency, last, zone = row[_FREQUENCY:]
+    frequency, last, zone = row[_FREQUENCY:_END]
     if last is None:
         return row[_MARKS:_LAST]
     now = periods.period(frequency, at, periods.zone(zone, default_zone))
@@ -154,7 +188,7 @@ def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
     pauses: list[PauseFact] = []
     caps: list[CapFact] = []
     for row in rows:
-        marks, home, law, channels, until, paused, frequency, last, zone = row[_MARKS:]
+        marks, home, law, channels, until, paused, frequency, last, zone = row[_MARKS:_END]
         country, basis, timezone = home or country, law or basis, zone or timezone
         scope = marks & _SCOPE
         if scope == _CHOICE:
@@ -168,6 +202,8 @@ def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
             pauses.append(PauseFact(_SCOPES[scope], _known_moment(paused)))
         if frequency:
             caps.append(CapFact(_SCOPES[scope], frequency, _moment(last)))
+    if len(rows[0]) > _END:
+        country, timezone = (where or "" for where in rows[0][_END:])
     return Facts(
         contact,
         _standing(marks),
@@ -185,6 +221,13 @@ def facts_of(contact: UUID, rows: Rows, channel: str) -> Facts:
         tuple(caps),
         _place_of(marks),
     )
+
+
+def of_her(alike: Facts, contact: UUID, rows: Rows) -> Facts:
+    """The facts of one contact, from those of another in the same circumstances. With `Look.whole`."""
+    home, zone = rows[0][_END:]
+    # Past __new__, as in `Decision.of`.
+    return tuple.__new__(Facts, (contact, alike[1], home or "", zone or "", *alike[4:]))
 
 
 def spot_behind(rows: Rows, behind: str) -> Spot | None:
@@ -276,10 +319,12 @@ def _statement(look: Look) -> str:
     if not look.whole:
         each = " ".join(f"WHEN '{frequency}' THEN %({frequency})s" for frequency in _PERIODS)
         since = f"CASE state.frequency {each} ELSE {since} END"
+    # A message that has its place keeps it, whatever went out after that.
+    before = " AND (own.at IS NULL OR sent.at < own.at)" if look.recording else ""
     # Asked only where there is a cap, and answered by the index of sends.
     last = (
         f"(SELECT sent.at FROM {send} AS sent WHERE sent.contact = asked.id AND sent.at >= {since}"  # noqa: S608
-        " AND sent.counts AND sent.message_id <> %(message)s"
+        f" AND sent.counts AND sent.message_id <> %(message)s{before}"
         " AND (state.topic = '' OR sent.topic = state.topic)"
         " AND (state.channel = '' OR sent.channel = state.channel) ORDER BY sent.at DESC LIMIT 1)"
     )
@@ -294,30 +339,32 @@ def _statement(look: Look) -> str:
         "pause_record": f"CASE WHEN state.paused_until IS NOT NULL THEN {_record('state.pause_version', look)} END",
         "frequency_record": f"CASE WHEN {capped} THEN {_record('state.frequency_version', look)} END",
         "marks": f"{_marks(marks)} + COALESCE(topic.marks, 0)",
-        "country": "contact.country"
-        if look.whole
-        else f"CASE WHEN {settled} THEN NULL ELSE contact.country END",
+        "country": f"CASE WHEN {settled} THEN NULL ELSE contact.country END",
         "basis": "topic.basis" if look.whole else f"CASE WHEN {settled} THEN NULL ELSE topic.basis END",
         "channels": "CAST(topic.channels AS text)" if look.whole else "NULL",
         "choice_until": _number("state.choice_until"),
         "paused_until": _number("state.paused_until"),
         "frequency": f"CASE WHEN {capped} THEN state.frequency END",
         "last": f"CASE WHEN {capped} THEN {_number(last)} END",
-        "timezone": "contact.timezone"
-        if look.whole or look.zones
-        else f"CASE WHEN {capped} THEN contact.timezone END",
+        "timezone": "contact.timezone" if look.zones else f"CASE WHEN {capped} THEN contact.timezone END",
     }
     # What touches the question: everything, the channel, the topic, the choice. Not IN, for which PostgreSQL would put
     # together a list for every row.
     touches = "(one.topic = '' OR one.topic = %(topic)s) AND (one.channel = '' OR one.channel = %(channel)s)"
     joins = [
-        _join(contact, "contact", "one.id = asked.id"),
+        _join(
+            contact,
+            "contact",
+            "one.id = asked.id" + (" AND one.audience_id = %(audience)s" if look.within else ""),
+        ),
         f"LEFT JOIN ({_topics(topic)}) AS topic ON topic.audience_id = contact.audience_id",
         _join(state, "state", f"one.contact_id = asked.id AND {touches}"),
     ]
     if look.recording:
         joins.append(_join(send, "own", "one.message_id = %(message)s AND one.contact = asked.id"))
     wanted = ", ".join(columns[name] for name in _ROW)
+    if look.whole:
+        wanted += ", contact.country AS home, contact.timezone AS zone"
     return f"SELECT {wanted} FROM {from_array('contacts')} AS asked {' '.join(joins)}"  # noqa: S608 - names
 
 

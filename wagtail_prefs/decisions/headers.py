@@ -20,7 +20,8 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import EmailMessage
 from django.urls import Resolver404, resolve
 
-from ..access.services import Link, Purpose, one_click_headers, open_link, site_root
+from ..access.headers import ListId, ListUnsubscribe
+from ..access.services import Link, Purpose, one_click_url, open_link, site_root
 from ..contacts.addresses import canonical_email
 from ..contacts.models import Contact
 from ..errors import BadToken, UnknownContact
@@ -66,12 +67,7 @@ def add_headers(
     for a message that goes to anybody but her, and for one that has such a header already; ImproperlyConfigured where
     her site has no https address. Then the message is as it was.
     """
-    if _named(message.extra_headers) or _named_for_one(message):
-        raise ValueError(f"the message has one of {', '.join(NAMES)} already")
-    if mailto and not _MAILTO.fullmatch(mailto):
-        raise ValueError("give `mailto` as mailto:box@your.example, in ASCII and without commas")
-    if not _goes_to(message, contact.email):
-        raise ValueError("the message must go to the contact's address, and to no other (to, cc, bcc)")
+    check_message(message, contact.email, mailto)
     found = (
         Topic.objects.filter(audience_id=contact.audience_id, key=topic)
         .select_related("audience__site")
@@ -83,17 +79,28 @@ def add_headers(
         raise ValueError("a topic that is always sent has nothing to leave, and its mails no such header")
     if channel not in found.channels:
         raise ValueError("the topic does not come by this channel")
-    headers = one_click_headers(contact, topic, channel, center)
-    if mailto:
-        headers[UNSUBSCRIBE] += f", <{mailto}>"
-    uri = headers[UNSUBSCRIBE].partition(">")[0].removeprefix("<")
+    uri = one_click_url(contact, topic, channel, center)
     if not _is_reachable(uri):
         raise ImproperlyConfigured(
             "Mail programs call https addresses only, and the Wagtail site of this audience has none: "
             "give the site port 443, and its host name in ASCII."
         )
-    headers[LIST_ID] = list_id(found, _label(found, contact.language), urlsplit(uri).hostname or "")
+    headers = {
+        UNSUBSCRIBE: ListUnsubscribe(f"<{uri}>, <{mailto}>" if mailto else f"<{uri}>"),
+        POST: PAIR,
+        LIST_ID: ListId(list_id(found, _label(found, contact.language), urlsplit(uri).hostname or "")),
+    }
     message.extra_headers = {**message.extra_headers, **headers}  # a site may share one dict among its mails
+
+
+def check_message(message: EmailMessage, address: str, mailto: str = "") -> None:
+    """Raises ValueError for a message that could not get the headers, whatever the topic; see `add_headers`."""
+    if has_one(message):
+        raise ValueError(f"the message has one of {', '.join(NAMES)} already")
+    if mailto and not _MAILTO.fullmatch(mailto):
+        raise ValueError("give `mailto` as mailto:box@your.example, in ASCII and without commas")
+    if not _goes_to(message, address):
+        raise ValueError("the message must go to the contact's address, and to no other (to, cc, bcc)")
 
 
 def list_id(topic: Topic, label: str, host: str) -> str:
@@ -177,6 +184,11 @@ def _about(link: Link, uri: str, identifier: str) -> list[str]:
     return wrong
 
 
+def has_one(message: EmailMessage) -> bool:
+    """Whether a message has one of ours, for all of its recipients or for one."""
+    return _named(message.extra_headers) or _named_for_one(message)
+
+
 def _named(headers: Iterable[str]) -> bool:
     """Whether one of ours is among these names, in whatever case."""
     return not {name.lower() for name in NAMES}.isdisjoint(name.lower() for name in headers)
@@ -193,14 +205,22 @@ def _goes_to(message: EmailMessage, address: str) -> bool:
     recipients = message.recipients()
     if len(recipients) != 1 or not address:
         return False
-    (recipient,) = recipients
+    try:
+        return canonical_recipient(recipients[0]) == canonical_email(address)
+    except ValidationError:
+        return False
+
+
+def canonical_recipient(recipient: str) -> str:
+    """The address of one recipient as `to`, `cc` and `bcc` have it, in its canonical form; "" where it is not clear."""
     parsed = [found for _name, found in getaddresses([recipient])]
     # What stands there without a parser's help as well: parsers differ about strange addresses.
     plain = recipient.rpartition("<")[2].removesuffix(">") if recipient.endswith(">") else recipient
     try:
-        return [canonical_email(found) for found in [*parsed, plain]] == [canonical_email(address)] * 2
+        found = {canonical_email(address) for address in [*parsed, plain]}
     except ValidationError:
-        return False
+        return ""
+    return found.pop() if len(parsed) == 1 and len(found) == 1 else ""
 
 
 def _is_reachable(uri: str) -> bool:
@@ -232,17 +252,21 @@ def _label(topic: Topic, language: str) -> str:
 
 def _identifier(topic: str, audience: str, host: str) -> str:
     """`topic.audience.host`: no key has a dot, so no two lists of a host have one identifier."""
-    try:
-        ascii_host = host.lower().rstrip(".").encode("idna").decode()
-    except UnicodeError:
-        ascii_host = ""
-    if not _HOST.fullmatch(ascii_host):
-        ascii_host = UNMANAGED
-    found = f"{topic}.{audience}.{ascii_host}"
+    named = ascii_host(host) or UNMANAGED
+    found = f"{topic}.{audience}.{named}"
     if len(found) <= MAX_LIST_ID - 2 and _KEY.fullmatch(topic) and _KEY.fullmatch(audience):
         return found
     short = hashlib.sha256(found.encode()).hexdigest()[:32]
-    return f"{short}.{ascii_host if len(ascii_host) < 200 else UNMANAGED}"
+    return f"{short}.{named if len(named) < 200 else UNMANAGED}"
+
+
+def ascii_host(host: str) -> str:
+    """A host name as headers have it; "" for what could not stand in one."""
+    try:
+        found = host.lower().rstrip(".").encode("idna").decode()
+    except UnicodeError:
+        return ""
+    return found if _HOST.fullmatch(found) else ""
 
 
 def _phrase(words: str) -> str:

@@ -24,6 +24,9 @@ _SECOND = timedelta(seconds=1)
 #: The Monday from which pairs of weeks are counted.
 _FIRST_MONDAY = date(1970, 1, 5)
 _MONTHS = {"monthly": 1, "quarterly": 3}
+#: Of each frequency and zone the period that was asked about last; as many as there can be, and more.
+_last_periods: dict[tuple[str, ZoneInfo], Span] = {}
+_MOST_PERIODS = 4096
 #: Years for which every zone and every period can be counted with Python's dates.
 _YEARS = (2, 9997)
 
@@ -45,8 +48,6 @@ def _utc() -> ZoneInfo:
     return ZoneInfo.from_file(BytesIO(head + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"), key="UTC")
 
 
-# A thousand contacts share a few zones, and each of these counts days.
-@lru_cache(maxsize=1024)
 def period(frequency: str, at: datetime, tz: ZoneInfo) -> Span | None:
     """The calendar period in the zone that a moment falls in: (its first moment, the first after it), UTC.
 
@@ -56,6 +57,19 @@ def period(frequency: str, at: datetime, tz: ZoneInfo) -> Span | None:
     """
     if frequency == "as_it_happens":
         return None
+    # A thousand contacts share a few zones, and the period of the last call is mostly that of this one.
+    known = _last_periods.get((frequency, tz))
+    if known is not None and at.tzinfo is not None and known[0] <= at < known[1]:
+        return known
+    span = _period(frequency, at, tz)
+    if len(_last_periods) >= _MOST_PERIODS:
+        _last_periods.clear()
+    _last_periods[frequency, tz] = span
+    return span
+
+
+@lru_cache(maxsize=1024)
+def _period(frequency: str, at: datetime, tz: ZoneInfo) -> Span:
     first, after = _days(frequency, _day_of(at, tz))
     return start_of_day(first, tz), start_of_day(after, tz)
 
@@ -89,6 +103,27 @@ def quiet_until(hours: tuple[str, str], at: datetime, tz: ZoneInfo) -> datetime 
         else:
             break
     return until if until > at else None
+
+
+def quiet_spans(hours: tuple[str, str], day: date, tz: ZoneInfo) -> list[Span]:
+    """The quiet hours that touch a day of UTC, in order and apart: in each, `quiet_until` is its end."""
+    begin, end = clock(hours[0]), clock(hours[1])
+    if begin == end:
+        return []
+    noon = datetime.combine(day, time(12), UTC)
+    nights = sorted(
+        {night for off in (-_DAY, timedelta(0), _DAY) for night in _nights(begin, end, noon + off, tz)}
+    )
+    found: list[Span] = []
+    for first, until in nights:
+        if found and first <= found[-1][1]:
+            found[-1] = (
+                found[-1][0],
+                max(found[-1][1], until),
+            )  # in rare nights they begin where the last ones end
+        elif first < until:
+            found.append((first, until))
+    return found
 
 
 def add_period(at: datetime, iso_period: str, tz: ZoneInfo) -> datetime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -44,6 +44,11 @@ class Rule:
     static: bool = False
     #: Whether it can ask to wait; who always refuses or sends is not asked about later moments.
     waits: ClassVar[bool] = True
+    #: What a rule of ours says, if it says something.
+    verdict: ClassVar[Verdict] = Verdict.REFUSE
+    #: `prepare` returns the contacts (UUIDs) that the rule speaks of, and it is asked about nobody else: for a site's rule
+    #: that concerns few, the others cost nothing.
+    only_prepared: ClassVar[bool] = False
 
     def prepare(self, contacts: Sequence[UUID]) -> Any:
         """What the rule needs for all contacts of a call, fetched once before any of them is asked about."""
@@ -132,6 +137,7 @@ DEAD_ADDRESS = Refusal(
 class Transactional(Rule):
     """What is always sent is asked no further: choices, pauses and quiet hours are about marketing."""
 
+    verdict = Verdict.SEND
     code = "transactional"
     words = _("The topic is always sent.")
     static = True
@@ -139,7 +145,7 @@ class Transactional(Rule):
 
     def __call__(self, facts: Facts, question: Question, prepared: Any) -> Ruling | None:
         if facts.topic is not None and facts.topic.transactional:
-            return Ruling(Verdict.SEND, self.code, self.words, static=self.static)
+            return Ruling(self.verdict, self.code, self.words, static=self.static)
         return None
 
 
@@ -198,6 +204,8 @@ class Consent(Rule):
 class Paused(Rule):
     """No messages until a moment: the latest end of the pauses that hold."""
 
+    verdict = Verdict.DEFER
+    behind = "pause"
     code = "paused"
     words = _("The contact has paused this.")
 
@@ -206,7 +214,7 @@ class Paused(Rule):
         if not held:
             return None
         longest = max(held, key=lambda pause: pause.until)
-        return self.wait(Verdict.DEFER, longest.until, f"pause:{longest.scope}")
+        return self.wait(self.verdict, longest.until, f"{self.behind}:{longest.scope}")
 
 
 class Capped(Rule):
@@ -215,6 +223,8 @@ class Capped(Rule):
     A send after the moment that is asked about counts as well, so that two clocks that disagree let no second one out.
     """
 
+    verdict = Verdict.DIGEST
+    behind = "frequency"
     code = "frequency"
     words = _("The contact has got all messages that she wants in this period.")
 
@@ -232,13 +242,14 @@ class Capped(Rule):
                 continue
             taken = now if cap.last < now[1] else periods.period(cap.frequency, cap.last, zone) or now
             if longest is None or longest.until is None or taken[1] > longest.until:
-                longest = self.wait(Verdict.DIGEST, taken[1], f"frequency:{cap.scope}")
+                longest = self.wait(self.verdict, taken[1], f"{self.behind}:{cap.scope}")
         return longest
 
 
 class Quiet(Rule):
     """No marketing at night: WAGTAIL_PREFS["QUIET_HOURS"], by the contact's clock."""
 
+    verdict = Verdict.DEFER
     code = "quiet_hours"
     words = _("It is a quiet hour where the contact is.")
 
@@ -250,17 +261,25 @@ class Quiet(Rule):
         if question.channel not in hours:
             return None
         begin, end = hours[question.channel]
-        until = _quiet_until(begin, end, question.at, periods.zone(facts.timezone, default))
-        return self.wait(Verdict.DEFER, until) if until is not None else None
+        until = quiet_until(begin, end, question.at, periods.zone(facts.timezone, default))
+        return self.wait(self.verdict, until) if until is not None else None
 
 
 #: {channel: (begin, end)}, and the time zone of contacts that have none.
 Night = tuple[Mapping[str, Sequence[str]], str]
 
 
-@lru_cache(maxsize=1024)
-def _quiet_until(begin: str, end: str, at: datetime, zone: ZoneInfo) -> datetime | None:
-    return periods.quiet_until((begin, end), at, zone)
+def quiet_until(begin: str, end: str, at: datetime, zone: ZoneInfo) -> datetime | None:
+    """`periods.quiet_until`, for a few hours and zones that are asked about all day."""
+    for first, until in _nights_of(begin, end, at.astimezone(UTC).date(), zone):
+        if first <= at < until:
+            return until
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _nights_of(begin: str, end: str, day: date, zone: ZoneInfo) -> list[periods.Span]:
+    return periods.quiet_spans((begin, end), day, zone)
 
 
 #: Ours, in order; a site's rules follow.
@@ -301,6 +320,11 @@ class Asked(NamedTuple):
     def of(cls, rules: Sequence[Ready]) -> Asked:
         return cls(rules, [ready for ready in rules if getattr(ready[0], "waits", True)])
 
+    @property
+    def at_once(self) -> Sequence[Ready]:
+        """Those that never ask to wait: whatever she paused, and got, they say the same."""
+        return [ready for ready in self.rules if not getattr(ready[0], "waits", True)]
+
 
 def prepared(rules: Sequence[Rule], contacts: Sequence[UUID]) -> Asked:
     """Let each rule prepare itself for these contacts."""
@@ -309,20 +333,31 @@ def prepared(rules: Sequence[Rule], contacts: Sequence[UUID]) -> Asked:
 
 def judge(facts: Facts, question: Question, asked: Asked) -> Ruling:
     """What the rules come to for one contact; see the module."""
+    final, waits = heard(facts, question, asked.rules)
+    return final or concluded(facts, question, waits, asked.waiting)
+
+
+def heard(facts: Facts, question: Question, rules: Sequence[Ready]) -> tuple[Ruling | None, list[Ruling]]:
+    """The first of these rules that refuses or sends, and what those before it ask to wait for."""
     waits: list[Ruling] = []
-    for rule, ready in asked.rules:
+    for rule, ready in rules:
         if type(rule) is Refusal and not rule.when(facts, question):
             continue  # most are, and do not: asked without a call in between
         ruling = rule(facts, question, ready)
         if ruling is None:
             continue
         if ruling.verdict not in _WAITS:
-            return ruling
+            return ruling, waits
         waits.append(ruling)
+    return None, waits
+
+
+def concluded(facts: Facts, question: Question, waits: Sequence[Ruling], waiting: Sequence[Ready]) -> Ruling:
+    """What it comes to where no rule refuses or sends. `waiting` are those that can ask to wait, at later moments too."""
     if not waits:
         return _yes(facts)
     longest = _longest(waits)
-    until = _settled(longest, facts, question, asked.waiting)
+    until = _settled(longest, facts, question, waiting)
     return longest if until == longest.until else replace(longest, until=until)
 
 
@@ -337,16 +372,21 @@ def _settled(longest: Ruling, facts: Facts, question: Question, waiting: Sequenc
     for _round in range(_ROUNDS):
         if until >= LAST:
             break
-        later = Question(question.topic, question.channel, until)
-        waits = [
-            ruling
-            for rule, ready in waiting
-            if (ruling := rule(facts, later, ready)) is not None and ruling.verdict in _WAITS
-        ]
+        later = Question(question.topic, question.channel, until, question.message, question.sender)
+        waits = waits_at(later, facts, waiting)
         if not waits:
             break
         until = _longest(waits).until or LAST
     return until
+
+
+def waits_at(question: Question, facts: Facts, waiting: Sequence[Ready]) -> list[Ruling]:
+    """What these rules ask to wait for, without what they refuse."""
+    return [
+        ruling
+        for rule, ready in waiting
+        if (ruling := rule(facts, question, ready)) is not None and ruling.verdict in _WAITS
+    ]
 
 
 #: What a `send` rests on that no rule has made one.

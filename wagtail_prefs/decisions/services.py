@@ -10,14 +10,10 @@ from datetime import datetime
 from typing import overload
 from uuid import UUID
 
-from django.utils import timezone
-
-from ..contacts.models import Contact
 from ..errors import UnknownContact
-from ..topics.models import Topic
 from ..values import CHANNELS
-from . import sends
-from .answers import answers, check_message, checked, names
+from . import judging, sends
+from .answers import answers, check_message, check_sender, checked
 from .rules import Rule
 from .values import Decision, Facts, Question, Ruling, Verdict, defer, digest, refuse
 
@@ -41,7 +37,14 @@ __all__ = [
 
 @overload
 def decide(
-    contacts: UUID, topic: str, channel: str, *, at: datetime | None = None, record: str | None = None
+    contacts: UUID,
+    topic: str,
+    channel: str,
+    *,
+    at: datetime | None = None,
+    record: str | None = None,
+    sender: str = "",
+    audience: int | None = None,
 ) -> Decision: ...
 @overload
 def decide(
@@ -51,6 +54,8 @@ def decide(
     *,
     at: datetime | None = None,
     record: str | None = None,
+    sender: str = "",
+    audience: int | None = None,
 ) -> list[Decision]: ...
 def decide(
     contacts: UUID | Sequence[UUID],
@@ -59,6 +64,8 @@ def decide(
     *,
     at: datetime | None = None,
     record: str | None = None,
+    sender: str = "",
+    audience: int | None = None,
 ) -> Decision | list[Decision]:
     """May a message of this topic go to these contacts on this channel, at a moment (now)?
 
@@ -68,13 +75,26 @@ def decide(
     it has and no second one; still, what the contact has chosen since then holds. Do not call it in a transaction that
     may yet roll back.
 
+    `sender` is how the caller calls itself, for the report of promises kept. `audience`, its id: contacts of others
+    are answered as if they were not there.
+
     One statement for every 1,000 contacts, with `record` three. Raises ValueError for a moment without a time
-    zone or out of reach, for `at` together with `record`, and for an empty or too long id.
+    zone or out of reach, for `at` together with `record`, for an empty or too long id, and for a `sender` of more
+    than 64 characters or with one that cannot be printed.
     """
     given = (contacts,) if isinstance(contacts, UUID) else tuple(contacts)
     if not all(issubclass(kind, UUID) for kind in set(map(type, given))):
         raise TypeError("contacts are named by their UUIDs")
-    rulings, records = answers([contact.hex for contact in given], topic, channel, at, record)
+    rulings, records = answers(
+        [contact.hex for contact in given],
+        topic,
+        channel,
+        at,
+        record,
+        audience=audience,
+        sender=sender,
+        given=given,
+    )
     decisions = [
         Decision.of(contact, ruling, behind)
         for contact, ruling, behind in zip(given, rulings, records, strict=True)
@@ -82,40 +102,50 @@ def decide(
     return decisions[0] if isinstance(contacts, UUID) else decisions
 
 
-def give_back(message_id: str, contact: UUID | Collection[UUID] | None = None) -> int:
+def give_back(
+    message_id: str, contact: UUID | Collection[UUID] | None = None, *, audience: int | None = None
+) -> int:
     """Free the places that a message took, with one contact, some, or all; returns how many there were.
 
-    For a message that was not sent after all: the next one may have its place. Raises ValueError for what is no id.
+    For a message that was not sent after all: the next one may have its place. `audience`, its id: the places with
+    contacts of others stay. Raises ValueError for what is no id.
     """
     check_message(message_id)
-    return sends.free(message_id, [contact] if isinstance(contact, UUID) else contact)
+    return sends.free(message_id, [contact] if isinstance(contact, UUID) else contact, audience)
 
 
-def sent(message_id: str, contact: UUID, topic: str, channel: str, at: datetime | None = None) -> bool:
+def sent(
+    message_id: str,
+    contact: UUID,
+    topic: str,
+    channel: str,
+    at: datetime | None = None,
+    *,
+    sender: str = "",
+    waited_since: datetime | None = None,
+) -> bool:
     """Note a message that was sent without asking, so that frequencies count it; whether it was new.
 
-    A moment that has not come yet is taken as now. Raises UnknownContact, also for who was erased, and ValueError for a
-    topic that her audience does not have, a channel that does not exist, a moment without a time zone, or an empty or
-    too long id.
+    With it is noted what `decide` says of its moment, by what was known then: whatever is no `send` is a promise that was
+    broken (`judging`). A moment that has not come yet is taken as now. `sender` is how the caller calls itself;
+    `waited_since`: the message was put off then.
+
+    Raises UnknownContact, also for who was erased, and ValueError for a topic that her audience does not have, a channel
+    that does not exist, a moment without a time zone, an empty or too long id, and a `sender` that is too long.
     """
     check_message(message_id)
-    now = timezone.now()
-    moment = min(checked(at), now) if at is not None else now
-    live = Contact.objects.filter(pk=contact, erased_at=None)
-    who = live.only("merged_into", "audience").first()
-    if who is None:
-        raise UnknownContact
-    topics = Topic.objects.filter(audience_id=who.audience_id, key=names(topic, channel)[0])
-    transactional = topics.values_list("transactional", flat=True).first()
-    if transactional is None:
-        raise ValueError("the contact's audience has no such topic")
+    check_sender(sender)
     if channel not in CHANNELS:
         raise ValueError("no such channel")
-    return bool(
-        sends.write(
-            message_id, [((who.merged_into_id or who.pk).hex, not transactional)], topic, channel, moment
-        )
+    moment = checked(at) if at is not None else None
+    (noted,) = judging.note(
+        [judging.Report(message_id, contact, topic, channel, moment, waited_since)], sender=sender
     )
+    if noted is judging.NOBODY or noted is judging.ERASED:
+        raise UnknownContact
+    if noted is judging.NO_TOPIC:
+        raise ValueError("the contact's audience has no such topic")
+    return noted.new
 
 
 def hand_over(loser: UUID, winner: UUID) -> int:

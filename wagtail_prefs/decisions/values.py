@@ -51,11 +51,17 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """May a message of this topic go out on this channel at this moment (UTC)?"""
+    """May a message of this topic go out on this channel at this moment (UTC)?
+
+    `message` is its id where a place is to be taken, and `sender` how the sender calls itself; "" where nobody says.
+    Rules of ours look at neither.
+    """
 
     topic: str
     channel: str
     at: datetime
+    message: str = ""
+    sender: str = ""
 
 
 class Standing(enum.StrEnum):

@@ -9,18 +9,16 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from django.db import DatabaseError
-from django.db.models import Min
 from django.utils import timezone
 
 from ..conf import conf
 from ..mail.models import Mail
 from ..mail.rows import SERVER
+from .alarms import LEVELS, late_backends
 from .models import Delivery, Lane
 
 #: A worker that was not seen for so long, while something is due, is not there.
 ABSENT = timedelta(minutes=10)
-#: An opt-out that fails for so long needs a person.
-STUCK = timedelta(days=1)
 #: A mail server that is away for so long, too.
 SERVER_AWAY = timedelta(minutes=30)
 
@@ -33,7 +31,7 @@ def check_deliveries(*, databases: Sequence[str] | None = None, **_: Any) -> lis
     if not databases or sys.argv[1:2] == ["migrate"]:
         return []
     try:
-        return [*_absent_workers(), *_stuck_opt_outs(), *_mails_that_wait()]
+        return [*_absent_workers(), *_late_opt_outs(), *_given_up(), *_mails_that_wait()]
     except DatabaseError:  # before the first migration there is nothing to look at
         return []
 
@@ -41,16 +39,9 @@ def check_deliveries(*, databases: Sequence[str] | None = None, **_: Any) -> lis
 def _absent_workers() -> list[CheckMessage]:
     limit = timezone.now() - ABSENT
     seen = dict(Lane.objects.values_list("backend", "seen_at"))
-    oldest = dict(
-        Delivery.objects.filter(backend__in=list(conf.backends), due_at__isnull=False)
-        .values_list("backend")
-        .annotate(Min("due_at"))
-    )
-    absent = [
-        alias
-        for alias, due_at in sorted(oldest.items())
-        if due_at < limit and ((seen_at := seen.get(alias)) is None or seen_at < limit)
-    ]
+    due = Delivery.objects.filter(backend__in=list(conf.backends), due_at__lt=limit)
+    waiting = set(due.order_by().values_list("backend", flat=True).distinct())
+    absent = [alias for alias in sorted(waiting) if (seen_at := seen.get(alias)) is None or seen_at < limit]
     if not absent:
         return []
     return [
@@ -62,18 +53,45 @@ def _absent_workers() -> list[CheckMessage]:
     ]
 
 
-def _stuck_opt_outs() -> list[CheckMessage]:
-    stuck = Delivery.objects.filter(
-        restricts=True, due_at__isnull=False, failing_since__lt=timezone.now() - STUCK
+def _late_opt_outs() -> list[CheckMessage]:
+    now = timezone.now()
+    late = late_backends(now, LEVELS["15m"])
+    stuck = sorted(late_backends(now, LEVELS["24h"])) if late else []
+    merely_late = sorted(set(late) - set(stuck))
+    found: list[CheckMessage] = []
+    if stuck:
+        found.append(
+            Error(
+                f"Opt-outs cannot be delivered to {', '.join(stuck)} for more than a day.",
+                hint="Run `manage.py prefs_check`, or look at Preferences > Backends, for the reason; until it is mended, "
+                "do not send from there.",
+                id="wagtail_prefs.E041",
+            )
+        )
+    if merely_late:
+        found.append(
+            CheckWarning(
+                f"Opt-outs have been waiting for {', '.join(merely_late)} for more than a quarter of an hour.",
+                hint="Run `manage.py prefs_check` for the reason.",
+                id="wagtail_prefs.W044",
+            )
+        )
+    return found
+
+
+def _given_up() -> list[CheckMessage]:
+    aliases = sorted(
+        Lane.objects.filter(backend__in=list(conf.backends), disabled_at__isnull=False).values_list(
+            "backend", flat=True
+        )
     )
-    aliases = sorted(set(stuck.order_by().values_list("backend", flat=True)))
     if not aliases:
         return []
     return [
-        Error(
-            f"Opt-outs cannot be delivered to {', '.join(aliases)} for more than a day.",
-            hint="Look at Preferences > Deliveries for the reason; until it is mended, do not send from there.",
-            id="wagtail_prefs.E041",
+        CheckWarning(
+            f"{', '.join(aliases)} did not answer for five days and was given up: nothing but opt-outs is tried.",
+            hint="Mend it, then run `manage.py prefs_deliver --now --backend ALIAS`.",
+            id="wagtail_prefs.W047",
         )
     ]
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ..conf import conf
 from . import lanes, rows
-from .engine import MISCONFIGURED_PAUSE, Tally, deliver
+from .engine import Tally, deliver
 
 logger = logging.getLogger("wagtail_prefs.delivery")
 
@@ -55,7 +55,7 @@ def guarded(alias: str, limit: int | None = None, stopping: Callable[[], bool] =
         # The type and not the text, which may hold a secret of the settings.
         code = f"unusable-{type(error).__name__}"
         logger.error("delivery to %s: cannot be used (%s)", alias, code)  # noqa: TRY400
-        lanes.pause(alias, timezone.now() + MISCONFIGURED_PAUSE, code)
+        lanes.misconfigured(alias, timezone.now(), code)
         return Tally()
 
 

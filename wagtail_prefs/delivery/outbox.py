@@ -16,13 +16,14 @@ from .models import Delivery
 # A new wish is tried at once, even where an earlier one keeps failing; `attempts` stays, so the next failure goes on
 # with the schedule. What a platform asked for by Retry-After stands in its lane and still holds.
 _UPSERT = """INSERT INTO {table} AS kept
-    (backend, contact, wanted, delivered, restricts, due_at, attempts, last_outcome, last_code, parked, remote_id)
+    (backend, contact, wanted, delivered, restricts, due_at, attempts, last_outcome, last_code, parked, remote_id,
+     checking, retired, log)
 VALUES {rows}
 ON CONFLICT (backend, contact) DO UPDATE SET
     wanted = CASE WHEN excluded.wanted > kept.wanted THEN excluded.wanted ELSE kept.wanted END,
     restricts = kept.restricts OR excluded.restricts,
     due_at = CASE WHEN kept.due_at < excluded.due_at THEN kept.due_at ELSE excluded.due_at END"""
-_ROW = "(%s, %s, %s, 0, %s, %s, 0, '', '', '[]', '')"
+_ROW = "(%s, %s, %s, 0, %s, %s, 0, '', '', '[]', '', FALSE, '', '[]')"
 
 
 def upsert(contact_id: UUID, version: int, *, restricts: bool) -> list[Write]:

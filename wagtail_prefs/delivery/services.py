@@ -7,11 +7,12 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from ..values import Identifiers
 from ..writes import Write
-from . import drain, outbox, rows, tasks
+from . import drain, outbox, retiring, rows, tasks
 from .drain import Round
 
-__all__ = ["Round", "retry", "run_once", "want"]
+__all__ = ["Round", "retire", "retry", "run_once", "want"]
 
 
 def want(contact_id: UUID, version: int, restricts: bool) -> list[Write]:
@@ -24,6 +25,14 @@ def want(contact_id: UUID, version: int, restricts: bool) -> list[Write]:
         # robust: what was saved is saved, and the next sweep finds it, whatever the broker says.
         transaction.on_commit(tasks.nudge, robust=True)
     return outbox.upsert(contact_id, version, restricts=restricts)
+
+
+def retire(contact_id: UUID, identifiers: Identifiers, *, erased: bool) -> None:
+    """Note what a contact went by until now: platforms must leave her alone there, or forget her if she was `erased`.
+
+    To be called in the transaction of the save, before `want`.
+    """
+    retiring.write(contact_id, identifiers, erased=erased)
 
 
 def run_once(limit: int | None = None) -> Round:

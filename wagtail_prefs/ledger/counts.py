@@ -205,7 +205,7 @@ def _add(found: Counter[Row]) -> None:
         return
     days = {row.day for row in found}
     audiences = {row.audience for row in found}
-    for row in DayCount.objects.filter(day__in=days, audience__in=audiences).iterator():
+    for row in DayCount.objects.filter(day__in=days, audience__in=audiences):
         key = Row(*(getattr(row, name) for name in Row._fields))
         if key in found:
             found[key] += row.count

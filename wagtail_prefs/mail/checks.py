@@ -16,6 +16,8 @@ from ..conf import conf
 _DJANGOS = "django.core.mail.backends"
 #: They take every mail, and hand it to nobody.
 GO_NOWHERE = frozenset(f"{_DJANGOS}.{name}.EmailBackend" for name in ("console", "dummy", "filebased"))
+#: Ours, which asks first: behind it stands another.
+ASKING = "wagtail_prefs.sending.backend.EmailBackend"
 _HINT = (
     "Name a mail server, and have your domain sign for it: SPF and DKIM that match the domain of the sender, and a "
     "DMARC record (p=none at least). See docs/how-to/change-our-mails.md."
@@ -28,6 +30,8 @@ def check_mail(**_kwargs: Any) -> list[CheckMessage]:
         return []
     found: list[CheckMessage] = []
     path = backend_path()
+    if path == ASKING:
+        path = conf.sending_backend
     if path in GO_NOWHERE:
         found.append(CheckWarning(f"Mails go nowhere: {path}.", hint=_HINT, id="wagtail_prefs.W045"))
     elif not _is_backend(path):

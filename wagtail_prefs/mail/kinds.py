@@ -190,3 +190,14 @@ register(
         lambda _root: {"center_title": _title()},
     )
 )
+register(
+    Kind(
+        "pause_ended",
+        gettext_lazy("A pause has ended"),
+        gettext_lazy("To a person whose pause is over, so that she can pause longer before anything comes."),
+        {"url": Shape.URL},
+        lambda root: {"url": _link(root, "longer-pause")},
+        # Later than that everybody has noticed by what came.
+        life=lambda: timedelta(days=2),
+    )
+)

@@ -9,12 +9,17 @@ import enum
 import logging
 import re
 import smtplib
+import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from json import JSONDecodeError
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
 from django.core import mail as django_mail
+from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
 from django.core.mail.backends.smtp import EmailBackend
 
@@ -88,11 +93,36 @@ class Server:
                 connection.close()
 
 
-def _connect() -> Any:
+def trouble() -> str:
+    """Why the server does not talk to us, in a word; "" where it does. Says hello and goodbye, and sends nothing."""
+    try:
+        connection = _connect()
+    except Exception as error:  # noqa: BLE001 - a mail backend is anybody's code, its settings anybody's typing
+        return _code(error)
+    with suppress(Exception):
+        connection.close()
+    return ""
+
+
+def connection_of_settings() -> Any:
+    """What Django's settings send mail with, not opened; never one that asks first (`sending.backend`)."""
     mailers = getattr(django_mail, "mailers", None)  # Django 6.1
-    connection = django_mail.get_connection() if mailers is None else mailers.default
-    if isinstance(connection, EmailBackend) and connection.timeout is None:
-        connection.timeout = TIMEOUT
+    return unasked(django_mail.get_connection() if mailers is None else mailers.default)
+
+
+def unasked(connection: Any) -> Any:
+    """A connection, or what stands behind it where it is one that asks before it sends.
+
+    Our own mails ask nobody, and what was decided already is not asked about twice.
+    """
+    found = getattr(connection, "unasked", connection)
+    if isinstance(found, EmailBackend) and found.timeout is None:
+        found.timeout = TIMEOUT
+    return found
+
+
+def _connect() -> Any:
+    connection = connection_of_settings()
     try:
         connection.open()
     except BaseException:
@@ -118,6 +148,61 @@ def judge(error: Exception) -> Answer:
     if isinstance(error, ValueError):  # Django finds no address, or a header that is none
         return Answer(Verdict.REFUSED, _code(error))
     return Answer(Verdict.BROKEN, _code(error))
+
+
+class NotHanded(Exception):
+    """A mail was not handed over, and will not arrive: for what stands between a sender and a connection."""
+
+
+class NotTaken(NotHanded):
+    """A mail backend says that it sent nothing, and not why."""
+
+    def __init__(self) -> None:
+        super().__init__("the mail backend took no mail")
+
+
+#: Errors of building a mail, before any server hears of it. django-anymail's own derive from them.
+_BUILDING = (ValueError, TypeError, ImproperlyConfigured)
+#: How errors are called, here and there, that say that no server was reached, or that it wanted none of the recipients.
+_NOT_REACHED = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ConnectTimeout"}
+_NOT_WANTED = {"AnymailRecipientsRefused"}
+
+
+def may_have_arrived(error: BaseException) -> bool:
+    """Whether a mail may have gone out although handing it over failed with this: nobody heard what the server said.
+
+    An answer says no; so does what happened before the text of the mail was begun (RFC 5321 s4.1.1.4), and whatever was
+    raised while the mail was built. Of an error that says nothing, we think that it may.
+    """
+    if isinstance(error, NotHanded | smtplib.SMTPRecipientsRefused):
+        return False
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code < 400  # smtplib's own -1: an answer that is none
+    status = getattr(error, "status_code", None)  # of django-anymail: what the platform answered
+    if isinstance(status, int):
+        return not (400 <= status < 500 or status == 503)
+    chain = list(_chain(error))
+    names = {kind.__name__ for link in chain for kind in type(link).__mro__}
+    if names & _NOT_WANTED or names & _NOT_REACHED:
+        return False
+    if any(isinstance(link, ConnectionRefusedError | socket.gaierror) for link in chain):
+        return False
+    codes = [frame.f_code for frame, _line in walk_tb(error.__traceback__)]
+    if any(code.co_filename == smtplib.__file__ for code in codes):
+        return smtplib.SMTP.data.__code__ in codes
+    if isinstance(error, smtplib.SMTPServerDisconnected | JSONDecodeError):  # the latter is about an answer
+        return True
+    return not isinstance(error, (*_BUILDING, smtplib.SMTPException))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised because of."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def _by_number(number: int) -> Verdict:

@@ -53,7 +53,6 @@ def history(
     if before is not None:
         records = records.filter(seq__lt=before)
     words = words_of(snapshot, zone)
-    since = timezone.now() - conf.undo_life
     found = []
     for entry in records[:limit]:
         body = ledger.read_body(entry)
@@ -66,7 +65,7 @@ def history(
                 at=entry.at,
                 title=_title(actor, body["method"], snapshot.locale),
                 lines=words.past(effects),
-                undoable=entry.at > since and not is_final(body) and not is_untold(effects, told),
+                undoable=_undoable(entry, body, effects, told),
             )
         )
     return found
@@ -94,6 +93,18 @@ def records_of(
         ]
 
     return newest
+
+
+def can_be_taken_back(entry: Record, snapshot: Snapshot, assurance: Assurance = "link") -> bool:
+    """Whether an undo of this record would be heard, from whoever came as surely as that."""
+    body = ledger.read_body(entry)
+    told = None if assurance == "fresh" else told_attributes(snapshot)
+    return _undoable(entry, body, ledger.effects_of(body), told)
+
+
+def _undoable(entry: Record, body: Json, effects: Iterable[Effect], told: Collection[str] | None) -> bool:
+    within = entry.at > timezone.now() - conf.undo_life
+    return within and not is_final(body) and not is_untold(effects, told)
 
 
 def is_untold(effects: Iterable[Effect], told: Collection[str] | None) -> bool:

@@ -36,12 +36,14 @@ from ..ledger import fold, services as ledger
 from ..ledger.format1 import GENESIS, Notice, Proof
 from ..ledger.models import Record, SideValue
 from ..mail import services as mail
+from ..sending import queue
+from ..sending.waking import wake
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
 from . import new_address
 from .gone import gone_answers, gone_topics, without
 from .gpc import Shared, refusals, without_restored, without_yes
-from .history import PastSubmission, history, is_final, is_untold, records_of
+from .history import PastSubmission, can_be_taken_back, history, is_final, is_untold, records_of
 from .unconfirmed import is_nobody_yet, is_unconfirmed, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
@@ -52,6 +54,7 @@ NOTHING_SHARED: Shared = {}
 __all__ = [
     "PastSubmission",
     "Saved",
+    "can_be_taken_back",
     "confirm_address",
     "erase",
     "expire_due",
@@ -264,6 +267,7 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
             raise ValueError("contacts of two audiences are not merged")
         saved = _save(_Wish({"id": winner}, [change], actor, source, others={loser: there}))
         _save(_Wish({"id": loser}, [change], actor, source))
+        queue.hand_over(loser, winner)
         sends.hand_over(loser, winner)  # what either was sent counts for the caps of the one they are now
     return saved
 
@@ -293,7 +297,10 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source, remember: bool = Tr
                 contacts.suppress(audience, address)
         for person in people:
             ledger.forget(person.state.id)
-            sends.forget(person.state.id)
+            queue.forget(
+                person.state.id
+            )  # first, as `hand_over` and `send_again` have it: else they might wait for us,
+            sends.forget(person.state.id)  # and we for them
             mail.forget(person.state.id)
             OneTimeLink.objects.filter(contact=person.state.id).delete()
     return replace(saved, email="")
@@ -434,11 +441,14 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                 idempotency_key=once.keys[0] if once.keys else None,
                 request=once.requests[0] if once.requests else None,
             )
+            if moved is not None or after.erased:
+                delivery.retire(state.id, found.loaded.target.identifiers, erased=after.erased)
             restricts = any(effect.is_no for effect in effects)
             writes.carry_out(
                 [
                     *store.upsert(after, effects),
                     *entry.writes,
+                    *wake(state.id, effects, now),
                     *(
                         ()
                         if is_nobody_yet(after, effects)

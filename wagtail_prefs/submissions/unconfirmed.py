@@ -7,6 +7,7 @@ from uuid import UUID
 
 from ..contacts.models import Contact
 from ..delivery.models import Delivery
+from ..delivery.rows import UNHEARD
 from ..ledger.models import Record
 from ..values import ActorType, ContactState, Effect
 
@@ -36,7 +37,7 @@ def is_unconfirmed(state: ContactState) -> bool:
 
 def tell_nobody(contact_id: UUID) -> None:
     """Take back what would tell platforms of a contact, where none has heard of her yet."""
-    Delivery.objects.filter(contact=contact_id, delivered=0, attempts=0, lease=None).delete()
+    Delivery.objects.filter(UNHEARD, contact=contact_id).delete()
 
 
 def is_nobody_yet(state: ContactState, effects: Iterable[Effect]) -> bool:

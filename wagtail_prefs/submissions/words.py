@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _, override
 
@@ -54,7 +55,10 @@ class Words:
         return words
 
     def applied(self, effects: Iterable[Effect], yielded: Iterable[Merged] = ()) -> tuple[Line, ...]:
-        """One line for every effect that the page has a place for, and that `merged` does not speak of already."""
+        """One line for every effect that the page has a place for, and that `merged` does not speak of already.
+
+        It says what is, and of a frequency or a pause what was as well: of two values one says what the other was.
+        """
         told = {item.path for item in yielded if item.rule != "newest"}
         return tuple(
             Line(self.where[effect.path][0], self._became(self.where[effect.path][1], effect))
@@ -87,7 +91,7 @@ class Words:
         if effect.action == "expired":
             return where, _("%(label)s: ended by itself") % {"label": label}
         if path == effect.path:
-            value = value_words(effect.after, self.zone)
+            value = _value(path, effect.after, self.zone)
             return where, _("%(label)s: %(value)s") % {"label": label, "value": value}
         if effect.after:
             return where, _("%(label)s: asked for, and waiting to be confirmed") % {"label": label}
@@ -106,7 +110,7 @@ class Words:
 
     def _became(self, label: str, effect: Effect) -> str:
         if effect.path.startswith(("choice:", "frequency:", "pause:")):
-            return _choice(self.locale, label, effect.after, self.zone)
+            return _became(self.locale, label, effect.path, effect.after, _was(effect), self.zone)
         with override(self.locale):
             if effect.path == OPTED_OUT:
                 if effect.after:
@@ -167,9 +171,31 @@ def _words_of(snapshot: Snapshot) -> Words:
 
 
 @lru_cache(maxsize=1024)  # the same few sentences for everybody, and nothing that a person wrote
-def _choice(locale: str, label: str, value: str, zone: str) -> str:
+def _became(locale: str, label: str, path: str, after: str | None, before: str | None, zone: str) -> str:
     with override(locale):
-        return _("%(label)s: %(value)s") % {"label": label, "value": value_words(value, zone)}
+        said = {"label": label, "value": _value(path, after, zone)}
+        if before is None:
+            return _("%(label)s: %(value)s") % said
+        return _("%(label)s: %(value)s (before: %(before)s)") % {
+            **said,
+            "before": _value(path, before, zone),
+        }
+
+
+def _was(effect: Effect) -> str | None:
+    """The former value where a sentence should say it; None for a pause that was over by itself."""
+    before: str | None = effect.before
+    if before is None or effect.path.startswith("choice:"):
+        return None
+    if effect.path.startswith("pause:") and datetime.fromisoformat(before) <= timezone.now():
+        return None
+    return before
+
+
+def _value(path: str, value: object, zone: str) -> str:
+    if value is None and path.startswith("pause:"):
+        return _("ended")
+    return value_words(value, zone)
 
 
 def _choice_path(path: str) -> str:

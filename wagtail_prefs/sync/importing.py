@@ -279,7 +279,8 @@ class _Work:
     def _name(self, pk: UUID, external_id: str) -> bool:
         try:
             with transaction.atomic():
-                Contact.objects.filter(pk=pk, external_id="").update(external_id=external_id)
+                nameless = Contact.objects.filter(pk=pk, external_id="")
+                nameless.update(external_id=external_id, touched_at=timezone.now())
         except IntegrityError:
             return False
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import get_language, gettext, gettext_lazy as _
 from modelcluster.fields import ParentalKey
@@ -21,6 +21,10 @@ from .forms import KeyedForm, TopicForm, TopicGroupForm
 key_validator = RegexValidator(
     r"^[a-z0-9_-]+\Z", _("Use lower-case letters, digits, hyphens and underscores.")
 )
+
+
+#: More messages than anybody plans, in any time: what is above is a slip of the finger.
+MOST_PLANNED = 1000
 
 
 def validate_sample(address: str) -> None:
@@ -114,6 +118,12 @@ class Topic(index.Indexed, ClusterableModel):
         LEGITIMATE_INTEREST = "legitimate_interest", _("Legitimate interest")
         CONTRACT = "contract", _("Contract")
 
+    class Per(models.TextChoices):
+        WEEK = "week", _("week")
+        MONTH = "month", _("month")
+        QUARTER = "quarter", _("quarter")
+        YEAR = "year", _("year")
+
     audience = models.ForeignKey(
         "wagtail_prefs.Audience", verbose_name=_("audience"), on_delete=models.PROTECT, related_name="topics"
     )
@@ -150,15 +160,21 @@ class Topic(index.Indexed, ClusterableModel):
         related_name="+",
         help_text=_("Shown small beside the name, with the description of the image as its text."),
     )
-    messages_a_month = models.DecimalField(
-        _("planned messages a month"),
-        max_digits=5,
-        decimal_places=1,
+    planned = models.PositiveIntegerField(
+        _("planned messages"),
         null=True,
         blank=True,
-        validators=[MinValueValidator(0)],
-        help_text=_("How many you mean to send. People see the words “how often” instead."),
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_PLANNED)],
+        help_text=_(
+            "How many you mean to send at most, in the time beside. People read the sum over all that they get. Empty: "
+            "they read that it comes, and no number."
+        ),
     )
+    planned_per = models.CharField(
+        _("in each"), max_length=8, choices=Per.choices, default=Per.MONTH, db_default=Per.MONTH
+    )
+    #: As values.SendDays has them; the form makes them of boxes.
+    planned_on = models.JSONField(_("planned days"), null=True, blank=True, editable=False)
     private = models.BooleanField(
         _("private"),
         default=False,
@@ -193,8 +209,25 @@ class Topic(index.Indexed, ClusterableModel):
         InlinePanel("texts", heading=_("Words in each language"), label=_("language"), min_num=1),
         FieldPanel("picture"),
         MultiFieldPanel(
-            [FieldPanel("channels"), FieldPanel("frequencies"), FieldPanel("messages_a_month")],
+            [
+                FieldPanel("channels"),
+                FieldPanel("frequencies"),
+                FieldRowPanel([FieldPanel("planned"), FieldPanel("planned_per")]),
+            ],
             heading=_("How it comes"),
+        ),
+        MultiFieldPanel(
+            [
+                FieldPanel("on_weekdays"),
+                FieldPanel("on_weeks"),
+                FieldPanel("on_dates"),
+                FieldPanel("on_months"),
+            ],
+            heading=_("On which days"),
+            help_text=_(
+                "As many days as messages are planned, or none: then it comes some time. People read when the next one "
+                "is planned, and editors see all of them in the send calendar."
+            ),
         ),
         MultiFieldPanel(
             [
@@ -257,7 +290,9 @@ class TopicText(models.Model):
         _("how often"),
         max_length=255,
         blank=True,
-        help_text=_('In plain words, for example "about one mail a week".'),
+        help_text=_(
+            'In plain words, for example "about one mail a week". Empty: said in words from the planned messages.'
+        ),
     )
     sample = models.URLField(
         _("sample"),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.text import slugify
 from wagtail.models import Site
 
-from ..values import Media, TopicInfo
+from ..values import Media, Planned, TopicInfo
+from . import calendar
 from .models import Audience, Topic, TopicGroupText, TopicMerge, TopicText
 from .pictures import pictures_of
 
 if TYPE_CHECKING:
     from typing import TypeVar
+
+    from ..values import Per
 
     Text = TypeVar("Text", TopicText, TopicGroupText)
 
@@ -41,6 +44,13 @@ def topics_for(audience_id: int, locale: str, base_url: str = "") -> Mapping[int
         topic.pk: _info(topic, texts.get(topic.pk), headings.get(topic.group_id or 0), pictures.get(topic.pk))
         for topic in topics
     }
+
+
+def planned_of(topic: Topic) -> Planned | None:
+    """How many messages of a topic are planned, and on which days."""
+    if not topic.planned:
+        return None
+    return calendar.read(topic.planned, cast("Per", topic.planned_per), topic.planned_on)
 
 
 def goes_on_as(audience_id: int, key: str) -> tuple[str, ...]:
@@ -101,6 +111,7 @@ def _info(
         cadence=text.cadence if text else "",
         benefit=text.benefit if text else "",
         sample=text.sample if text else "",
+        planned=planned_of(topic),
     )
 
 

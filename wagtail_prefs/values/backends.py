@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from .actors import Actor
+from .actors import Actor, Evidence
 from .base import CHANNELS, Json, Key
 from .state import Effect, Identifiers
 
@@ -34,9 +34,56 @@ class PauseStyle(enum.StrEnum):
     ATTRIBUTE = "attribute"
 
 
+class TopicModel(enum.StrEnum):
+    """What a topic is over there."""
+
+    KEY = "key"  # kept under our own key
+    LIST = "list"
+    GROUP = "group"  # one per topic and channel
+    INTEREST = "interest"
+    SUBSCRIPTION = "subscription"  # a subscription type, with a state of its own
+    ATTRIBUTE = "attribute"
+
+
+class Resubscribe(enum.StrEnum):
+    """What the platform does with a yes after a no."""
+
+    DIRECT = "direct"
+    DOUBLE_OPT_IN = "double_opt_in"  # it mails the person first
+    REFUSED = "refused"  # for those who left by themselves
+
+
+class ReadBack(enum.StrEnum):
+    """How far `Backend.read` can be trusted right after a call."""
+
+    NONE = "none"
+    EVENTUAL = "eventual"  # some time later
+    STRONG = "strong"
+
+
+class Inbound(enum.StrEnum):
+    """How the platform tells us what happened over there."""
+
+    NONE = "none"
+    SIGNED = "signed"  # webhooks with a signature
+    TOKEN = "token"  # webhooks that only the secret address protects  # noqa: S105
+    POLL = "poll"  # we ask
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `calls` HTTP calls in `seconds`, by all workers together."""
+
+    calls: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a backend can do; the publish check and the engine read this, nothing else about it."""
+    """What a backend can do; the publish check, the engine and the pages for editors read this, nothing else about it.
+
+    Each flag tells platforms apart that really differ (docs/reference/backends.md has the table).
+    """
 
     identifiers: tuple[str, ...] = ("email",)
     choice: Support = Support.NONE
@@ -46,10 +93,20 @@ class Capabilities:
     pause_style: PauseStyle = PauseStyle.NONE
     attributes: Support = Support.NONE
     channels: tuple[str, ...] = CHANNELS
+    topics: TopicModel = TopicModel.KEY
+    explicit_no: bool = True  # it tells a no from "never asked"
+    resubscribe: Resubscribe = Resubscribe.DIRECT
+    evidence: bool = False  # it has a place for when and how a yes was given
     batch_size: int = 1
+    batch_bytes: int = 0  # of all payloads of a call together, as JSON; 0: no limit
+    rate: Rate | None = None
     ordering: bool = False  # the platform itself refuses older versions
-    inbound: bool = False
-    read_back: bool = False
+    inbound: Inbound = Inbound.NONE
+    echoes: bool = False  # its events tell us of our own writes, too
+    read_back: ReadBack = ReadBack.NONE
+    erases: bool = False
+    #: It must be told when a pause ends: it keeps no date, or does not look at it.
+    wakes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +136,16 @@ class Operation:
 class Outcome(enum.StrEnum):
     """The error taxonomy (crm-contracts.md s3.4), as one result per operation."""
 
-    DONE = "done"
+    DONE = "done"  # also what was so already, and what was to be deleted and is not there
     RATE_LIMITED = "rate_limited"
     RETRY = "retry"
     MISCONFIGURED = "misconfigured"
     REFUSED = "refused"  # this item only, for good: a person must look
-    NEEDS_CONFIRMATION = "needs_confirmation"
-    ACCEPTED_UNKNOWN = "accepted_unknown"
+    SPLIT = (
+        "split"  # the call was refused as a whole and nobody says for which item: the engine halves the batch
+    )
+    NEEDS_CONFIRMATION = "needs_confirmation"  # the platform asks the person first
+    ACCEPTED_UNKNOWN = "accepted_unknown"  # taken, and what became of it is seen later, by reading back
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +167,33 @@ class RemoteState:
     opted_out: bool | None = None
     choices: Mapping[Key, str] = field(default_factory=dict)
     frequencies: Mapping[Key, str] = field(default_factory=dict)
+    pauses: Mapping[Key, datetime | None] = field(default_factory=dict)  # None: in force, without a date
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class InboundEvent:
-    """Something a platform tells us, verified: who, what it wants changed, and its own id for replay protection."""
+    """Something a platform tells us, verified: who, what it wants changed, and its own id for replay protection.
+
+    `at` is when it happened over there; None where the platform does not say. `evidence` names an act of the person's
+    own behind a yes: without it, no event makes one. `dead` says that mail to the address cannot arrive.
+    """
 
     event_id: str
     identifiers: Identifiers
-    changes: tuple[Change, ...]
-    at: datetime
+    changes: tuple[Change, ...] = ()
+    at: datetime | None = None
+    evidence: Evidence | None = None
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a platform answered when asked for news; `cursor` is where to go on the next time."""
+
+    events: tuple[InboundEvent, ...]
+    cursor: str
+    more: bool = False  # ask again at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,47 @@ class Media:
         return {"src": self.src, "alt": self.alt, "width": self.width, "height": self.height}
 
 
+#: In how long so many messages are planned.
+Per = Literal["week", "month", "quarter", "year"]
+
+
+#: What `SendDays` are made of, with the largest number of each.
+SEND_DAYS: Mapping[str, int] = {"weekdays": 7, "weeks": 5, "dates": 31, "months": 12}
+
+
+@dataclass(frozen=True, slots=True)
+class SendDays:
+    """On which days messages are planned: weekdays of each week, or weekdays or dates of months.
+
+    `weekdays` from 1, Monday, to 7. `weeks` of the month from 1 to 4, and 5 for the last. `dates` of the month from 1 to
+    31; one that a month lacks is its last day. `months` of the year from 1; () is all of them.
+    """
+
+    weekdays: tuple[int, ...] = ()
+    weeks: tuple[int, ...] = ()
+    dates: tuple[int, ...] = ()
+    months: tuple[int, ...] = ()
+
+    def to_json(self) -> Json:
+        return {name: list(of) for name in SEND_DAYS if (of := getattr(self, name))}
+
+    @classmethod
+    def from_json(cls, data: Json) -> SendDays:
+        return cls(**{name: tuple(data[name]) for name in SEND_DAYS if name in data})
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """How many messages of a topic are meant to be sent at most: 2 a week, and on which days, where that is planned."""
+
+    number: int
+    per: Per
+    on: SendDays | None = None
+
+    def to_json(self) -> list[Any]:
+        return [self.number, self.per]
+
+
 @dataclass(frozen=True, slots=True)
 class TopicInfo:
     """A topic with its texts in one locale."""
@@ -40,6 +81,7 @@ class TopicInfo:
     cadence: str = ""  # in plain words: "about one mail a week"
     benefit: str = ""  # what she has from it, in one sentence
     sample: str = ""  # address of a sample message
+    planned: Planned | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from .base import UNSUBSCRIBED, Assurance, Json, Key, iso
+from .base import SUBSCRIBED, UNSUBSCRIBED, Assurance, Json, Key, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,31 @@ class Identifiers:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a backend sees: the unmasked state with the identifiers, and those that are no longer hers."""
+    """What a backend sees: the unmasked state with the identifiers, and those that are no longer hers.
+
+    `paused` are the pauses of the state that are in force at the moment the target was made; `ended` is how many of
+    them have ended by themselves, so that what is said after such an end has a key of its own. A plan asks no clock:
+    these two are its time. `again` is how often the platform had to be told all once more, as if it had not heard. Whoever stands behind `retired` must get nothing any more: the address she had before.
+    """
 
     state: ContactState
     identifiers: Identifiers
     retired: tuple[Identifiers, ...] = ()
+    paused: frozenset[Key] = frozenset()
+    ended: int = 0
+    again: int = 0
+
+    def subscribed(self, topic: str, channel: str) -> bool:
+        """Whether she may be sent this topic on this channel as far as her own choices say; a pause is not looked at."""
+        state = self.state
+        return (
+            not (state.opted_out or state.suppressed or state.erased)
+            and state.choices.get((topic, channel)) == SUBSCRIBED
+        )
+
+    def is_paused(self, topic: str, channel: str) -> bool:
+        """Whether a pause of everything, of the channel or of the topic is in force."""
+        return not self.paused.isdisjoint((("", ""), ("", channel), (topic, "")))
 
 
 #: What can become of a path, in the words of the consent states of DPV where it is a consent.

@@ -51,7 +51,7 @@ def act(request: HttpRequest, link: Link, data: QueryDict) -> HttpResponse:
             link.contact_id,
             [OptOut()],
             actor=Actor(ActorType.SUBJECT_LINK),
-            source=Source(method="page", form_id=str(link.center)),
+            source=Source(method="page", form_id=str(link.center) if link.center else None),
         )
     return show(request, link, None, status=200)
 

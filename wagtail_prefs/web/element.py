@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from ..centers.embed import NotBuilt, element
+from ..centers.embed import NotBuilt, build, element
 
 
 @require_safe
@@ -15,7 +15,7 @@ def newest_element(_request: HttpRequest) -> HttpResponse:
     try:
         script = element()
     except NotBuilt as missing:
-        return _public(HttpResponse(f"{missing}\n", status=404, content_type="text/plain; charset=utf-8"))
+        return _not_found(missing)
     response = HttpResponseRedirect(reverse("wagtail_prefs:embed-version", args=[script.version]))
     response["Cache-Control"] = "public, max-age=300"
     return _public(response)
@@ -23,17 +23,23 @@ def newest_element(_request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def versioned_element(_request: HttpRequest, version: str) -> HttpResponse:
-    """One version for ever. Another than the installed one is not found: its hash could not match anyway."""
+    """One version for ever, also after an update: embed codes name it, and other people's pages hold those.
+
+    An unknown one is not found, in a way that a host page may read: its own children stay where the center would be.
+    """
     try:
-        script = element()
-    except NotBuilt:
-        script = None
-    if script is None or script.version != version:
-        return _public(
-            HttpResponse("No such version.\n", status=404, content_type="text/plain; charset=utf-8")
-        )
+        script = build(version)
+    except NotBuilt as missing:
+        return _not_found(missing)
     response = HttpResponse(script.body, content_type="text/javascript; charset=utf-8")
     response["Cache-Control"] = "public, max-age=31536000, immutable"
+    return _public(response)
+
+
+def _not_found(missing: NotBuilt) -> HttpResponse:
+    response = HttpResponse(f"{missing}\n", status=404, content_type="text/plain; charset=utf-8")
+    # While an update goes from process to process, the next one may know it.
+    response["Cache-Control"] = "no-store"
     return _public(response)
 
 

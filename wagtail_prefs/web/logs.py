@@ -37,8 +37,8 @@ _SAFE = r"[A-Za-z0-9_-]"
 _LETTER = r"[\w-]|%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"
 
 _TOKENS = (
-    # what follows l/ u/ c/ r/ w/ in a path, forged and cut off ones too
-    (re.compile(r"(?<=/)([lucrw]/)[^/\s\"'?#<>]{8,}"), rf"\1{REDACTED}"),
+    # what follows l/ u/ c/ r/ w/ p/ in a path, forged and cut off ones too
+    (re.compile(r"(?<=/)([lucrwp]/)[^/\s\"'?#<>]{8,}"), rf"\1{REDACTED}"),
     (re.compile(r"(?<=/)(inbound/[^/\s\"'?#<>]+/)[^/\s\"'?#<>]+"), rf"\1{REDACTED}"),
     # the code in a redirect's fragment
     (re.compile(r"((?:[#&?]|%23|%26|%3[Ff])pc(?:=|%3[Dd]))[^&\s\"'<>]+"), rf"\1{REDACTED}"),
@@ -54,7 +54,7 @@ _TOKENS = (
     ),
 )  # fmt: skip
 #: One of these stands in whatever one of the rules is about. To look for them costs next to nothing.
-_SIGNS_OF_TOKENS = ("/l/", "/u/", "/c/", "/r/", "/w/", "/inbound/", "pc=", "pc%3", "wpk_", "1.", "1%2")
+_SIGNS_OF_TOKENS = ("/l/", "/u/", "/c/", "/r/", "/w/", "/p/", "/inbound/", "pc=", "pc%3", "wpk_", "1.", "1%2")
 #: An address is looked for at its @, so that long texts take no longer than they are long.
 _FOUND_AT = re.compile(_AT)
 _LOCAL = re.compile(

@@ -18,6 +18,7 @@ from ..centers import services as centers
 from ..centers.form import SESSION, Submitted, form_bytes, form_to_answers, one
 from ..centers.origins import origin_of
 from ..centers.services import Center, Snapshot
+from ..changes import OptOut
 from ..conf import conf
 from ..contacts.services import load_state
 from ..errors import BadToken, ForeignOrigin, InvalidAnswers, StepUpRequired, UnknownReceipt
@@ -105,6 +106,14 @@ def save(
     if submitted.undo is not None:
         key = submitted.idempotency_key
         return take_back(link, snapshot, submitted.undo, key, source, assurance, by, shared)
+    if submitted.leave:
+        return submissions.record(
+            link.contact_id,
+            [OptOut()],
+            actor=Actor(by),
+            source=source,
+            idempotency_key=f"{submitted.idempotency_key}.leave",
+        )
     return submissions.submit(
         link_id=link.link_id,
         epoch=link.epoch,

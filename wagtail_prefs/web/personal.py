@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,9 +14,11 @@ from ..access.services import Link, Once, make_code
 from ..centers import services as centers
 from ..centers.drawing import draw
 from ..centers.embed import NotBuilt, element as built_element
-from ..centers.form import revision_of
+from ..centers.form import OPT_OUT, revision_of
 from ..centers.origins import origin_of
+from ..centers.screen import Form
 from ..centers.services import Center, Snapshot
+from ..contacts.rules import OPTED_OUT
 from ..contacts.services import load_state
 from ..errors import BadToken, InvalidAnswers, NotPublished
 from ..ids import random_id
@@ -98,10 +101,14 @@ def draw_page(
         snapshot, state, link.email, assurance=assurance, records=records, shared=shared
     )
     if receipt:
-        told = receipts.told(receipt, link.contact_id, snapshot, state.timezone)
+        told = receipts.told(receipt, link.contact_id, snapshot, state.timezone, assurance)
     form = draw(snapshot.document, preferences, posted=posted, errors=refused.errors if refused else None)
+    no_way_out = not state.opted_out and not has_way_out(form, snapshot)
+    if no_way_out:
+        element = None  # it draws the blocks, and they would leave her without one
     context: dict[str, Any] = {
         "form": form,
+        "way_out": OPT_OUT if no_way_out else "",
         "saved": told,
         "action": address(request, path),
         "session": session,
@@ -116,6 +123,21 @@ def draw_page(
         status=422 if refused else 200,
         media=media_origins(snapshot.document),
         scripts=element is not None,
+    )
+
+
+def has_way_out(form: Form, snapshot: Snapshot) -> bool:
+    """Whether a button among what is drawn ends everything by one press. Not where the block with it was hidden, is locked,
+    or was never there: publishing checks that, and a page that was published otherwise must let people go as well
+    (security.md LW-03).
+    """
+    outs = {(spec.block_id, spec.paths[OPTED_OUT][0]) for spec in snapshot.specs if OPTED_OUT in spec.paths}
+    return any(
+        (section.id, name) in outs and value is True
+        for section in form.sections
+        for control in section.controls
+        if isinstance(do := control.json.get("do"), Mapping) and not control.field.disabled
+        for name, value in do["answers"].items()
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from ..centers.form import UNDO
 from ..centers.services import Snapshot, get_snapshot
+from ..contacts.rules import OPTED_OUT
 from ..errors import NotPublished
 from ..ledger.models import Record
 from ..ledger.services import effects_of, merged_of, read_body
-from ..submissions.services import Saved
+from ..submissions.services import Saved, can_be_taken_back
 from ..submissions.words import Line, Words
+from ..values import Assurance, Effect
 
 #: Stands in the address in place of a receipt when a save had nothing to change.
 NOTHING = "nothing"
@@ -19,14 +22,20 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The message of a save: its headline, what was applied, and what yielded to something newer."""
+    """The message of a save: its headline, what was applied, and what yielded to something newer.
+
+    `undo` is the value of the button that takes it back, "" where nothing can be.
+    """
 
     text: str
     applied: Sequence[Line] = ()
     merged: Sequence[Line] = ()
+    undo: str = ""
 
 
-def told(receipt: str, contact_id: UUID, snapshot: Snapshot, zone: str = "") -> Told | None:
+def told(
+    receipt: str, contact_id: UUID, snapshot: Snapshot, zone: str = "", assurance: Assurance = "link"
+) -> Told | None:
     """The message for the `?saved=` of a contact's page; None for a receipt that is not hers or none at all.
 
     Days are those of `zone`, the contact's time zone.
@@ -40,9 +49,10 @@ def told(receipt: str, contact_id: UUID, snapshot: Snapshot, zone: str = "") -> 
     body = read_body(record)
     words = Words(_shown(body["form_version"], snapshot).specs, snapshot.locale, zone)
     yielded = merged_of(body)
-    applied = words.applied(effects_of(body), yielded)
+    applied = _applied(words, effects_of(body), words.applied(effects_of(body), yielded))
     text = labels.get("saved" if applied or not yielded else "nothing_changed", "")
-    return Told(text, applied, words.merged(yielded))
+    undo = _undo(record.pk) if can_be_taken_back(record, snapshot, assurance) else ""
+    return Told(text, applied, words.merged(yielded), undo)
 
 
 def at_once(saved: Saved, snapshot: Snapshot) -> Told:
@@ -53,7 +63,23 @@ def at_once(saved: Saved, snapshot: Snapshot) -> Told:
     if saved.receipt is None and saved.applied:  # nothing is recorded yet, and still something is under way
         return Told(saved.applied[0].text, saved.applied[1:], saved.merged)
     is_saved = saved.receipt and (saved.applied or not saved.merged)
-    return Told(labels.get("saved" if is_saved else "nothing_changed", ""), saved.applied, saved.merged)
+    words = Words(snapshot.specs, snapshot.locale, saved.state.timezone)
+    return Told(
+        labels.get("saved" if is_saved else "nothing_changed", ""),
+        _applied(words, saved.effects, saved.applied),
+        saved.merged,
+        _undo(saved.receipt) if is_saved else "",
+    )
+
+
+def _applied(words: Words, effects: Iterable[Effect], lines: Sequence[Line]) -> Sequence[Line]:
+    """The lines of a save, also where the page has no block with the way out that she took."""
+    out = [effect for effect in effects if effect.path == OPTED_OUT and OPTED_OUT not in words.where]
+    return [*words.past(out), *lines] if out else lines
+
+
+def _undo(receipt: object) -> str:
+    return f"{UNDO}.{receipt}"
 
 
 def find(receipt: str, contact_id: UUID) -> Record | None:

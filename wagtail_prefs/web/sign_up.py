@@ -33,8 +33,6 @@ OPENED, OPENED_PREFIX = "opened", "f1"
 QUICKEST, LONGEST = timedelta(seconds=1), timedelta(days=1)
 #: What a site's own check (SIGN_UP_CHECK) may add to the form begins with this.
 OF_CHECK = "check"
-#: Blocks that are about what somebody has already.
-_OF_SOMEBODY = ("history", "pause", "reason", "unsubscribe_all")
 
 
 class SignUpView(AskingView):
@@ -183,15 +181,11 @@ def _offered(snapshot: Snapshot) -> Json:
     """The document without what is for somebody who is known: leaving, pausing, buttons that act at once."""
     blocks = []
     for block in snapshot.document["blocks"]:
-        controls = [one for one in controls_of(block) if _is_offered(snapshot, block["id"], one)]
-        if block["type"] not in _OF_SOMEBODY and (controls or not controls_of(block)):
+        controls = [one for one in controls_of(block) if _is_offered(one)]
+        if not block.get("of_contact") and (controls or not controls_of(block)):
             blocks.append({**block, "controls": controls})
     return {**snapshot.document, "blocks": blocks}
 
 
-def _is_offered(snapshot: Snapshot, block_id: str, control: Json) -> bool:
-    spec = snapshot.spec(block_id)
-    new_address = spec.paths.get("address:email") if spec else None
-    if new_address and new_address[0] == control["name"]:
-        return False
-    return control["type"] not in {"action", "records"}
+def _is_offered(control: Json) -> bool:
+    return not control.get("of_contact") and control["type"] not in {"action", "records"}

@@ -7,16 +7,20 @@ from django.urls import path
 from .confirm import ConfirmView
 from .element import newest_element, versioned_element
 from .frame import frame
+from .longer_pause import LongerPauseView
 from .manage import ManageView
 from .member import MemberView
 from .one_click import OneClickView
 from .request_link import RequestLinkView
 from .sign_up import SignUpView
+from .why import WhyView
 
 urlpatterns = [
     path("l/<str:token>/", ManageView.as_view(), name="manage"),
     path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
     path("c/<str:token>/", ConfirmView.as_view(), name="confirm"),
+    path("w/<str:token>/", WhyView.as_view(), name="why"),
+    path("p/<str:token>/", LongerPauseView.as_view(), name="longer-pause"),
     path("me/<uuid:center>/", MemberView.as_view(), name="member"),
     path("request-link/<uuid:center>/", RequestLinkView.as_view(), name="request-link"),
     path("sign-up/<uuid:center>/", SignUpView.as_view(), name="sign-up"),

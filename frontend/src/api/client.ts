@@ -1,4 +1,5 @@
-import type { CenterDocument, OpenedSession, Preferences, ProblemBody, SaveResult } from './types.ts';
+import { bare } from '../bare.ts';
+import type { Accepted, CenterDocument, OpenedSession, Preferences, ProblemBody, SaveResult } from './types.ts';
 
 /** The server's refusal: its status, and its `application/problem+json` body if it sent one. */
 export class Problem extends Error {
@@ -29,6 +30,9 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof Problem && error.status < 500 && error.status !== 429;
 }
 
+/** For `JSON.parse`. */
+const own = (_key: string, value: unknown) => (value instanceof Object ? bare(value) : value);
+
 /**
  * HTTP and nothing else. A refusal throws `Problem`, silence throws `Offline`.
  *
@@ -54,6 +58,21 @@ export class Client {
     return this.#send('sessions/', { method: 'POST', body: JSON.stringify({ code }) });
   }
 
+  /** A new session for the one that is held, which goes on until its own end. */
+  renew(session: string): Promise<OpenedSession> {
+    return this.#send('sessions/', { method: 'POST', body: '{}' }, session);
+  }
+
+  /** A link goes to that address, if it is known. The answer is always the same. */
+  requestLink(email: string): Promise<Accepted> {
+    return this.#send('access-links/', { method: 'POST', body: JSON.stringify({ email }) });
+  }
+
+  /** As `save`, for somebody new: nothing counts before the link in a mail is confirmed. */
+  signUp(body: string, key: string): Promise<Accepted> {
+    return this.#send('signups/', { method: 'POST', body }, undefined, key);
+  }
+
   preferences(session: string, signal: AbortSignal): Promise<Preferences> {
     return this.#send('preferences/', { signal }, session);
   }
@@ -70,16 +89,18 @@ export class Client {
 
   async #send<T>(path: string, init: RequestInit, session?: string, key?: string): Promise<T> {
     const headers = new Headers();
+    bare(Object.assign(init, { headers, credentials: 'omit' }));
     if (init.body) headers.set('Content-Type', 'application/json');
     if (session) headers.set('Authorization', `Bearer ${session}`);
     if (key) headers.set('Idempotency-Key', key);
     const url = this.base + path + this.#query;
-    const response = await fetch(url, { ...init, headers, credentials: 'omit' }).catch((error) => {
+    const response = await fetch(url, init).catch((error) => {
       throw error instanceof TypeError ? new Offline() : error;
     });
-    if (response.status === 200) return response.json();
+    const read = async () => JSON.parse(await response.text(), own);
+    if (response.status === 200) return read();
     // An empty 202 or 204 is fine, and so is a proxy's error page in HTML: both count as an empty object.
-    const body = await response.json().catch(() => ({}));
+    const body = await read().catch(() => ({}));
     if (!response.ok) throw new Problem(response.status, body);
     return body;
   }

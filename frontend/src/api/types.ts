@@ -35,6 +35,9 @@ export type LabelKey =
   | 'required'
   | 'own_page'
   | 'outlook_title'
+  | 'sign_up'
+  | 'your_email'
+  | 'ends_soon'
   | 'signed_in_as';
 export type Labels = Readonly<Partial<Record<LabelKey, string>>>;
 
@@ -89,6 +92,8 @@ interface Base {
   personal?: boolean;
   media?: Media | null;
   when?: Condition | null;
+  /** It is about what somebody has already: not for a sign-up. */
+  of_contact?: boolean;
 }
 
 export type Do = 'undo' | 'step_up' | 'request_link' | 'export' | 'erase' | { answers: Answers };
@@ -159,6 +164,8 @@ export interface Block {
   heading?: string;
   text?: Tree;
   layout?: string | null;
+  /** As in a control; then none of its controls is for a sign-up. */
+  of_contact?: boolean;
   controls: readonly Control[];
 }
 
@@ -223,6 +230,11 @@ export interface SaveResult {
   /** Undo only: what was not taken back, and why. */
   kept?: readonly PathText[];
   preferences: Preferences;
+}
+
+/** What asking for a link, and signing up, are answered with, whoever asks. */
+export interface Accepted {
+  text?: string;
 }
 
 /** RFC 9457, with the errors of a 422. */

@@ -1,9 +1,9 @@
 /** What all controls share: a label, and all there is to say about a field. */
-import type { ComponentChildren, VNode } from 'preact';
 import type { Control, Media } from '../api/types.ts';
 import { isMasked, type Path } from '../state/answers.ts';
 import type { Store } from '../state/store.ts';
 import { safeWebUrl } from '../url.ts';
+import { type Child, Fragment, h } from '../view.ts';
 
 export interface ControlProps<C = Control> {
   control: C;
@@ -37,22 +37,22 @@ export function tell(
         )}
         {pending && <p class="pending">{pending}</p>}
         {errors.map((error) => (
-          <p key={error} part="error">
-            {error}
-          </p>
+          <p part="error">{error}</p>
         ))}
       </div>
     ) : null,
-    aria: { 'aria-describedby': any ? id : undefined, 'aria-invalid': errors.length ? true : undefined },
+    aria: { 'aria-describedby': any ? id : undefined, 'aria-invalid': errors.length ? ('true' as const) : undefined },
   };
 }
 
+/** Whether it cannot be answered now. */
+export function isDisabled({ control, store }: ControlProps): boolean {
+  return !store.open || !!control.locked || isMasked(control, store.preferences);
+}
+
 /** The attributes that the input of a control with one answer has. */
-export function inputOf({ control, path, store }: ControlProps) {
-  return {
-    disabled: !store.open || !!control.locked || isMasked(control, store.preferences),
-    ...tell(store, path, control).aria,
-  };
+export function inputOf(props: ControlProps) {
+  return { disabled: isDisabled(props), ...tell(props.store, props.path, props.control).aria };
 }
 
 export function Label({ control, store }: ControlProps) {
@@ -65,7 +65,7 @@ export function Label({ control, store }: ControlProps) {
 }
 
 /** Label, notes, and below them one input. */
-export function Field(props: ControlProps & { children: VNode }) {
+export function Field(props: ControlProps & { children?: Child }) {
   const { control, path, store, children } = props;
   return (
     <div part="field">
@@ -79,7 +79,7 @@ export function Field(props: ControlProps & { children: VNode }) {
 }
 
 /** A group of inputs under one legend. */
-export function Group(props: ControlProps & { children: ComponentChildren }) {
+export function Group(props: ControlProps & { children?: Child }) {
   const { control, path, store, heading, children } = props;
   const { notes, aria } = tell(store, path, control);
   return (
@@ -115,7 +115,5 @@ export function Picture({ media, store, name }: { media: Media | null | undefine
   const src = media && safeWebUrl(media.src, store.page);
   if (!src) return null;
   const { alt, width, height } = media;
-  return (
-    <img class={name} src={src} alt={alt} width={width ?? undefined} height={height ?? undefined} loading="lazy" />
-  );
+  return <img class={name} src={src} alt={alt} width={width} height={height} loading="lazy" />;
 }

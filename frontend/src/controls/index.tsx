@@ -1,6 +1,6 @@
-import type { ComponentType } from 'preact';
 import type { Control } from '../api/types.ts';
 import { isMasked } from '../state/answers.ts';
+import { type Component, h } from '../view.ts';
 import { Action } from './action.tsx';
 import { type ControlProps, Masked } from './field.tsx';
 import { Matrix } from './matrix.tsx';
@@ -12,7 +12,7 @@ import { Text } from './text.tsx';
 import { Toggle } from './toggle.tsx';
 
 // A component takes the controls of its own types only; `never` says that the table is trusted to pass no others.
-const COMPONENTS: Record<Control['type'], ComponentType<ControlProps<never>>> = {
+const COMPONENTS: Record<Control['type'], Component<ControlProps<never>>> = {
   toggle: Toggle,
   one_of: Options,
   many_of: Options,
@@ -29,11 +29,11 @@ const COMPONENTS: Record<Control['type'], ComponentType<ControlProps<never>>> = 
 };
 
 /** One component a control type; a block is any mix of them, so a new block needs no new script. */
-const byType = new Map(Object.entries(COMPONENTS)) as Map<string, ComponentType<ControlProps>>;
+const byType = new Map(Object.entries(COMPONENTS)) as Map<string, Component<ControlProps>>;
 
 export function AnyControl(props: ControlProps) {
   const { control, store } = props;
   const masked = isMasked(control, store.preferences) && !/^(matrix|action)$/.test(control.type);
-  const Component = masked ? Masked : (byType.get(control.type) ?? Unknown);
-  return <Component {...props} />;
+  const View = masked ? Masked : (byType.get(control.type) ?? Unknown);
+  return <View {...props} />;
 }

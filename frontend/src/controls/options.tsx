@@ -1,4 +1,5 @@
 import type { Answer, OptionsControl } from '../api/types.ts';
+import { h } from '../view.ts';
 import { type ControlProps, Group, inputOf } from './field.tsx';
 
 /** One of several, as radio buttons, or any of several, as checkboxes. */
@@ -14,7 +15,7 @@ export function Options(props: ControlProps<OptionsControl>) {
         {control.options.map(({ key, label, help }) => {
           const id = `${path}.${key}.help`;
           return (
-            <div key={key}>
+            <div>
               <label part="option" class="choice">
                 <input
                   type={many ? 'checkbox' : 'radio'}

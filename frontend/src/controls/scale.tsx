@@ -1,4 +1,5 @@
 import type { ScaleControl } from '../api/types.ts';
+import { h } from '../view.ts';
 import { type ControlProps, Group, inputOf } from './field.tsx';
 
 /** Whole numbers from `min` to `max`, at most 21, as radio buttons: no dragging needed. */
@@ -11,7 +12,7 @@ export function Scale(props: ControlProps<ScaleControl>) {
       <div class="scale">
         <span class="help">{control.min_label}</span>
         {Array.from({ length: max - min + 1 }, (_, index) => (
-          <label key={index} part="option">
+          <label part="option">
             <input
               type="radio"
               name={path}

@@ -2,6 +2,7 @@
 import type { ImageControl, LinksControl, RecordsControl, RichTextControl } from '../api/types.ts';
 import { draw } from '../rich-text.tsx';
 import { safeUrl } from '../url.ts';
+import { Fragment, h } from '../view.ts';
 import { Button } from './action.tsx';
 import { type ControlProps, Picture } from './field.tsx';
 
@@ -15,8 +16,8 @@ export function Links({ control, store }: ControlProps<LinksControl>) {
       <Words {...control} />
       <ul class="links">
         {control.items.map(({ label, href }) => (
-          <li key={href}>
-            <a href={safeUrl(href, store.page) as string} rel="noopener">
+          <li>
+            <a href={safeUrl(href, store.page)} rel="noopener">
               {label}
             </a>
           </li>
@@ -40,7 +41,7 @@ export function Records({ control, path, store }: ControlProps<RecordsControl>) 
   const [block = ''] = path.split('.');
   const format = new Intl.DateTimeFormat(store.document?.locale, { dateStyle: 'long', timeStyle: 'short' });
   const items = store.preferences?.records?.[block]?.map(({ title, when, lines, actions }) => (
-    <li key={when + title}>
+    <li>
       <p class="label">{title}</p>
       {when && (
         <time class="help" dateTime={when}>
@@ -48,10 +49,10 @@ export function Records({ control, path, store }: ControlProps<RecordsControl>) 
         </time>
       )}
       {lines?.map((line) => (
-        <p key={line}>{line}</p>
+        <p>{line}</p>
       ))}
       {actions?.map((action) => (
-        <Button key={action.label} action={action} block={block} store={store} />
+        <Button action={action} block={block} store={store} />
       ))}
     </li>
   ));

@@ -1,18 +1,19 @@
 import type { DateControl, TextControl } from '../api/types.ts';
+import { h } from '../view.ts';
 import { type ControlProps, Field, inputOf } from './field.tsx';
 
 /** A text of one line or more, an address, a number, a date: `null` takes a date back, `""` a text. */
 export function Text(props: ControlProps<TextControl | DateControl>) {
   const { control, path, store } = props;
-  const { min, max, max_length, autocomplete } = control.constraints ?? {};
+  const limits = control.constraints;
   const format = control.type === 'date' ? 'date' : control.format;
   const known = /^(date|email|tel)$/.test(format ?? '');
   const attributes = {
     ...inputOf(props),
     id: path,
     value: String(store.value(path) ?? ''),
-    maxLength: max_length ?? undefined,
-    'aria-required': control.required ? true : undefined,
+    maxLength: limits?.max_length,
+    'aria-required': control.required ? ('true' as const) : undefined,
     onInput: ({ currentTarget: { value } }: { currentTarget: { value: string } }) =>
       store.set(path, value || (format === 'date' ? null : '')),
   };
@@ -23,9 +24,9 @@ export function Text(props: ControlProps<TextControl | DateControl>) {
       ) : (
         <input
           type={(known ? format : 'text') as 'text'}
-          autocomplete={(autocomplete ?? (known && format !== 'date' ? format : 'on')) as 'email'}
-          min={min ?? undefined}
-          max={max ?? undefined}
+          autocomplete={limits?.autocomplete ?? (known && format !== 'date' ? format : 'on')}
+          min={limits?.min}
+          max={limits?.max}
           {...attributes}
         />
       )}

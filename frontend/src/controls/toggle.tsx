@@ -1,4 +1,5 @@
 import type { ToggleControl } from '../api/types.ts';
+import { h } from '../view.ts';
 import { type ControlProps, inputOf, Label, tell } from './field.tsx';
 
 export function Toggle(props: ControlProps<ToggleControl>) {

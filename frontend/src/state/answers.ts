@@ -17,7 +17,8 @@ export type Path = string;
 /** A block, a control or a row, as far as showing it goes. */
 export interface Part {
   path: Path;
-  when?: Condition | null | undefined;
+  /** Named always: what is not there may be on the prototype of all objects. */
+  when: Condition | null | undefined;
 }
 
 /** One thing that can be answered. */
@@ -54,6 +55,16 @@ export function isMasked(control: Control, preferences: Preferences | null): boo
   return !!control.personal && !!preferences && preferences.assurance !== 'fresh';
 }
 
+/** The document without what is about somebody who is known: her history, a pause, the way out. */
+export function forNewcomers(document: CenterDocument): CenterDocument {
+  const blocks = document.blocks.flatMap((block) => {
+    const controls = block.controls.filter((one) => !one.of_contact && !/^(action|records)$/.test(one.type));
+    // A block of which nothing is left says nothing; one that never had a control is a text.
+    return block.of_contact || (block.controls[0] && !controls[0]) ? [] : [{ ...block, controls }];
+  });
+  return { ...document, blocks };
+}
+
 /** Everything that the person may answer now, on screen or not. */
 export function leavesOf(document: CenterDocument, preferences: Preferences | null): Map<Path, Leaf> {
   const leaves = new Map<Path, Leaf>();
@@ -62,7 +73,10 @@ export function leavesOf(document: CenterDocument, preferences: Preferences | nu
       if (control.locked || isMasked(control, preferences)) continue;
       const { required, label, when } = control;
       const path = `${block.id}.${control.name}`;
-      const above = [{ path: block.id }, { path, when }];
+      const above = [
+        { path: block.id, when: null },
+        { path, when },
+      ];
       if (SINGLE.test(control.type)) {
         const { options } = control as { options?: readonly Option[] };
         leaves.set(path, { label, required, parts: above, options });

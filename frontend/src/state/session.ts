@@ -52,9 +52,30 @@ export class SessionKeeper {
     this.#storage = storage;
   }
 
+  /** When it ends, in milliseconds; NaN where there is none, or nobody knows. */
+  get ends(): number {
+    return Date.parse(this.#held()?.split(' ')[1] ?? '');
+  }
+
   get(): string | null {
-    const held = memory.get(this.#key);
-    if (held) return held;
+    return this.#held()?.split(' ')[0] ?? null;
+  }
+
+  /** Keeps a session that ends at `expires`, or forgets it. */
+  set(session: string | null, expires = ''): void {
+    this.#hold(session && `${session} ${expires}`.trim(), true);
+  }
+
+  /** Keeps the session that carries on the one before. A page that took that one out of the tab gets none back. */
+  carryOn(session: string, expires: string): void {
+    this.#hold(`${session} ${expires}`, this.#stored() !== null);
+  }
+
+  #held(): string | null {
+    return memory.get(this.#key) ?? this.#stored();
+  }
+
+  #stored(): string | null {
     try {
       return this.#storage().getItem(this.#key);
     } catch {
@@ -62,12 +83,12 @@ export class SessionKeeper {
     }
   }
 
-  set(session: string | null): void {
-    if (session) memory.set(this.#key, session);
+  #hold(value: string | null, inTab: boolean): void {
+    if (value) memory.set(this.#key, value);
     else memory.delete(this.#key);
     try {
-      if (session) this.#storage().setItem(this.#key, session);
-      else this.#storage().removeItem(this.#key);
+      if (!value) this.#storage().removeItem(this.#key);
+      else if (inTab) this.#storage().setItem(this.#key, value);
     } catch {
       // Storage is blocked: memory has to do, and a reload asks for the link again.
     }

@@ -1,11 +1,26 @@
 import { type Client, isRefusal, Offline, Problem } from '../api/client.ts';
 import type { Answer, Answers, CenterDocument, Do, Labels, PathText, Preferences, SaveResult } from '../api/types.ts';
 import { safeWebUrl } from '../url.ts';
-import { holds, isEmpty, type Leaf, leavesOf, nest, type Part, type Path, read, same } from './answers.ts';
+import {
+  forNewcomers,
+  holds,
+  isEmpty,
+  type Leaf,
+  leavesOf,
+  nest,
+  type Part,
+  type Path,
+  read,
+  same,
+} from './answers.ts';
 import { exchange, type SessionKeeper } from './session.ts';
 
-/** `closed`: nobody opened a link. `open`: answers may change. */
-export type Phase = 'loading' | 'closed' | 'open' | 'expired' | 'failed';
+/** `closed`: nobody opened a link. `open`: answers may change. `new`: somebody is signing up. */
+export type Phase = 'loading' | 'closed' | 'open' | 'new' | 'expired' | 'failed';
+
+const MINUTE = 60_000;
+/** The path of the address that somebody types who has no session; no answer has it. */
+export const ADDRESS: Path = '.email';
 
 /** What the last request came to. */
 export interface Outcome {
@@ -25,7 +40,8 @@ export type Listener = (signal?: Signal, detail?: object) => void;
 type Errors = ReadonlyMap<Path, readonly string[]>;
 type Work = () => Promise<boolean>;
 
-const ROUTES = { undo: 'undo', step_up: 'step-up', export: 'export', erase: 'erasure', request_link: '' };
+/** Where an action is not called as it is in the address. */
+const ROUTES: Partial<Record<Do & string, string>> = { step_up: 'step-up', erase: 'erasure' };
 
 /** Everything the element knows, and all that changes it. No DOM here. Read its fields, change them by its methods. */
 export class Store {
@@ -43,6 +59,12 @@ export class Store {
   leaves: ReadonlyMap<Path, Leaf> = new Map();
   /** What `undo` takes back: the last save of this page. */
   receipt: string | null = null;
+  /** The address to which a link, or the mail of a sign-up, goes. */
+  email = '';
+  /** Whether the session ends in two minutes or less. */
+  endsSoon = false;
+  /** Whether somebody used the page since the session was last carried on. */
+  touched = false;
 
   readonly #client: Client;
   readonly #keeper: SessionKeeper;
@@ -53,6 +75,11 @@ export class Store {
   #turn: Promise<unknown> = Promise.resolve();
   #again: Work | null = null;
   #code: string | null = null;
+  /** The document as it came, while a sign-up shows only some of it. */
+  #whole: CenterDocument | null = null;
+  #triedAt = Number.NEGATIVE_INFINITY;
+  /** It has reached its last end: nothing carries it on. */
+  #last = false;
 
   constructor(client: Client, keeper: SessionKeeper, listener: Listener) {
     this.#client = client;
@@ -68,7 +95,7 @@ export class Store {
 
   /** Whether answers may change. */
   get open(): boolean {
-    return this.phase === 'open';
+    return this.phase === 'open' || this.phase === 'new';
   }
 
   /** The center's own page; also the base of the document's links. */
@@ -99,7 +126,8 @@ export class Store {
 
   set(path: Path, value: Answer): void {
     this.#edit([...this.draft, [path, value]]);
-    this.errors = new Map([...this.errors].filter(([key]) => key !== path));
+    // The very same map while nothing in it changes: rows that show errors of theirs need not be drawn again.
+    if (this.errors.has(path)) this.errors = new Map([...this.errors].filter(([key]) => key !== path));
     this.outcome = null;
     this.#listener();
   }
@@ -108,6 +136,7 @@ export class Store {
     this.#again = null;
     this.#edit([]);
     this.#begin();
+    if (this.phase === 'new') this.#close();
     this.#listener();
   }
 
@@ -123,6 +152,58 @@ export class Store {
     return this.#ask(this.#save);
   }
 
+  /** Opens the blocks to somebody new. */
+  signUp(): void {
+    const { document } = this;
+    if (!document) return;
+    this.#whole = document;
+    this.document = forNewcomers(document);
+    this.leaves = leavesOf(this.document, null);
+    this.phase = 'new';
+    this.#begin();
+    this.#listener();
+  }
+
+  /** What the button of the form does: saves, signs up, or asks for a link. One at a time. */
+  submit(): void {
+    if (!this.busy) void (this.open ? this.save() : this.#ask(this.#requestLink));
+  }
+
+  /**
+   * Carries the session on while somebody uses the page, says when it is about to end, and locks the page when it has.
+   * To be called every now and then while the page is in sight.
+   */
+  async tend(): Promise<void> {
+    const session = this.#keeper.get();
+    if (this.phase !== 'open' || this.busy || !session) return;
+    const now = Date.now();
+    const before = this.#keeper.ends;
+    const left = before - now;
+    const due = left < 5 * MINUTE && this.touched && !this.#last;
+    // Without an answer nothing is known, and it is asked for again; but not at once.
+    if ((due || left <= 0) && now - this.#triedAt >= MINUTE) {
+      this.#triedAt = now;
+      try {
+        if (due) {
+          const renewed = await this.#client.renew(session);
+          if (session === this.#keeper.get()) this.#keeper.carryOn(renewed.session, renewed.expires_at);
+          this.touched = false;
+          this.#last = this.#keeper.ends - before < MINUTE;
+        } else {
+          await this.#client.preferences(session, this.#abort.signal);
+          // It goes on, so this clock is wrong: nobody here knows when it ends.
+          this.#keeper.carryOn(session, '');
+        }
+      } catch (error) {
+        if (statusOf(error) === 401 && session === this.#keeper.get()) this.#expire();
+      }
+    }
+    const endsSoon = this.phase === 'open' && this.#keeper.ends - Date.now() < 2 * MINUTE;
+    if (endsSoon === this.endsSoon && this.phase === 'open') return;
+    this.endsSoon = endsSoon;
+    this.#listener();
+  }
+
   /** Runs an action. Answers go at once and alone; what the person was editing stays. */
   act(action: Do, block: string, receipt = this.receipt): Promise<boolean> {
     if (typeof action === 'object') return this.#ask(() => this.#patch({ [block]: action.answers }, new Map()));
@@ -132,15 +213,13 @@ export class Store {
       this.#send(
         async (session) => {
           const data = action === 'undo' ? { receipt } : {};
-          const answer = await this.#client.act(session, ROUTES[action], data, key);
+          const answer = await this.#client.act(session, ROUTES[action] ?? action, data, key);
           this.outcome = { text: answer.text };
           if (answer.preferences) await this.#take(answer as SaveResult, new Map());
           if (action === 'export') this.#listener('exported', answer);
           if (action === 'erase') {
             this.#keeper.set(null);
-            this.#edit([]);
-            this.preferences = null;
-            this.phase = 'closed';
+            this.#close();
           }
         },
         action === 'undo' ? work : null,
@@ -167,9 +246,16 @@ export class Store {
     const { signal } = this.#abort;
     try {
       const opening = this.#open();
-      opening.catch(() => {}); // told below, after the document
+      let isOpen = false;
+      opening.then(
+        () => {
+          isOpen = true;
+        },
+        () => {}, // told below, after the document
+      );
       this.document ??= await this.#client.document(signal);
-      this.#listener();
+      // What comes at once need not be drawn twice.
+      if (!isOpen) this.#listener();
       const preferences = await opening;
       if (signal.aborted) return;
       if (typeof preferences === 'string') this.phase = preferences;
@@ -197,7 +283,8 @@ export class Store {
     try {
       const opened = this.#code && (await exchange(this.#client, this.#code));
       if (opened) {
-        this.#keeper.set(opened.session);
+        this.#keeper.set(opened.session, opened.expires_at);
+        this.#last = false;
         return opened.preferences;
       }
     } catch (error) {
@@ -260,6 +347,7 @@ export class Store {
 
   readonly #save = async (): Promise<boolean> => {
     const difference = this.difference();
+    if (this.phase === 'new') return this.#join(nest(difference));
     this.#begin();
     // Only what was touched can be missing: an unanswered question must never stand in the way of leaving.
     const missing = [...difference.keys()].filter((path) => {
@@ -273,21 +361,60 @@ export class Store {
   };
 
   #patch(answers: Answers, sent: ReadonlyMap<Path, Answer>): Promise<boolean> {
-    const { document, preferences } = this;
-    const body = JSON.stringify({ base_version: preferences?.version, revision: document?.revision, answers });
-    const key = this.#keys.get(body) ?? randomKey();
-    this.#keys.set(body, key);
+    const data = { base_version: this.preferences?.version, revision: this.document?.revision, answers };
     // Answers of an action are sent again as they are; a save is made anew from what the draft is by then.
     const again = sent.size ? this.#save : () => this.#patch(answers, sent);
+    return this.#sendOnce(data, again, async (session, body, key) =>
+      this.#take(await this.#client.save(session, body, key), sent),
+    );
+  }
+
+  #join(answers: Answers): Promise<boolean> {
+    const data = { email: this.email, revision: this.document?.revision, answers };
+    return this.#sendOnce(data, this.#save, async (_session, body, key) => {
+      const { text } = await this.#client.signUp(body, key);
+      this.#close();
+      this.outcome = { text };
+    });
+  }
+
+  readonly #requestLink: Work = () =>
+    this.#send(async () => {
+      this.outcome = { text: (await this.#client.requestLink(this.email)).text };
+    });
+
+  /** Sends a body under a key. A repeat of what got no answer has the same one. */
+  #sendOnce(
+    data: object,
+    again: Work,
+    work: (session: string, body: string, key: string) => Promise<void>,
+  ): Promise<boolean> {
+    const body = JSON.stringify(data);
+    const key = this.#keys.get(body) ?? randomKey();
+    this.#keys.set(body, key);
     return this.#send(async (session) => {
       try {
-        await this.#take(await this.#client.save(session, body, key), sent);
+        await work(session, body, key);
         this.#keys.delete(body);
       } catch (error) {
         if (statusOf(error) === 422) this.#keys.delete(body);
         throw error;
       }
     }, again);
+  }
+
+  /** Back to what everybody sees. */
+  #close(): void {
+    this.document = this.#whole ?? this.document;
+    this.#whole = null;
+    this.#edit([]);
+    this.preferences = null;
+    this.phase = 'closed';
+  }
+
+  #expire(): void {
+    this.#keeper.set(null);
+    this.phase = 'expired';
   }
 
   async #take({ version, receipt, preferences, applied, merged, kept }: SaveResult, sent: ReadonlyMap<Path, Answer>) {
@@ -298,10 +425,12 @@ export class Store {
       [...this.draft].filter(([path, value]) => sent.get(path) !== value),
     );
     const { saved, nothing_changed } = this.labels;
+    // Nothing was recorded, and yet something may have been done: a new address was written to.
+    const done = receipt ? '' : applied?.map(({ text }) => text).join(' ');
     this.outcome = {
-      text: receipt ? saved : nothing_changed,
+      text: receipt ? saved : done || nothing_changed,
       saved: !!receipt,
-      applied: applied ?? [],
+      applied: receipt ? (applied ?? []) : [],
       merged: [...(merged ?? []), ...(kept ?? [])],
     };
     this.#listener('saved', { version, receipt });
@@ -334,8 +463,7 @@ export class Store {
       this.offline = true;
       this.outcome = { text: labels.offline };
     } else if (status === 401) {
-      this.#keeper.set(null);
-      this.phase = 'expired';
+      this.#expire();
     } else {
       const { errors, body } = error instanceof Problem ? error : { errors: new Map(), body: {} };
       const words = status === 429 ? labels.too_many : status > 499 ? '' : (body.detail ?? body.title);

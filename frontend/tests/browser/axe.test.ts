@@ -29,12 +29,18 @@ afterEach(async () => {
   await emulate({});
 });
 
-const views: Record<string, Parameters<typeof mount>[0]> = {
+const views: Record<string, Parameters<typeof mount>[0] & { after?: (mounted: Mounted) => void }> = {
   'in English': {},
   'in Arabic, right to left': { document: centerInArabic },
   'in the light theme': { attributes: { theme: 'light' } },
   'in the dark theme': { attributes: { theme: 'dark' } },
   'without a session': { code: null },
+  'while somebody signs up': { code: null, after: ({ one }) => one('#notice [type=button]').click() },
+  'with a link that has expired': {
+    change: (server) => {
+      server.override = ({ path }) => (path === 'sessions/' ? problem(401) : null);
+    },
+  },
   'with a failure': {
     until: 'preference-center-failed',
     change: (server) => {
@@ -44,9 +50,10 @@ const views: Record<string, Parameters<typeof mount>[0]> = {
 };
 
 describe.each([900, 320])('at a width of %i, axe finds nothing', (width) => {
-  test.each(Object.entries(views))('%s', async (_name, options) => {
+  test.each(Object.entries(views))('%s', async (_name, { after, ...options }) => {
     await page.viewport(width, 800);
     const mounted = await mount(options);
+    after?.(mounted);
     expect(await violations(mounted)).toEqual([]);
     expect(document.documentElement.scrollWidth).toBeLessThanOrEqual(width);
   });

@@ -2,6 +2,7 @@ import { afterEach, expect, vi } from 'vitest';
 import type { FakeServer } from '../../dev/fake-server.ts';
 import '../../src/define.ts';
 import type { PreferenceCenterElement } from '../../src/define.ts';
+import { takeCode } from '../../src/state/session.ts';
 import { newServer } from '../center.ts';
 
 export interface Mounted {
@@ -36,6 +37,8 @@ afterEach(() => {
   document.body.replaceChildren();
   document.body.removeAttribute('style');
   sessionStorage.clear();
+  // A code that was refused waits for another center of its server: let none find it.
+  takeCode('https://cms.example/', { hash: '#pc=', pathname: '', search: '' } as Location, history);
   history.replaceState(null, '', location.pathname + location.search);
 });
 

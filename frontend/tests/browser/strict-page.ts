@@ -22,6 +22,18 @@ const PAGE = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 ${CLOBBERED.map((name) => `<img alt="" name="${name}">`).join('')}
 <preference-center src="/strict/api/"><a href="/own/">Own page</a></preference-center></body></html>`;
 
+/** For a frame of another origin: its parent sets its clock, and has it press by script. */
+const FRAMED = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Framed</title><script>
+performance.now = () => 0;
+addEventListener('message', ({ data }) => {
+  if (data === 'later') performance.now = () => 501;
+  else document.querySelector('preference-center').shadowRoot.querySelector('[part~=leave]').click();
+  parent.postMessage(data, '*');
+});
+</script><script type="module" src="/strict/preference-center.js"></script></head><body>
+<preference-center src="/strict/api/"><a href="/own/">Own page</a></preference-center></body></html>`;
+
+let saves = 0;
 let script: Promise<string> | undefined;
 
 async function builtScript(builder: typeof build): Promise<string> {
@@ -35,6 +47,8 @@ async function builtScript(builder: typeof build): Promise<string> {
 export function strictPage(builder: typeof build): Plugin {
   return {
     name: 'strict-page',
+    // A sandboxed frame is of no origin, and asks like any foreign page.
+    config: () => ({ server: { cors: { origin: '*' } } }),
     configureServer(server) {
       server.middlewares.use('/strict/', async (request, response) => {
         const path = (request.url ?? '').split('?')[0];
@@ -42,7 +56,11 @@ export function strictPage(builder: typeof build): Plugin {
           response.setHeader('Content-Type', 'application/json');
           response.end(JSON.stringify(body));
         };
-        if (path === '/page') {
+        if (path === '/framed') {
+          response.setHeader('Content-Type', 'text/html');
+          response.end(FRAMED);
+        } else if (path === '/saves') json({ saves });
+        else if (path === '/page') {
           response.setHeader('Content-Type', 'text/html');
           response.setHeader('Content-Security-Policy', POLICY.replace('ORIGIN', `http://${request.headers.host}`));
           response.end(PAGE);
@@ -52,9 +70,10 @@ export function strictPage(builder: typeof build): Plugin {
           response.end(await script);
         } else if (path === '/api/') json(center);
         else if (path === '/api/sessions/') json({ session: 's', expires_at: '2026-11-22T12:00:00Z', preferences });
-        else if (request.method === 'PATCH')
+        else if (request.method === 'PATCH') {
+          saves += 1;
           json({ version: 8, receipt: 'r', applied: [{ path: 'x', text: 'Done' }], merged: [], preferences });
-        else json(preferences);
+        } else json(preferences);
       });
     },
   };

@@ -1,6 +1,43 @@
 import { describe, expect, test } from 'vitest';
-import { holds, isEmpty, isMasked, leavesOf, nest, read, rowsOf, same } from '../../src/state/answers.ts';
+import { forNewcomers, holds, isEmpty, isMasked, leavesOf, nest, read, rowsOf, same } from '../../src/state/answers.ts';
 import { center, prefs } from '../center.ts';
+
+describe('what somebody new is shown', () => {
+  const block = (id: string, more: object) => ({ id, type: 'x', controls: [], ...more });
+  const control = (type: string, more = {}) => ({ type, name: type, label: '', ...more });
+  const ids = (...blocks: object[]) =>
+    forNewcomers({ ...center, blocks } as never).blocks.map(({ id, controls }) => [
+      id,
+      controls.map((one) => one.name),
+    ]);
+
+  test('are no blocks about somebody who is known, nor buttons and records', () => {
+    expect(
+      ids(
+        block('text', {}),
+        block('leave', { of_contact: true, controls: [control('toggle')] }),
+        block('profile', { controls: [control('text'), control('date', { of_contact: true }), control('action')] }),
+        block('history', { controls: [control('records')] }),
+      ),
+    ).toEqual([
+      ['text', []],
+      ['profile', ['text']],
+    ]);
+  });
+
+  test('is everything else, and the document stays as it was', () => {
+    const before = structuredClone(center);
+    expect(forNewcomers(center).blocks.map(({ id }) => id)).toEqual([
+      'intro',
+      'topics',
+      'often',
+      'profile',
+      'devices',
+      'more',
+    ]);
+    expect(center).toEqual(before);
+  });
+});
 
 describe('an answer at a path', () => {
   test('is found however deep', () => {

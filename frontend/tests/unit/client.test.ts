@@ -46,6 +46,35 @@ describe('a request', () => {
   });
 });
 
+describe('somebody without a session', () => {
+  test('asks for a link without a key', async () => {
+    fetched.mockImplementation(async () => json({ text: 'On its way.' }, 202));
+    expect(await new Client(BASE, 'de').requestLink('a@example.org')).toEqual({ text: 'On its way.' });
+    const { url, init, headers } = last();
+    expect([url, init.method, init.body]).toEqual([
+      `${BASE}access-links/?locale=de`,
+      'POST',
+      '{"email":"a@example.org"}',
+    ]);
+    expect([...headers.keys()]).toEqual(['content-type']);
+  });
+
+  test('signs up with a key', async () => {
+    await new Client(BASE, '').signUp('{"a":1}', 'k');
+    const { url, init, headers } = last();
+    expect([url, init.method, init.body]).toEqual([`${BASE}signups/`, 'POST', '{"a":1}']);
+    expect(headers.get('Idempotency-Key')).toBe('k');
+    expect(headers.has('Authorization')).toBe(false);
+  });
+});
+
+test('a session is carried on by itself', async () => {
+  await new Client(BASE, '').renew('s');
+  const { url, init, headers } = last();
+  expect([url, init.method, init.body]).toEqual([`${BASE}sessions/`, 'POST', '{}']);
+  expect(headers.get('Authorization')).toBe('Bearer s');
+});
+
 describe('an answer', () => {
   const save = () => new Client(BASE, '').save('s', '{}', 'k');
 

@@ -119,6 +119,30 @@ describe('a session', () => {
     expect(keeper.get()).toBeNull();
   });
 
+  test('is known with its end, also after a reload', () => {
+    const tab = storage();
+    const end = '2026-11-22T12:00:00Z';
+    const [one, two] = ['end', 'end'].map((name) => new SessionKeeper(`https://a.example/${name}/`, () => tab));
+    expect(one?.ends).toBeNaN();
+    one?.set('one', end);
+    expect([two?.get(), two?.ends]).toEqual(['one', Date.parse(end)]);
+    expect(tab.getItem('preference-center https://a.example/end/')).toBe(`one ${end}`);
+    one?.set('old');
+    expect(two?.ends).toBeNaN();
+  });
+
+  test('that is carried on goes back into the tab only where the page has left it there', () => {
+    const tab = storage();
+    const key = 'preference-center https://a.example/on/';
+    const keeper = new SessionKeeper('https://a.example/on/', () => tab);
+    keeper.set('one', 'x');
+    keeper.carryOn('two', 'y');
+    expect([keeper.get(), tab.getItem(key)]).toEqual(['two', 'two y']);
+    tab.removeItem(key);
+    keeper.carryOn('three', 'z');
+    expect([keeper.get(), tab.getItem(key)]).toEqual(['three', null]);
+  });
+
   test('is gone from both when it ends', () => {
     const tab = storage();
     const keeper = new SessionKeeper('https://a.example/ends/', () => tab);

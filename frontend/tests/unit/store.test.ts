@@ -203,6 +203,16 @@ describe('a save', () => {
     expect(store.outcome).toMatchObject({ text: 'Nothing has changed.', saved: false });
   });
 
+  test('never says that nothing changed above something that was done', async () => {
+    const { store, server } = await open();
+    const applied = [{ path: 'profile.email', text: 'We send a mail to the new address.' }];
+    server.override = ({ method }) =>
+      method === 'PATCH' ? { version: 7, receipt: null, applied, merged: [], preferences: server.preferences } : null;
+    store.set(NEWS_SMS, true);
+    await store.save();
+    expect(store.outcome).toMatchObject({ text: 'We send a mail to the new address.', saved: false, applied: [] });
+  });
+
   test('shows in words what was merged', async () => {
     const { store, server } = await open();
     const merged = [{ path: 'often.frequency.all', text: 'Stays monthly.' }];

@@ -9,7 +9,7 @@ from wagtail.models import Page
 
 from tests import factories
 from tests.bench.places import Person, Places
-from wagtail_prefs.access import services as access, tokens
+from wagtail_prefs.access import api_keys, services as access, tokens
 from wagtail_prefs.access.sessions import SESSION_PREFIX
 from wagtail_prefs.centers import services as centers
 from wagtail_prefs.centers.page import PreferenceCenterPage
@@ -57,6 +57,7 @@ def prepare(contacts: int) -> Places:
         form_fields=[field.clean_name for field in form.form_fields.all()],
         version=version,
         people=_sessions(model, page, center.origins[0], min(contacts, MOST_SESSIONS)),
+        api_key=api_keys.make("a sender", topics[0].audience, [api_keys.Scope.DECISIONS_READ], None)[1],
     )
 
 

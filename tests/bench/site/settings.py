@@ -85,19 +85,31 @@ WAGTAILADMIN_BASE_URL = "http://localhost"
 WAGTAIL_ENABLE_UPDATE_CHECK = False
 WAGTAIL_ENABLE_WHATS_NEW_BANNER = False
 
+#: The workers deliver elsewhere: a save has as many backends as it always had.
+_SAVES = {
+    "database": {"BACKEND": "wagtail_prefs.backends.database.DatabaseBackend"},
+    "webhook": {
+        "BACKEND": "wagtail_prefs.backends.webhook.WebhookBackend",
+        "OPTIONS": {"URL": "https://crm.example.org/hook", "SECRET": f"whsec_{'A' * 43}="},
+    },
+}
+_PLATFORM = "tests.bench.site.platform.PlatformBackend"
+_DELIVERIES = {
+    "many": {"BACKEND": _PLATFORM, "OPTIONS": {"BATCH": 500}},
+    "single": {"BACKEND": _PLATFORM, "OPTIONS": {"BATCH": 1}},
+}
+
 WAGTAIL_PREFS = {
     "SIGNING_KEYS": [
         {"kid": "b1", "key": "a-fixed-key-for-the-bench-only-0123456789-abcdefghij", "created": "2026-01-01"},
     ],
-    "BACKENDS": {
-        "database": {"BACKEND": "wagtail_prefs.backends.database.DatabaseBackend"},
-        "webhook": {
-            "BACKEND": "wagtail_prefs.backends.webhook.WebhookBackend",
-            "OPTIONS": {"URL": "https://crm.example.org/hook", "SECRET": f"whsec_{'A' * 43}="},
-        },
-    },
+    "BACKENDS": _DELIVERIES if "BENCH_CRM_PORT" in os.environ else _SAVES,
+    "ALLOW_PRIVATE_HOSTS": True,
     "SENDERS": {"email": {"default": "decide"}, "sms": {"default": "decide"}},
+    # Decisions are measured with all rules on.
+    "QUIET_HOURS": {"email": ["21:00", "08:00"], "sms": ["21:00", "08:00"]},
+    "DECISION_RULES": ["tests.bench.site.rules.OpenTicket"],
     "SESSION_MINUTES": 240,  # longer than any run
     # One person asks as often as all people of a site.
-    "LIMITS": {"api_read": [(10**6, 60)], "api_write": [(10**6, 60)]},
+    "LIMITS": {name: [(10**6, 60)] for name in ("api_read", "api_write", "key_calls")},
 }

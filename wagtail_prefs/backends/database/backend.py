@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -15,22 +16,20 @@ from ...values import (
     FREQUENCIES,
     SUBSCRIBED,
     UNSUBSCRIBED,
-    Capabilities,
     ChangeBatch,
     Identifiers,
     Json,
     Operation,
     Outcome,
-    PauseStyle,
+    ReadBack,
     RemoteState,
     Result,
-    Support,
     Target,
     key_to_scope,
     scope_to_key,
 )
-from ..base import Backend, Option, declared, restricts
-from ..desired import desired_state
+from ..base import Backend, Option, declared
+from ..desired import KEEPS_ALL, whole_state
 from .models import Subscriber, Subscription
 
 _IDS = ("audience", "email", "phone", "external_id", "language", "country", "timezone")
@@ -39,18 +38,7 @@ _IDS = ("audience", "email", "phone", "external_id", "language", "country", "tim
 class DatabaseBackend(Backend):
     """Keeps `Subscriber` and `Subscription` up to date, many contacts at once. Idempotent; ignores older versions."""
 
-    capabilities = Capabilities(
-        identifiers=("email", "phone", "external_id"),
-        choice=Support.STORES,
-        opt_out=Support.STORES,
-        frequency=Support.STORES,
-        pause=Support.STORES,
-        pause_style=PauseStyle.ATTRIBUTE,
-        attributes=Support.STORES,
-        batch_size=500,
-        ordering=True,
-        read_back=True,
-    )
+    capabilities = replace(KEEPS_ALL, batch_size=500, ordering=True, read_back=ReadBack.STRONG, erases=True)
     known_options: ClassVar[Mapping[str, Option]] = {
         "ENFORCES": Option((list, tuple), "what those who read the tables obey when they send", default=()),
     }
@@ -60,17 +48,7 @@ class DatabaseBackend(Backend):
         self.capabilities = declared(self.capabilities, self.options["ENFORCES"])
 
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
-        state = target.state
-        return [
-            Operation(
-                key=self.operation_key(state.id, state.version, "write"),
-                contact=state.id,
-                version=state.version,
-                kind="write",
-                payload=desired_state(target),
-                restricts=restricts(since),
-            )
-        ]
+        return whole_state(self, target, since)
 
     def execute(self, batch: Sequence[Operation]) -> list[Result]:
         now = timezone.now()
@@ -125,20 +103,30 @@ class DatabaseBackend(Backend):
                 (row.topic, row.channel): SUBSCRIBED if row.subscribed else UNSUBSCRIBED for row in rows
             },
             frequencies={scope_to_key(scope): code for scope, code in found.frequencies.items()},
+            pauses={scope_to_key(scope): parse_datetime(until) for scope, until in found.pauses.items()},
             attributes=found.attributes,
         )
 
     def erase(self, identifiers: Identifiers) -> Result:
-        """Forget whom the remote id names; without one, whom the address or the external id names."""
-        remote_id = identifiers.remote.get(self.alias)
-        with transaction.atomic():
-            if remote_id:
-                Subscriber.objects.filter(contact=UUID(remote_id)).delete()
-            elif identifiers.external_id:
-                Subscriber.objects.filter(external_id=identifiers.external_id).delete()
-            elif identifiers.email:
-                Subscriber.objects.filter(email=identifiers.email).delete()
+        """Forget whom the remote id names; without one, whom the external id or the address names."""
+        found = self._known(identifiers)
+        if found is not None:
+            with transaction.atomic():
+                # In the order in which writers take the rows: first hers, then those of her topics.
+                held = Subscriber.objects.select_for_update().filter(**found).order_by("contact")
+                Subscriber.objects.filter(contact__in=list(held.values_list("contact", flat=True))).delete()
         return Result(self.operation_key(UUID(int=0), 0, "erase"), Outcome.DONE)
+
+    def _known(self, identifiers: Identifiers) -> dict[str, Any] | None:
+        remote_id = identifiers.remote.get(self.alias)
+        if remote_id:
+            try:
+                return {"contact": UUID(remote_id)}
+            except ValueError:
+                return None  # no id that we gave: nobody has it here
+        if identifiers.external_id:
+            return {"external_id": identifiers.external_id}
+        return {"email": identifiers.email} if identifiers.email else None
 
 
 def _lock(contacts: Sequence[UUID]) -> dict[UUID, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,8 @@ def facts_of(page: PreferenceCenterMixin, audience_id: int | None) -> Facts:
     return Facts(
         language=str(page.locale),
         senders=conf.senders,
-        capabilities=_capabilities(),
+        capabilities=(capabilities := _capabilities()),
+        unmapped=_unmapped(capabilities, library.topics.values()),
         topics={info.key: info for info in library.topics.values()},
         untranslated=library.untranslated,
         headings=library.headings,
@@ -140,6 +141,18 @@ def _capabilities() -> dict[str, Capabilities]:
             found[alias] = backends[alias].capabilities
         except ImproperlyConfigured:
             logger.warning("The sender %r is no backend that could be set up.", alias)
+    return found
+
+
+def _unmapped(senders: Iterable[str], topics: Iterable[TopicInfo]) -> dict[str, frozenset[tuple[str, str]]]:
+    """What the settings of these backends leave out of what there is."""
+    pairs = [(info.key, channel) for info in topics if not info.transactional for channel in info.channels]
+    found: dict[str, frozenset[tuple[str, str]]] = {}
+    for alias in senders:
+        try:
+            found[alias] = frozenset(pair for pair in pairs if not backends[alias].maps(*pair))
+        except Exception as error:  # noqa: BLE001 - a backend may be anybody's, and editors must get on with their work
+            logger.warning("The sender %r cannot say what it maps (%s).", alias, type(error).__name__)
     return found
 
 

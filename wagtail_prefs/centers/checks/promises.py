@@ -87,6 +87,32 @@ def promises(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
             yield _finding(said, capability, channel, sender, topics, spec.block_id, name, facts)
 
 
+def unmapped(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
+    """`sender-unmapped`: who sends a topic hears of no choice about it. One for a block, a sender and a channel."""
+    for spec in snapshot.specs:
+        found: dict[tuple[str, str], list[str]] = {}
+        for topic, channel in offered([spec]):
+            sender = sender_of(topic, channel, facts)
+            # One that does not know the channel at all keeps no promise on it: `promise-broken` says so.
+            if (topic, channel) in facts.unmapped.get(sender, ()) and channel in facts.capabilities[
+                sender
+            ].channels:
+                found.setdefault((sender, channel), []).append(topic)
+        for (sender, channel), topics in found.items():
+            text = _(
+                "“%(sender)s” sends %(topics)s by %(channel)s and is not told who chose it (“%(block)s”): nothing over "
+                "there is named for it. Take it out, or ask your developers to map it in the settings of “%(sender)s”."
+            )
+            words = {
+                "block": name_of(spec, facts.of(spec.block_id).label),
+                "sender": sender,
+                "channel": str(CHANNEL_LABELS.get(channel, channel)),
+                "topics": ", ".join(map(facts.label_of, topics)),
+            }
+            field = facts.field_of(spec.block_id, "channels", "topics")
+            yield Finding("error", "sender-unmapped", text % words, spec.block_id, field)
+
+
 def _finding(
     said: Verdict,
     capability: str,

@@ -12,6 +12,7 @@ RULES: tuple[Rule, ...] = (
     missing.no_transactional_statement,
     consent.pre_ticked,
     promises.promises,
+    promises.unmapped,
     wording.untranslated,
     wording.wordless,
     links.insecure_links,

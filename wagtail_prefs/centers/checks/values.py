@@ -51,6 +51,8 @@ class Facts:
     language: str = ""  # the name of the locale that is published, in words
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # conf.senders
     capabilities: Mapping[str, Capabilities] = field(default_factory=dict)  # by alias of a backend
+    #: by alias of a sender: the (topic, channel) that its settings map to nothing over there
+    unmapped: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     topics: Mapping[str, TopicInfo] = field(default_factory=dict)  # by key, all of the audience
     untranslated: frozenset[str] = frozenset()  # keys of topics without a text in exactly this locale
     headings: Mapping[str, str] = field(

@@ -1,19 +1,23 @@
-"""Deliver saved preferences to the configured backends, and send the mails that wait."""
+"""Deliver saved preferences to the configured backends, and send the mails that wait: ours, and those of the site."""
 
 from __future__ import annotations
 
 import json
 import signal
 import threading
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from ...conf import conf
 from ...delivery import drain, rows
 from ...delivery.engine import Tally
 from ...delivery.worker import Worker
 from ...mail import sending
+from ...sending import drain as waiting, queue
 from ..chores import CHORES
 
 
@@ -42,7 +46,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--now",
             action="store_true",
-            help="First make due what waits for its next try and what was parked: for after an outage.",
+            help="First make due what waits for its next try and what was parked, and try backends again that were "
+            "left alone or given up: for after an outage.",
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
 
@@ -59,8 +64,13 @@ class Command(BaseCommand):
             self._say({"made_due": made_due}, f"{made_due} deliveries made due")
             if mails and (made_due := sending.retry_now()):
                 self._say({"mails_made_due": made_due}, f"{made_due} mails made due")
+        self.line = waiting.Drain()
         worker = Worker(
-            aliases, report=self._report, mailed=self._report_mails if mails else None, chores=CHORES
+            aliases,
+            report=self._report,
+            mailed=self._report_mails if mails else None,
+            chores=CHORES,
+            rounds={"waiting": self._send_waiting} if mails else None,
         )
         handlers = {
             number: signal.signal(number, lambda *_: worker.stop())
@@ -106,11 +116,17 @@ class Command(BaseCommand):
                 f"mail: {tally.sent} sent, {tally.failed} failed, {tally.given_up} given up",
             )
 
+    def _send_waiting(self, stopping: Callable[[], bool]) -> None:
+        """What was put off, and may go out now; `prefs_waiting` tells what waits on."""
+        tally = self.line.run(stopping=stopping)
+        if tally.claimed:
+            self._say({"event": "waiting_mails", **asdict(tally)}, f"waiting mail: {tally}")
+
     def _mails_left(self) -> int:
-        waiting = sending.waiting()
-        if waiting:
-            self._say({"event": "mails_left", "waiting": waiting}, f"{waiting} mails waiting")
-        return waiting
+        left = sending.waiting() + queue.overdue(timezone.now())
+        if left:
+            self._say({"event": "mails_left", "waiting": left}, f"{left} mails waiting")
+        return left
 
     def _summary(self, aliases: list[str]) -> int:
         waiting = rows.waiting(aliases)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,6 +21,7 @@ from ...cells import safe
 from ...centers import services as centers
 from ...errors import NotPublished
 from ...topics.models import Audience
+from ..files import out_to, stopped_by_signals
 
 #: Rows between two lines that say how far it is.
 EVERY = 20_000
@@ -71,7 +69,10 @@ class Command(BaseCommand):
         with_address: bool = options["with_address"]
         stopped = threading.Event()
         written, said, began = 0, 0, time.monotonic()
-        with _signals(stopped), _out(options["output"], self.stdout, goes_on=after is not None) as out:
+        with (
+            stopped_by_signals(stopped),
+            out_to(options["output"], self.stdout, goes_on=after is not None) as out,
+        ):
             # Before the first row, so that no way of stopping it hides that it was done.
             log(audience, bulk.MADE, data={"center": str(options["center"]), "with_address": with_address})
             head = "" if after is not None else rows.head(with_address)
@@ -161,49 +162,6 @@ def _csv(rows: Iterable[Iterable[Any]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue()
-
-
-@contextmanager
-def _out(path: Path | None, stdout: Any, *, goes_on: bool) -> Iterator[Any]:
-    """What to write to. A file is its owner's alone, and is only gone on with behind a whole row."""
-    if path is None:
-        try:
-            yield stdout
-        except BrokenPipeError as problem:  # whoever reads has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more at its end
-            raise SystemExit(1) from problem
-        return
-    try:
-        if goes_on and path.exists() and not _is_whole(path):
-            raise CommandError(f"{path} does not end with a whole row: write it anew.", returncode=2)
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if goes_on else os.O_TRUNC)
-        with open(os.open(path, flags, 0o600), "w", encoding="utf-8", newline="") as file:  # noqa: PTH123 - of a descriptor
-            if not goes_on and path.is_file():
-                os.fchmod(file.fileno(), 0o600)  # also one that was there before
-            yield file
-    except OSError as problem:
-        raise CommandError(f"The file cannot be written: {problem.strerror}.", returncode=2) from problem
-
-
-def _is_whole(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return True
-        file.seek(-1, os.SEEK_END)
-        return file.read() == b"\n"
-
-
-@contextmanager
-def _signals(stopped: threading.Event) -> Iterator[None]:
-    """SIGTERM and Ctrl-C end it after the rows under way."""
-    handlers = {
-        number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _uuid(text: str) -> UUID:

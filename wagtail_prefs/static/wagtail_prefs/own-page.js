@@ -65,7 +65,16 @@ function drawn() {
   });
 }
 
+/** After the form was painted: until then, nothing may compete with it for the line. A tab behind others paints nothing. */
+function painted() {
+  return new Promise((done) => {
+    if (document.hidden || !PerformanceObserver.supportedEntryTypes.includes('paint')) done();
+    else new PerformanceObserver(done).observe({ type: 'paint', buffered: true });
+  });
+}
+
 async function takeOver() {
+  await painted();
   await import(script);
   if (begun() || !(await drawn()) || begun()) return false;
   form.remove();

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from example_site import place as places
-from example_site.demo import customer_site, newsletter, pages, people
+from example_site.demo import api_key, customer_site, newsletter, pages, people
 from example_site.place import Place
 from wagtail_prefs.centers.embed import NotBuilt
 from wagtail_prefs.contacts.models import Contact
@@ -85,6 +85,6 @@ class Command(BaseCommand):
             "crm": place.crm,
             "admin": {"url": f"{place.site}/admin/", "user": pages.EDITOR, "password": password},
             "centers": [{"id": str(center.translation_key), "url": center.full_url, "slug": center.slug}],
-            "api_key": None,
+            "api_key": api_key.load(scene.audience),
             "contacts": people_facts,
         }

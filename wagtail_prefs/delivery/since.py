@@ -1,0 +1,69 @@
+"""What changed since the last delivery, read from the ledger only if a plan looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import overload
+from uuid import UUID
+
+from ..ledger.services import batches_since_many
+from ..values import UNSUBSCRIBED, ChangeBatch, ContactState
+
+
+class History:
+    """The submissions of contacts, each after the version it names: read once, for all of them."""
+
+    def __init__(self, delivered: Iterable[tuple[UUID, int]]) -> None:
+        self._delivered = delivered
+        self._found: dict[UUID, list[ChangeBatch]] | None = None
+
+    def of(self, contact: UUID) -> list[ChangeBatch]:
+        if self._found is None:
+            self._found = batches_since_many(dict(self._delivered))
+        return self._found.get(contact, [])
+
+
+class Since(Sequence[ChangeBatch]):
+    """What `Backend.plan` gets. `restricts` says what most plans want to know of it, without reading it."""
+
+    __slots__ = ("_contact", "_found", "_history", "_version", "restricts")
+
+    def __init__(self, history: History, contact: UUID, version: int, *, restricts: bool) -> None:
+        self._history = history
+        self._contact = contact
+        self._version = version
+        self._found: list[ChangeBatch] | None = None
+        self.restricts = restricts
+
+    @property
+    def _batches(self) -> list[ChangeBatch]:
+        if self._found is None:
+            # What was saved after the state was read belongs to the next round.
+            self._found = [
+                batch for batch in self._history.of(self._contact) if batch.version <= self._version
+            ]
+        return self._found
+
+    @overload
+    def __getitem__(self, index: int) -> ChangeBatch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ChangeBatch]: ...
+    def __getitem__(self, index: int | slice) -> ChangeBatch | Sequence[ChangeBatch]:
+        return self._batches[index]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+
+def holds_a_no(state: ContactState, delivered: int) -> bool:
+    """Whether a no that stands is newer than what was delivered."""
+    versions = state.versions
+    if state.opted_out and versions.get("opted_out", 0) > delivered:
+        return True
+    if UNSUBSCRIBED not in state.choices.values():
+        return False
+    return any(
+        versions.get(f"choice:{topic}:{channel}", 0) > delivered
+        for (topic, channel), said in state.choices.items()
+        if said == UNSUBSCRIBED
+    )
