@@ -8,8 +8,18 @@ from .centers.models import CenterSnapshot, PublishedCenter
 from .contacts.models import Contact, State, Suppression
 from .decisions.models import DecisionCount, Send, SendCountMark
 from .delivery.models import Backfill, Delivery, DeliveryCount, Lane
-from .ledger.models import CountMark, DayCount, Record, Seal, SealExport, SideValue
+from .ledger.models import (
+    CountMark,
+    DayCount,
+    Record,
+    Seal,
+    SealExport,
+    SideValue,
+    Tombstone,
+    TombstoneExport,
+)
 from .mail.models import Mail
+from .rights.models import Duplicate, DuplicateScan, Erasure, MatchKey, RetentionRun
 from .sending.models import PauseNoticeMark, Waiting
 from .sync.models import Arrival, DriftRun, ImportRun, ImportUpload, PollMark
 from .topics.models import Audience, Topic, TopicGroup, TopicGroupText, TopicMerge, TopicText
@@ -28,17 +38,22 @@ __all__ = [
     "Delivery",
     "DeliveryCount",
     "DriftRun",
+    "Duplicate",
+    "DuplicateScan",
     "EmbedSettings",
+    "Erasure",
     "Hits",
     "ImportRun",
     "ImportUpload",
     "Lane",
     "Mail",
+    "MatchKey",
     "OneTimeLink",
     "PauseNoticeMark",
     "PollMark",
     "PublishedCenter",
     "Record",
+    "RetentionRun",
     "Revocation",
     "Seal",
     "SealExport",
@@ -49,6 +64,8 @@ __all__ = [
     "Subscriber",
     "Subscription",
     "Suppression",
+    "Tombstone",
+    "TombstoneExport",
     "Topic",
     "TopicGroup",
     "TopicGroupText",

@@ -101,6 +101,47 @@ class SealExport(models.Model):
         return f"#{self.seal}"
 
 
+class Tombstone(models.Model):
+    """A signed stone in place of a chain that retention has removed: whose, how long it was, and what its records hashed
+    to, so that seals that name them still verify. The stones are a chain of their own, like the seals (`tombstone1`).
+    """
+
+    number = models.PositiveBigIntegerField(_("number"), primary_key=True)
+    contact_ref = models.UUIDField(_("contact"), unique=True, editable=False)
+    at = models.DateTimeField(_("time"), editable=False)
+    records = models.PositiveIntegerField(_("records"), editable=False)
+    body = models.TextField(editable=False)
+    prev = models.CharField(max_length=64, editable=False)
+    hash = models.CharField(max_length=64, editable=False)
+    kid = models.CharField(max_length=16, editable=False)
+    signature = models.CharField(max_length=64, editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("tombstone of the ledger")
+        verbose_name_plural = _("tombstones of the ledger")
+
+    def __str__(self) -> str:
+        return f"#{self.number}"
+
+
+class TombstoneExport(models.Model):
+    """That a tombstone has left the database, as `SealExport` has it."""
+
+    tombstone = models.PositiveBigIntegerField(primary_key=True)
+    at = models.DateTimeField(_("exported"))
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("export of a tombstone")
+        verbose_name_plural = _("exports of tombstones")
+
+    def __str__(self) -> str:
+        return f"#{self.tombstone}"
+
+
 class DayCount(models.Model):
     """How often something happened on one day, counted from the records (`counts`); about nobody in particular."""
 

@@ -46,6 +46,46 @@ class Audience(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+    # What a record of consent must name of its controller (ISO/IEC TS 27560), and a person may ask.
+    controller_name = models.CharField(
+        _("legal name"),
+        max_length=255,
+        blank=True,
+        db_default="",
+        help_text=_("Who is responsible, as in a contract."),
+    )
+    controller_address = models.CharField(_("postal address"), max_length=500, blank=True, db_default="")
+    controller_contact = models.CharField(
+        _("contact for privacy"),
+        max_length=255,
+        blank=True,
+        db_default="",
+        help_text=_(
+            "An e-mail address or a web address that people can turn to with questions about their data."
+        ),
+    )
+    privacy_url = models.URLField(_("privacy notice"), max_length=1000, blank=True, db_default="")
+    data_locations = models.JSONField(
+        _("where data is stored"),
+        default=list,
+        blank=True,
+        db_default=models.Value([], models.JSONField()),
+        help_text=_("Codes of countries, for example DE."),
+    )
+    authority = models.CharField(
+        _("supervisory authority"),
+        max_length=255,
+        blank=True,
+        db_default="",
+        help_text=_("To whom people may complain."),
+    )
+    recipients = models.JSONField(
+        _("who else gets data"),
+        default=list,
+        blank=True,
+        db_default=models.Value([], models.JSONField()),
+        help_text=_("Companies that send or store for you."),
+    )
 
     base_form_class = KeyedForm
 
@@ -192,6 +232,16 @@ class Topic(index.Indexed, ClusterableModel):
         help_text=_(
             "Saying yes lets personal data go to others: a sale or sharing in the sense of Californian law. "
             "Browsers that send the signal “Global Privacy Control” say no to it."
+        ),
+    )
+    kept_months = models.PositiveIntegerField(
+        _("evidence is kept for"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1200)],
+        help_text=_(
+            "Months after somebody said no, or her yes ended: so long it can be shown what she had chosen. Empty: as long "
+            "as the site keeps people."
         ),
     )
     archived = models.BooleanField(
