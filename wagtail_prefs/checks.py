@@ -15,6 +15,7 @@ from .ledger.checks import check_guard
 from .ledger.sinks import check_exported, check_sink
 from .mail.checks import check_mail
 from .sending.checks import check_asking, check_sending, check_unnamed
+from .versions import check_versions
 from .web.member import check_member
 
 
@@ -23,6 +24,7 @@ def connect() -> None:
     register(check_settings, Tags.compatibility)
     register(check_senders, Tags.compatibility)
     register(check_keys, Tags.security)
+    register(check_versions, Tags.security)
     register(check_limits, Tags.security)
     register(check_limits_cache, Tags.caches)
     register(check_limits_shared, Tags.caches, deploy=True)
