@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import OperationalError
 from wagtail.models import ModelLogEntry
 
 from tests.factories import make_audience, make_contact, make_topics
@@ -53,6 +55,23 @@ def test_it_writes_the_file_and_says_what_comes_next(leaver: Contact) -> None:
         with pytest.raises(CommandError) as refused:
             run(*wrong)
         assert refused.value.returncode == 2
+
+
+def test_a_database_that_stops_leaves_a_file_that_can_be_gone_on_with(
+    leaver: Contact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: object) -> Iterator[bytes]:
+        yield b"first\r\n"
+        raise OperationalError("the server is gone, and knew left@mail.example.org")
+
+    monkeypatch.setattr(suppressions.File, "_found", stops)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("prefs_suppressions", "--topic", "news", stdout=out, stderr=err)
+    assert ended.value.code == 1
+    assert "to go on: --after" in err.getvalue()
+    assert "#end" not in out.getvalue()
+    assert "left@mail" not in err.getvalue()
 
 
 def test_addresses_come_only_when_they_are_asked_for_and_that_is_noted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from wagtail.log_actions import log
 
 from ...decisions import suppressions
-from ...decisions.suppressions import File, FullFileNeeded, NoFile, Question
+from ...decisions.suppressions import Cut, File, FullFileNeeded, NoFile, Question
 from ...topics.models import Audience
 from ..audiences import audience_of
 from ..files import out_to, stopped_by_signals
@@ -72,14 +73,17 @@ class Command(BaseCommand):
                 "with_address": options["with_address"],
             }
             log(audience, suppressions.FETCHED, data=data)
-            for piece in file:
-                out.write(piece.decode())
-                out.flush()
-                if file.rows - said >= EVERY:
-                    said = file.rows
-                    self._tell(f"{said} rows, {said / (time.monotonic() - began):.0f} a second")
-                if stopped.is_set() and not file.is_whole:
-                    break
+            # A database that stops in between is in the log; what was written ends without its last line, and can be gone
+            # on with.
+            with suppress(Cut):
+                for piece in file:
+                    out.write(piece.decode())
+                    out.flush()
+                    if file.rows - said >= EVERY:
+                        said = file.rows
+                        self._tell(f"{said} rows, {said / (time.monotonic() - began):.0f} a second")
+                    if stopped.is_set() and not file.is_whole:
+                        break
         file.close()
         if not file.is_whole:
             self._tell(f"stopped after {file.rows} rows; to go on: --after {file.last or UUID(int=0)}")
