@@ -18,7 +18,7 @@ class OpenTicket(Rule):
     only_prepared = True
 
     def prepare(self, contacts: Sequence[UUID]) -> Any:
-        return _waiting()
+        return _waiting().intersection(contacts)  # as a table of tickets would be asked: about these alone
 
     def __call__(self, facts: Facts, question: Question, prepared: Any) -> Ruling | None:
         return self.refuse()
