@@ -37,6 +37,7 @@ LIMITS: Mapping[str, Sequence[Span]] = {
     "api_write": [(20, 60)],
     "key_calls": [(1200, 60)],  # of one API key
     "key_files": [(60, 60), (1000, 3600)],  # of people, that one API key fetches
+    "receipt_check": [(30, 60)],
     "inbound": [(1200, 60)],  # of one backend that tells us of events
 }
 #: name -> (times, seconds): a site's own limit may not let more through. Where a name is absent, the site decides.
@@ -54,7 +55,9 @@ BOUNDS: Mapping[str, Span] = {
 ALARMS = frozenset({"link_site"})
 #: Limits of what needs a signed session, or a guess, and makes no mail: where no shared cache counts, each process counts
 #: for itself, and the database is left alone.
-LIGHT = frozenset({"api_read", "api_write", "bad_token_network", "key_calls", "key_files", "inbound"})
+LIGHT = frozenset(
+    {"api_read", "api_write", "bad_token_network", "key_calls", "key_files", "inbound", "receipt_check"}
+)
 
 #: How long a cache that failed is not asked again: one that does not answer at all would hold up every request.
 PAUSE_SECONDS = 30

@@ -39,6 +39,8 @@ class Purpose(enum.StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     WHY = "why"
     PAUSE = "pause"
+    # It names a record and nobody (`receipt_links`).
+    RECEIPT = "receipt"
     # These have a row (`once`), and work once.
     FRESH = "fresh"
     CONFIRM = "confirm"

@@ -21,6 +21,7 @@ from .links import (
 )
 from .networks import network_of
 from .once import Once, consume, issue, look
+from .receipt_links import open_receipt, receipt_path
 from .requests import ask
 from .sessions import Session, contact_of, make_code, open_session, redeem_code, renew_session, start_session
 
@@ -46,9 +47,11 @@ __all__ = [
     "one_click_headers",
     "one_click_url",
     "open_link",
+    "open_receipt",
     "open_session",
     "pause_url",
     "purpose_of",
+    "receipt_path",
     "redeem_code",
     "renew_session",
     "revocations",

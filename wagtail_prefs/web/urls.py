@@ -11,6 +11,7 @@ from .longer_pause import LongerPauseView
 from .manage import ManageView
 from .member import MemberView
 from .one_click import OneClickView
+from .receipt_page import ReceiptView
 from .request_link import RequestLinkView
 from .sign_up import SignUpView
 from .why import WhyView
@@ -20,6 +21,8 @@ urlpatterns = [
     path("u/<str:token>/", OneClickView.as_view(), name="one-click"),
     path("c/<str:token>/", ConfirmView.as_view(), name="confirm"),
     path("w/<str:token>/", WhyView.as_view(), name="why"),
+    path("r/", ReceiptView.as_view(), name="receipts"),
+    path("r/<str:token>/", ReceiptView.as_view(), name="receipt"),
     path("p/<str:token>/", LongerPauseView.as_view(), name="longer-pause"),
     path("me/<uuid:center>/", MemberView.as_view(), name="member"),
     path("request-link/<uuid:center>/", RequestLinkView.as_view(), name="request-link"),

@@ -1,0 +1,91 @@
+"""Where one record stands: whether it is whole, fits between its neighbours, and which seal holds it.
+
+A few rows, for a page that anybody may open. What is wrong elsewhere in the ledger finds `verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from . import format1, reading, seal1, seals
+from .models import Record, Seal
+from .reading import Columns, Said
+from .seal1 import RUN
+
+#: So many seals are looked at, from the first that may hold the record. What was committed late stands in a later one.
+SEALS = 24
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`whole`: its hash is that of its body, and it continues the record before and is continued by the next.
+
+    `seal` is the number of the seal that holds exactly this, None where none was found; `sealed_at` is when its time
+    ended.
+    """
+
+    whole: bool
+    seal: int | None = None
+    sealed_at: datetime | None = None
+
+
+def standing(record: Record) -> Standing:
+    """How a record stands: one statement for its neighbours, and one for each few seals that are looked at."""
+    if not (_is_itself(record) and _fits(record)):
+        return Standing(False)
+    columns = Columns.of(record.pk, record.audience, record.at, record.actor, record.idempotency_key)
+    own = seal1.sealed_hash(bytes.fromhex(record.hash), columns.text)
+    for seal in _seals(record.at):
+        if own in _held(seal, record.contact_ref, record.seq):
+            return Standing(True, seal.number, seal.at)
+    return Standing(True)
+
+
+def _is_itself(record: Record) -> bool:
+    """Whether the hash is that of the body, and the columns say what the body says."""
+    try:
+        digest = format1.record_hash(record.prev, record.body.encode())
+    except ValueError:  # a `prev` that is no hash, a body that is no text
+        return False
+    columns = Columns.of(record.pk, record.audience, record.at, record.actor, None)
+    own = Said(str(record.contact_ref), record.seq, columns)
+    return digest == record.hash and reading.said(record.body) == own
+
+
+def _fits(record: Record) -> bool:
+    """Whether it continues the record before, and the next one continues it."""
+    beside = Record.objects.filter(
+        contact_ref=record.contact_ref, seq__in=(record.seq - 1, record.seq + 1)
+    ).values_list("seq", "prev", "hash")
+    found = {seq: (prev, digest) for seq, prev, digest in beside}
+    before = found.get(record.seq - 1, (None, format1.GENESIS if record.seq == 1 else None))[1]
+    after = found.get(record.seq + 1, (record.hash, None))[0]
+    return record.prev == before and after == record.hash
+
+
+def _seals(since: datetime) -> Iterator[Seal]:
+    """The seals that may hold a record of that time: whole ones, the first first, a few at a time."""
+    rows = Seal.objects.filter(at__gte=since).order_by("number")
+    for start in range(0, SEALS, _AT_ONCE):
+        some = list(rows[start : start + _AT_ONCE])
+        yield from some
+        if len(some) < _AT_ONCE:
+            return
+
+
+def _held(seal: Seal, contact: UUID, seq: int) -> Iterator[bytes]:
+    """What a seal holds of that number; nothing where the seal itself was changed."""
+    try:
+        if seal1.seal_hash(seal.prev, seal.body.encode()) != seal.hash:
+            return
+    except ValueError:
+        return
+    for run in seals.runs_of(seal):
+        of, start, _number = RUN.unpack_from(run)
+        place = RUN.size + 32 * (seq - start)
+        if of == contact.bytes and RUN.size <= place < len(run):
+            yield run[place : place + 32]
