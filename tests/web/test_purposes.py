@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -13,7 +14,10 @@ from wagtail_prefs.access import services as access
 from wagtail_prefs.access.models import OneTimeLink
 from wagtail_prefs.access.services import Purpose
 from wagtail_prefs.centers import services as centers
+from wagtail_prefs.changes import OptOut
+from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.confirming import SignUp
+from wagtail_prefs.values import Actor, ActorType, Source
 
 pytestmark = pytest.mark.django_db
 SHOP = "https://shop.example"
@@ -23,6 +27,7 @@ HOME = {
     Purpose.UNSUBSCRIBE: "u",
     Purpose.WHY: "w",
     Purpose.PAUSE: "p",
+    Purpose.RECEIPT: "r",
     Purpose.FRESH: "l",
     Purpose.CONFIRM: "c",
     Purpose.CHANGE_ADDRESS: "c",
@@ -38,6 +43,10 @@ def tokens() -> dict[str, str]:
         purpose.value: access.make_token(purpose, contact, center=key, topic="news", channel="email")
         for purpose in (Purpose.MANAGE, Purpose.UNSUBSCRIBE, Purpose.WHY, Purpose.PAUSE)
     }
+    record = submissions.record(
+        contact.pk, [OptOut()], actor=Actor(ActorType.SUBJECT_LINK), source=Source(method="page")
+    )
+    made[Purpose.RECEIPT.value] = access.receipt_path(UUID(record.receipt)).rstrip("/").rpartition("/")[2]
     answers = {factories.block_id(center, "topics"): {"choices": {"news": {"email": True}}}}
     asked = SignUp(centers.current(key).digest, answers, "en", "", 0, (("news", "email"),)).to_json()
     for purpose in (Purpose.FRESH, Purpose.CONFIRM, Purpose.CHANGE_ADDRESS):
@@ -56,7 +65,7 @@ def said(answer: Any) -> tuple[int, str, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("kind", ["l", "u", "c", "w", "p"])
+@pytest.mark.parametrize("kind", ["l", "u", "c", "w", "p", "r"])
 def test_elsewhere_it_is_unknown(client: Client, tokens: dict[str, str], kind: str, method: str) -> None:
     unknown = said(getattr(client, method)(f"/prefs/{kind}/v1.t1.{'A' * 80}.{'A' * 43}/"))
     assert unknown[0] == 404
@@ -73,7 +82,7 @@ def test_elsewhere_it_is_unknown(client: Client, tokens: dict[str, str], kind: s
 
 
 @pytest.mark.parametrize(
-    "path", ["manage", "unsubscribe", "why", "pause", "fresh", "confirm", "address", "session"]
+    "path", ["manage", "unsubscribe", "why", "pause", "receipt", "fresh", "confirm", "address", "session"]
 )
 def test_no_link_is_a_code_and_no_token_but_a_session_is_one(
     client: Client, tokens: dict[str, str], path: str

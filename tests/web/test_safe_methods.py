@@ -22,6 +22,7 @@ from wagtail_prefs.access import api_keys, services as access
 from wagtail_prefs.access.services import Purpose, manage_url, one_click_url, pause_url, why_url
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.contacts.models import Contact
+from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.topics.models import Topic
 
 METHODS = ("GET", "HEAD", "OPTIONS")
@@ -43,6 +44,7 @@ QUERIES = (
     "do=opt_out",
     "for=P1M",
     "saved=nothing",
+    "receipt=nothing&as=jsonld",
     "locale=de",
     "utm_source=mail&utm_medium=email",
     "_method=POST",
@@ -110,6 +112,10 @@ def addresses(contact: Contact, center: PreferenceCenterPage) -> dict[str, list[
             path_of(why_url(contact, "", "", "issue-2")),
         ],
         "longer-pause": [path_of(pause_url(contact, "email", key)), path_of(pause_url(contact))],
+        "receipts": ["/prefs/r/"],
+        "receipt": [
+            access.receipt_path(record) for record in Record.objects.values_list("pk", flat=True)[:2]
+        ],
         "confirm": [once[Purpose.CONFIRM], once[Purpose.CHANGE_ADDRESS]],
         "member": [f"/prefs/me/{key}/"],
         "embed": ["/prefs/embed.js"],

@@ -13,7 +13,7 @@ from ..errors import BodyRefused
 from ..submissions import services as submissions
 from ..submissions.services import PastSubmission
 from ..values import Actor, ActorType, Json, iso
-from . import body
+from . import body, cors
 from .base import Call, center_view
 from .shapes import KEY, LOCALE, SESSION, describe, problems, ref
 
@@ -80,12 +80,12 @@ def history(call: Call) -> Json:
     )
     told = found[:PAGE]
     return {
-        "records": [_record(past) for past in told],
+        "records": [_record(past, cors.own_origin(call.center)) for past in told],
         "next": told[-1].version if len(found) > PAGE else None,
     }
 
 
-def _record(past: PastSubmission) -> Json:
+def _record(past: PastSubmission, origin: str) -> Json:
     return {
         "receipt": str(past.receipt),
         "version": past.version,
@@ -93,6 +93,7 @@ def _record(past: PastSubmission) -> Json:
         "title": past.title,
         "lines": [line.to_json() for line in past.lines],
         "undo": past.undoable,
+        "receipt_url": origin + access.receipt_path(past.receipt),
     }
 
 

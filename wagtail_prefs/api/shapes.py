@@ -161,6 +161,7 @@ COMPONENTS: dict[str, Any] = {
     ),
     "PastRecord": _object(
         {
+            "receipt": RECEIPT,
             "title": STRING,
             "when": {"type": "string", "format": "date-time"},
             "lines": _list(STRING),
@@ -221,6 +222,11 @@ COMPONENTS: dict[str, Any] = {
             "title": STRING,
             "lines": _list(ref("Line")),
             "undo": {"type": "boolean"},
+            "receipt_url": {
+                "type": "string",
+                "format": "uri",
+                "description": "for anybody: whether it is genuine",
+            },
         }
     ),
     "History": _object({"records": _list(ref("PastSubmission")), "next": _or_null(VERSION)}),

@@ -234,7 +234,8 @@ class _Pen:
                 if action["do"] == "undo"  # as with other buttons: what this page can do
             )
             moment = parse_datetime(when) if when else None
-            yield Entry(f"{name}.{number}", item["title"], moment, item.get("lines") or (), buttons)
+            receipt = item.get("receipt") or ""
+            yield Entry(f"{name}.{number}", item["title"], moment, item.get("lines") or (), buttons, receipt)
 
     def problems(self) -> Iterable[Problem]:
         told: set[str] = set()

@@ -82,13 +82,14 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a `records` control; `name` is the id of its title."""
+    """One entry of a `records` control; `name` is the id of its title, `receipt` the id of what it tells of."""
 
     name: str
     title: str
     when: datetime | None
     lines: Sequence[str]
     buttons: tuple[Press, ...] = ()
+    receipt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,9 +146,8 @@ def _read(given: bytes) -> tuple[Json, str, bytes]:
     if not isinstance(data, dict) or data.keys() != {"receipt", "kid", "mac"}:
         raise ValueError("no receipt")
     said = data["receipt"]
-    if not isinstance(said, dict) or not isinstance(said.get("receipt"), str):
-        raise ValueError("no receipt")
-    if said["type"] != TYPE or said["format"] != FORMAT:
+    ours = isinstance(said, dict) and said["type"] == TYPE and said["format"] == FORMAT
+    if not ours or not isinstance(said["receipt"], str):
         raise ValueError("of another form")
     return said, str(data["kid"]), bytes.fromhex(data["mac"])
 

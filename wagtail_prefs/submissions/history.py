@@ -19,7 +19,7 @@ from ..contacts.rules.undoing import FINAL
 from ..ledger import services as ledger
 from ..ledger.models import Record
 from ..values import Actor, ActorType, Assurance, ContactState, Effect, Json, iso
-from .words import Line, words_of
+from .words import Line, Words, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +48,37 @@ def history(
     `before` is a version: what came before it, for the next page. Days are those of `zone`, the contact's time zone.
     Without a fresh link no submission can be taken back that holds personal answers.
     """
-    told = None if assurance == "fresh" else told_attributes(snapshot)
+    told = _told(snapshot, assurance)
     records = Record.objects.filter(contact_ref=contact_id).order_by("-seq")
     if before is not None:
         records = records.filter(seq__lt=before)
     words = words_of(snapshot, zone)
-    found = []
-    for entry in records[:limit]:
-        body = ledger.read_body(entry)
-        effects = ledger.effects_of(body)
-        actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
-        found.append(
-            PastSubmission(
-                receipt=entry.id,
-                version=entry.seq,
-                at=entry.at,
-                title=_title(actor, body["method"], snapshot.locale),
-                lines=words.past(effects),
-                undoable=_undoable(entry, body, effects, told),
-            )
-        )
-    return found
+    return [_past(entry, words, snapshot.locale, told) for entry in records[:limit]]
+
+
+def past_submission(
+    entry: Record, snapshot: Snapshot, *, zone: str = "", assurance: Assurance = "link"
+) -> PastSubmission:
+    """One of them, in the words of a page."""
+    return _past(entry, words_of(snapshot, zone), snapshot.locale, _told(snapshot, assurance))
+
+
+def _told(snapshot: Snapshot, assurance: Assurance) -> Collection[str] | None:
+    return None if assurance == "fresh" else told_attributes(snapshot)
+
+
+def _past(entry: Record, words: Words, locale: str, told: Collection[str] | None) -> PastSubmission:
+    body = ledger.read_body(entry)
+    effects = ledger.effects_of(body)
+    actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
+    return PastSubmission(
+        receipt=entry.id,
+        version=entry.seq,
+        at=entry.at,
+        title=_title(actor, body["method"], locale),
+        lines=words.past(effects),
+        undoable=_undoable(entry, body, effects, told),
+    )
 
 
 def records_of(
@@ -76,7 +86,7 @@ def records_of(
 ) -> Callable[[int], list[Json]]:
     """What a page shows of a contact's newest submissions, for `centers.preferences`: one statement when it is called.
 
-    Each is `{title, when, lines, actions}`, with an undo while it can be taken back.
+    Each is `{receipt, title, when, lines, actions}`, with an undo while it can be taken back.
     """
 
     def newest(limit: int) -> list[Json]:
@@ -84,6 +94,7 @@ def records_of(
             undo = {"label": str(TAKE_BACK), "style": "secondary", "do": "undo"}
         return [
             {
+                "receipt": str(past.receipt),
                 "title": past.title,
                 "when": iso(past.at),
                 "lines": [line.text for line in past.lines],
@@ -98,8 +109,7 @@ def records_of(
 def can_be_taken_back(entry: Record, snapshot: Snapshot, assurance: Assurance = "link") -> bool:
     """Whether an undo of this record would be heard, from whoever came as surely as that."""
     body = ledger.read_body(entry)
-    told = None if assurance == "fresh" else told_attributes(snapshot)
-    return _undoable(entry, body, ledger.effects_of(body), told)
+    return _undoable(entry, body, ledger.effects_of(body), _told(snapshot, assurance))
 
 
 def _undoable(entry: Record, body: Json, effects: Iterable[Effect], told: Collection[str] | None) -> bool:

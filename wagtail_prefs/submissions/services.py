@@ -43,7 +43,15 @@ from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect,
 from . import new_address
 from .gone import gone_answers, gone_topics, without
 from .gpc import Shared, refusals, without_restored, without_yes
-from .history import PastSubmission, can_be_taken_back, history, is_final, is_untold, records_of
+from .history import (
+    PastSubmission,
+    can_be_taken_back,
+    history,
+    is_final,
+    is_untold,
+    past_submission,
+    records_of,
+)
 from .unconfirmed import is_nobody_yet, is_unconfirmed, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
@@ -61,6 +69,7 @@ __all__ = [
     "history",
     "honour_signal",
     "merge_contacts",
+    "past_submission",
     "record",
     "records_of",
     "submit",

@@ -26,7 +26,7 @@ from ..submissions import services as submissions
 from ..submissions.gpc import Shared, shared_topics
 from ..submissions.services import Saved
 from ..values import Actor, ActorType, Assurance, Source
-from . import degraded, fresh, receipts
+from . import degraded, fresh, own_receipt, receipts
 from .personal import HttpResponseSeeOther, address, center_of, draw_page, element_for, host_page, shown
 from .receipts import Told
 from .tokens import TokenView, read_form, refuse_foreign
@@ -42,6 +42,8 @@ class ManageView(TokenView):
         center = center_of(link, request)
         if link.expired or center is None:
             return degraded.show(request, link, center)
+        if "receipt" in request.GET:
+            return own_receipt.show(request, link, centers.get_snapshot(center.digest))
         host = host_page(link, center)
         if host:
             code = make_code(link, center.center, origin_of(host))

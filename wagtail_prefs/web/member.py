@@ -38,7 +38,7 @@ from ..contacts import store
 from ..contacts.models import Contact
 from ..errors import BadToken, InvalidAnswers, NotPublished, UnknownContact
 from ..values import ActorType
-from . import receipts
+from . import own_receipt, receipts
 from .manage import save
 from .personal import HttpResponseSeeOther, address, center_of, draw_page, shown
 from .responses import message
@@ -70,6 +70,8 @@ class MemberView(TokenView):
             return found
         link, shown_center = found
         snapshot = centers.get_snapshot(shown_center.digest)
+        if "receipt" in request.GET:
+            return own_receipt.show(request, link, snapshot)
         receipt = request.GET.get("saved", "")
         return draw_page(request, link, snapshot, member=get_token(request), receipt=receipt)
 

@@ -111,6 +111,7 @@ def draw_page(
         "way_out": OPT_OUT if no_way_out else "",
         "saved": told,
         "action": address(request, path),
+        "receipts": address(request, path, receipt=""),
         "session": session,
         "idempotency_key": random_id(),
         "csrf_token": member,

@@ -24,13 +24,14 @@ NOTHING = "nothing"
 class Told:
     """The message of a save: its headline, what was applied, and what yielded to something newer.
 
-    `undo` is the value of the button that takes it back, "" where nothing can be.
+    `undo` is the value of the button that takes it back, "" where nothing can be; `receipt` is its receipt.
     """
 
     text: str
     applied: Sequence[Line] = ()
     merged: Sequence[Line] = ()
     undo: str = ""
+    receipt: str = ""
 
 
 def told(
@@ -52,7 +53,7 @@ def told(
     applied = _applied(words, effects_of(body), words.applied(effects_of(body), yielded))
     text = labels.get("saved" if applied or not yielded else "nothing_changed", "")
     undo = _undo(record.pk) if can_be_taken_back(record, snapshot, assurance) else ""
-    return Told(text, applied, words.merged(yielded), undo)
+    return Told(text, applied, words.merged(yielded), undo, str(record.pk))
 
 
 def at_once(saved: Saved, snapshot: Snapshot) -> Told:
@@ -69,6 +70,7 @@ def at_once(saved: Saved, snapshot: Snapshot) -> Told:
         _applied(words, saved.effects, saved.applied),
         saved.merged,
         _undo(saved.receipt) if is_saved else "",
+        saved.receipt or "",
     )
 
 
