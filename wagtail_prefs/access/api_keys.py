@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -119,9 +119,10 @@ def _row(public: str) -> ApiKey | None:
     plain = dict(zip(names, values, strict=False))
     plain["scopes"] = as_json(plain["scopes"])
     plain |= {name: as_datetime(plain[name]) for name in names if name.endswith("_at")}
-    row: ApiKey = ApiKey.from_db(connection.alias, names, [plain[name] for name in names])
+    alias = connection.alias or DEFAULT_DB_ALIAS
+    row: ApiKey = ApiKey.from_db(alias, names, [plain[name] for name in names])
     # Its other columns are fetched if somebody asks for them.
-    row.audience = Audience.from_db(connection.alias, _AUDIENCE, values[len(names) :])
+    row.audience = Audience.from_db(alias, _AUDIENCE, values[len(names) :])
     return row
 
 
