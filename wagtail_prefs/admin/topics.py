@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext, gettext_lazy as _
-from wagtail.admin.panels import FieldPanel, ObjectList
+from wagtail.admin.panels import FieldPanel, FieldRowPanel, MultiFieldPanel, ObjectList
 from wagtail.admin.ui.tables import Column, NumberColumn
 from wagtail.admin.widgets.button import Button
 from wagtail.log_actions import LogActionRegistry, LogFormatter
@@ -20,6 +20,7 @@ from wagtail.snippets.views.snippets import EditView, IndexView, SnippetViewSet
 from ..contacts.models import State
 from ..topics.forms import TopicForm
 from ..topics.models import Audience, Topic, TopicGroup
+from .audience_form import AudienceForm
 from .topic_numbers import with_subscribers
 from .topic_panels import TopicUsePanel
 from .topic_views import ArchiveTopicView, BringBackTopicView, MergeTopicView
@@ -174,7 +175,29 @@ class AudienceViewSet(SnippetViewSet):
     add_to_admin_menu = False
     list_display = ["__str__", Column("key", label=_("Key"), sort_key="key"), Column("site", label=_("Site"))]
     list_select_related: Any = ["site"]
-    panels = [FieldPanel("name"), FieldPanel("key"), FieldPanel("site")]
+    edit_handler = ObjectList(
+        [
+            FieldPanel("name"),
+            FieldRowPanel([FieldPanel("key"), FieldPanel("site")]),
+            MultiFieldPanel(
+                [
+                    FieldPanel("controller_name"),
+                    FieldPanel("controller_address"),
+                    FieldPanel("controller_contact"),
+                    FieldPanel("privacy_url"),
+                    FieldPanel("authority"),
+                ],
+                heading=_("Who is responsible"),
+                help_text=_(
+                    "People read this in their records of consent, which no standard lets be made without it."
+                ),
+            ),
+            MultiFieldPanel(
+                [FieldPanel("data_locations"), FieldPanel("recipients")], heading=_("Where data is")
+            ),
+        ],
+        base_form_class=AudienceForm,
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Audience]:
         return Audience.objects.select_related("site")

@@ -193,7 +193,7 @@ def _kept(months: int | None) -> Json:
 
 def _basis(facts: Facts, key: Key) -> str:
     """The legal basis that stands in the newest record about it; else the topic's of today."""
-    for body in reversed(facts.bodies.values()):
+    for body in reversed(list(facts.bodies.values())):
         for effect in body["effects"]:
             if (effect["purpose_id"], effect["channel"]) == key and effect.get("lawful_basis"):
                 return str(effect["lawful_basis"])
