@@ -132,7 +132,7 @@ _AUDIENCE = ("id", "key", "name", "site_id")
 @cache
 def _look_up() -> str:
     quote = connection.ops.quote_name
-    columns = [f"api_key.{quote(field.column)}" for field in ApiKey._meta.concrete_fields]
+    columns = [f"api_key.{quote(str(field.column))}" for field in ApiKey._meta.concrete_fields]
     columns += [f"audience.{quote(column)}" for column in _AUDIENCE]
     return (
         f"SELECT {', '.join(columns)} FROM {quote(ApiKey._meta.db_table)} AS api_key "  # noqa: S608 - names, no values
