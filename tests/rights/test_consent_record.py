@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jsonschema
 import pytest
 import time_machine
 from django.test import override_settings
+from django.utils import timezone
 
 from tests import factories
 from tests.settings import WAGTAIL_PREFS
 from wagtail_prefs import rights
 from wagtail_prefs.centers import services as centers
-from wagtail_prefs.changes import Change, Confirm, OptOut, SetChoice
+from wagtail_prefs.changes import Change, Confirm, OptIn, OptOut, SetChoice
+from wagtail_prefs.contacts import rules
 from wagtail_prefs.contacts.models import Contact
-from wagtail_prefs.errors import UnknownContact
+from wagtail_prefs.contacts.services import load_state
+from wagtail_prefs.errors import NotAllowed, UnknownContact, UnknownReceipt
 from wagtail_prefs.law.countries import COUNTRIES
-from wagtail_prefs.rights import consent_record, receipts
+from wagtail_prefs.rights import consent_facts, consent_record, receipts
 from wagtail_prefs.rights.consent_record import IncompleteRecord
+from wagtail_prefs.rights.consent_states import State
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.services import proof_of
 from wagtail_prefs.topics.models import Audience, Topic
@@ -298,3 +303,60 @@ def test_its_cost_does_not_grow_with_what_was_said(scene: Scene, django_assert_m
         say(scene.contact, SetChoice("news", "email", UNSUBSCRIBED if number % 2 else SUBSCRIBED))
     with django_assert_max_num_queries(10):
         assert len(consent_record.consent_record(scene.contact.pk)["dpv:hasConsentStatus"]) == 30
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_its_states_fit_together_and_end_where_the_person_is(
+    scene: Scene, seed: int
+) -> None:
+    """People, staff, systems and time in any order: no chain of ours is refused, and what holds is what she has said."""
+    rng = random.Random(seed)
+    keys = [("news", "email"), ("news", "sms"), ("offers", "email"), ("", "email")]
+    contact = scene.contact
+    made: list[UUID] = []
+    with time_machine.travel(datetime(2026, 1, 1, 9, 0, tzinfo=UTC), tick=False) as clock:
+        for _number in range(40):
+            clock.shift(timedelta(hours=rng.choice([1, 7, 30, 200])))
+            now = timezone.now()
+            end = rng.choice([None, now + timedelta(days=rng.randrange(1, 20))])
+            topic, channel = rng.choice(keys)
+            wish: Change = rng.choice(
+                [
+                    SetChoice(topic, channel, SUBSCRIBED, end if topic else None),
+                    SetChoice(topic, channel, UNSUBSCRIBED),
+                    *([SetChoice(topic, channel, PENDING, end), Confirm(topic, channel)] if topic else []),
+                    *([OptOut(), OptIn()] if rng.random() < 0.3 else []),
+                ]
+            )
+            actor = rng.choice(
+                [PERSON, PERSON, Actor(ActorType.API, "shop"), Actor(ActorType.BACKEND, "crm")]
+            )
+            try:
+                if rng.random() < 0.15:
+                    submissions.expire_due()
+                elif made and rng.random() < 0.2:
+                    receipt, key = rng.choice(made), str(rng.random())
+                    saved = submissions.undo(
+                        link_id=contact.link_id,
+                        epoch=0,
+                        snapshot=scene.snapshot,
+                        receipt=receipt,
+                        actor=PERSON,
+                        source=Source(method="page"),
+                        idempotency_key=key,
+                    )
+                    made += [UUID(saved.receipt)] if saved.receipt else []
+                else:
+                    source = Source(method="python", language="en")
+                    saved = submissions.record(contact.pk, [wish], actor=actor, source=source)
+                    made += [UUID(saved.receipt)] if saved.receipt else []
+            except (NotAllowed, UnknownReceipt):
+                continue
+            facts = consent_facts.gather(contact.pk)
+            state = rules.effective(load_state(contact.pk), timezone.now())
+            held = {key for key, value in state.choices.items() if value == SUBSCRIBED and key[0]}
+            assert {entered.key for entered in facts.given} == held
+            waiting = {key for key, entered in facts.now.items() if entered.state is State.REQUESTED}
+            assert waiting == {key for key in state.pending if key[0]}
+    assert len(made) > 10
