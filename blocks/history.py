@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy as _
-from wagtail.blocks import IntegerBlock
+from wagtail.blocks import BooleanBlock, IntegerBlock
 
 from ..values import CompileContext, Spec
 from .base import PreferenceBlock, control
@@ -27,6 +27,15 @@ class HistoryBlock(PreferenceBlock):
     entries = IntegerBlock(
         label=_("How many"), default=5, min_value=1, max_value=MOST, help_text=_("The newest are shown.")
     )
+    mail = BooleanBlock(
+        label=_("Mail a receipt after each save"),
+        required=False,
+        default=False,
+        help_text=_(
+            "To the person's address, once that has been confirmed, and a few times a day at most. Most people do not "
+            "need it: the page says what was saved, and leads to the receipt."
+        ),
+    )
 
     class Meta:
         icon = "history"
@@ -37,11 +46,14 @@ class HistoryBlock(PreferenceBlock):
 
     def compile(self, value: Mapping[str, Any], ctx: CompileContext, block_id: str) -> Spec:
         records = control("records", "history", "", help=gettext("What was saved here, the newest first."))
+        entries = min(max(int(value.get("entries") or 1), 1), MOST)
+        # Not where it is off: a snapshot that is the same as before has the same name as before.
+        mailed = {"receipt_mail": True} if value.get("mail") else {}
         return Spec(
             block_id=block_id,
             type=self.name,
             document=self.document(value, ctx, block_id, [records]),
-            rules={"records": "history", "entries": min(max(int(value.get("entries") or 1), 1), MOST)},
+            rules={"records": "history", "entries": entries, **mailed},
         )
 
     def preview_spec(self, value: Any) -> Spec:

@@ -265,7 +265,7 @@ def test_a_broken_template_of_the_site_stops_its_kind_alone(
 
 def test_a_kind_that_another_version_posts_waits_for_it(leave: Leave) -> None:
     row = leave(ANNA)
-    Mail.objects.update(kind="receipt")
+    Mail.objects.update(kind="postcard")
     assert sending.drain() == Tally(claimed=1, failed=1)
     assert (again(row).code, again(row).to) == ("unusable-UnknownKind", ANNA)
 

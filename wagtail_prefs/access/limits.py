@@ -30,6 +30,7 @@ LIMITS: Mapping[str, Sequence[Span]] = {
     "link_network": [(20, 3600)],
     "link_site": [(1000, 3600)],  # an alarm, see `ALARMS`
     "new_address_contact": [(3, 3600), (5, 86400)],
+    "receipt_contact": [(3, 3600), (10, 86400)],
     "sign_up_network": [(20, 3600)],
     "confirm_address": [(1, 86400), (2, 86400 * 7)],
     "bad_token_network": [(30, 60)],
@@ -45,6 +46,7 @@ BOUNDS: Mapping[str, Span] = {
     "link_address": (10, 86400),
     "link_network": (60, 3600),
     "new_address_contact": (10, 86400),
+    "receipt_contact": (20, 86400),
     "sign_up_network": (60, 3600),
     "confirm_address": (3, 86400 * 7),
     "bad_token_network": (120, 60),

@@ -192,6 +192,20 @@ register(
 )
 register(
     Kind(
+        "receipt",
+        gettext_lazy("Receipt"),
+        gettext_lazy("To a person who saved something on a page that mails receipts."),
+        {"url": Shape.URL, "center_title": Shape.LINE, "lines": Shape.LINES},
+        lambda root: {
+            "url": _link(root, "manage"),
+            "center_title": _title(),
+            "lines": [_("News by e-mail: subscribed")],
+        },
+        life=lambda: conf.manage_link_life,
+    )
+)
+register(
+    Kind(
         "pause_ended",
         gettext_lazy("A pause has ended"),
         gettext_lazy("To a person whose pause is over, so that she can pause longer before anything comes."),

@@ -40,7 +40,7 @@ from ..sending import queue
 from ..sending.waking import wake
 from ..topics.models import Topic
 from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
-from . import new_address
+from . import new_address, receipt_mail
 from .gone import gone_answers, gone_topics, without
 from .gpc import Shared, refusals, without_restored, without_yes
 from .history import (
@@ -465,6 +465,8 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                     ),
                 ]
             )
+            if wish.screen and receipt_mail.is_wanted(wish.screen.snapshot):
+                receipt_mail.leave(state.id, entry.id, effects, wish.screen.snapshot, after.timezone)
     except _Settled as settled:
         return settled.saved
     return Saved(
