@@ -76,6 +76,11 @@ DEFAULTS: Mapping[str, Any] = {
     "UNDO_DAYS": 30,
     # path of a file that replaces the shipped jurisdictions.yaml; "" for the shipped one
     "JURISDICTIONS": "",
+    # for how many months a purchase lets a customer be written to where the law has an exception for customers; a
+    # country only shortens it
+    "SOFT_OPT_IN_MONTHS": 24,
+    # who said no is not asked again for so many days; a country only lengthens it
+    "REASK_DAYS": 365,
     # {channel: ["21:00", "08:00"]}: no marketing between these times of the contact's day
     "QUIET_HOURS": {},
     # dotted paths of rules that are asked after ours before a message may be sent
@@ -257,6 +262,14 @@ class PrefsSettings:
     @property
     def jurisdictions(self) -> str:
         return str(self._get("JURISDICTIONS"))
+
+    @property
+    def soft_opt_in_months(self) -> int:
+        return int(self._get("SOFT_OPT_IN_MONTHS"))
+
+    @property
+    def reask_days(self) -> int:
+        return int(self._get("REASK_DAYS"))
 
     @property
     def quiet_hours(self) -> Mapping[str, Sequence[str]]:

@@ -55,6 +55,37 @@ def names_of(data: dict[str, Any], code: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+#: (reason, sale_months, inquiry_months, reask_months)
+Times = tuple[str, int | None, int | None, int]
+
+
+def times(rules: Rules) -> Times:
+    return (rules.reason, rules.sale_months, rules.inquiry_months, rules.reask_months)
+
+
+def expected_times(data: dict[str, Any], code: str) -> Times:
+    names, sure_of_it = names_of(data, code), known(data, code)
+    sold, asked, waits = list[int](), list[int](), [0]
+    for name in names if sure_of_it else data["jurisdictions"]:
+        entry = data["jurisdictions"][name]
+        for key in ("soft_opt_in_months", "reask_wait_months"):
+            fact = entry.get(key, {"v": None, "conf": "low"})
+            if entry.get("uncertain") or fact.get("uncertain") or fact["conf"] == "low" or not fact["v"]:
+                continue
+            if key == "reask_wait_months":
+                waits.append(fact["v"])
+                continue
+            sold += [fact["v"]["sale"]] if fact["v"]["sale"] else []
+            asked += [fact["v"]["inquiry"]] if fact["v"].get("inquiry") else []
+    reason = "known" if sure_of_it else "uncertain" if names else "unknown"
+    return (
+        reason,
+        min(sold) if sold else None,
+        min(asked) if asked and sure_of_it else None,
+        max(waits),
+    )
+
+
 def known(data: dict[str, Any], code: str) -> bool:
     """Whether the model of one of the entries that hold at a place is certain."""
     entries = [data["jurisdictions"][name] for name in names_of(data, code)]

@@ -288,6 +288,24 @@ def test_no_confidence_can_be_lowered_to_loosen_or_raised_to_enforce_beyond_its_
         (("jurisdictions", "RU", "honour", "v", "value"), 3, "immediate has no number"),
         (("jurisdictions", "GB", "preticked_allowed", "v"), "false", "must be true, false or null"),
         (("jurisdictions", "DE", "double_opt_in", "v"), 1, "must be true, false, null or a text"),
+        (("jurisdictions", "CA", "soft_opt_in_months", "v"), 24, "soft_opt_in_months.v: must be a mapping"),
+        (
+            ("jurisdictions", "CA", "soft_opt_in_months", "v", "sale"),
+            0,
+            "v.sale: must be a whole number from 1",
+        ),
+        (
+            ("jurisdictions", "CA", "soft_opt_in_months", "v", "inquiry"),
+            "6",
+            "v.inquiry: must be a whole number",
+        ),
+        (
+            ("jurisdictions", "CA", "soft_opt_in_months", "v", "sale"),
+            24.0,
+            "v.sale: must be a whole number from 1",
+        ),
+        (("jurisdictions", "US-CA", "reask_wait_months", "v"), 1201, "must be a whole number from 1 to 1200"),
+        (("jurisdictions", "US-CA", "reask_wait_months", "v"), True, "must be a whole number from 1 to 1200"),
     ],
 )
 def test_refused_with_the_place(path: Path, value: Any, problem: str) -> None:

@@ -12,7 +12,17 @@ import pytest
 import yaml
 from hypothesis import given, strategies as st
 
-from tests.law.oracle import STRICTNESS, Decided, decided, expected, known, looser, policy_of
+from tests.law.oracle import (
+    STRICTNESS,
+    Decided,
+    decided,
+    expected,
+    expected_times,
+    known,
+    looser,
+    policy_of,
+    times,
+)
 from wagtail_prefs.law.countries import COUNTRIES, EEA, country_of, normal
 from wagtail_prefs.law.documents import Document
 from wagtail_prefs.law.rules import Law, Rules, hours_of
@@ -188,7 +198,7 @@ def test_deadlines_are_counted_in_calendar_hours(value: float | None, unit: str,
     ("basis", "asks"),
     [
         ("consent", {"opt_in", "opt_in_soft", "opt_out"}),
-        ("soft_opt_in", {"opt_in"}),
+        ("soft_opt_in", {"opt_in", "opt_in_soft"}),
         ("legitimate_interest", {"opt_in", "opt_in_soft"}),
         ("contract", set()),
         ("", {"opt_in", "opt_in_soft", "opt_out"}),
@@ -237,6 +247,11 @@ def a_file(dice: random.Random) -> dict[str, Any]:
             found["preticked_allowed"] = a_fact(dice, dice.choice([True, False, None]))
         if dice.random() < 0.3:
             found["double_opt_in"] = a_fact(dice, dice.choice([True, False, None, "as proof"]))
+        if dice.random() < 0.4:
+            months = {"sale": dice.choice([None, dice.randrange(1, 40)]), "inquiry": dice.choice([None, 6])}
+            found["soft_opt_in_months"] = a_fact(dice, months)
+        if dice.random() < 0.4:
+            found["reask_wait_months"] = a_fact(dice, dice.choice([None, dice.randrange(1, 30)]))
         if dice.random() < 0.2:
             found["uncertain"] = dice.random() < 0.7
         return found
@@ -285,6 +300,7 @@ def many_files(dice: random.Random, count: int) -> int:
             all_rules[code] = rules = decided(law.rules_for(code))
             assert looser(rules, policy_of(data)) == [], (code, data)
             assert rules == expected(data, code), (code, data)
+            assert times(law.rules_for(code)) == expected_times(data, code), (code, data)
             tried += 1
         for code, rules in all_rules.items():
             assert looser(all_rules[""], rules) == [], ("unknown is not the strictest", code, data)

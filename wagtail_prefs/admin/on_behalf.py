@@ -30,6 +30,7 @@ from ..contacts.rules import OPTED_OUT
 from ..errors import InvalidAnswers, NotAllowed, UnknownContact
 from ..ledger import services as ledger
 from ..submissions import services as submissions
+from ..submissions.sales import as_customer, ended
 from ..submissions.wishes import resolved
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Evidence, Source
 from . import people, permissions as may, staff_log, staff_words as words
@@ -77,7 +78,16 @@ def foresee(
         times=ledger.times(state.id, [state.versions.get(path, 0) for path in paths]) if evidence else {},
     )
     try:
-        wishes = resolved(changes, state, person.at)
+        wishes, unsold = as_customer(
+            resolved(changes, state, person.at),
+            state,
+            act,
+            country=state.country,
+            bases={topic.key: topic.basis for topic in person.topics},
+            ended=ended(state, act, changes),
+        )
+        if unsold:
+            return Forecast(problem=str(_UNSOLD[unsold[0].rule]))
         accepted, _yielded = rules.merge(state, wishes, state.version, act)
         _after, effects = rules.apply(state, accepted, act)
     except NotAllowed:
@@ -93,6 +103,16 @@ def foresee(
         for effect in effects
     )
     return Forecast(steps, backends=tuple(sorted(conf.backends)))
+
+
+#: Why a purchase allows nothing.
+_UNSOLD = {
+    "sale": gettext_lazy(
+        "A purchase is no yes: it allows only topics for existing customers, and none that she said no to."
+    ),
+    "law": gettext_lazy("Where she lives, or as far as we know, the law asks for a yes of her own."),
+    "over": gettext_lazy("That was too long ago."),
+}
 
 
 def why_not(state: ContactState, changes: Sequence[Change], act: rules.Act) -> str:

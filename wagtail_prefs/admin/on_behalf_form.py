@@ -15,7 +15,16 @@ from django.utils.translation import gettext as _, gettext_lazy
 from ..blocks.words import CHANNEL_LABELS, FREQUENCY_LABELS, in_order
 from ..changes import Change, OptIn, OptOut, PauseFor, Resume, SetChoice, SetFrequency
 from ..topics.models import Topic
-from ..values import CHANNELS, FREQUENCIES, SUBSCRIBED, UNSUBSCRIBED, Evidence, Key, key_to_scope
+from ..values import (
+    CHANNELS,
+    FREQUENCIES,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Evidence,
+    EvidenceKind,
+    Key,
+    key_to_scope,
+)
 from . import staff_words
 
 _ADDRESS = re.compile(r"\S@\S")
@@ -36,6 +45,14 @@ def refuse_address(text: str) -> None:
     """Reasons and references are kept for ever, and read by more people than may see her address."""
     if _ADDRESS.search(text):
         raise ValidationError(_("Leave out e-mail addresses and names: this is kept with the record."))
+
+
+#: Beside `EVIDENCE_KINDS` in words.
+_EVIDENCE = [
+    ("consent", gettext_lazy("She said yes")),
+    ("sale", gettext_lazy("She bought something")),
+    ("inquiry", gettext_lazy("She asked about a product")),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,15 @@ class OnBehalfForm(forms.Form):
         input_formats=["%Y-%m-%dT%H:%M"],
         widget=forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}),
         help_text=gettext_lazy("It must be later than her last word on the matter."),
+    )
+
+    evidence_kind = forms.ChoiceField(
+        label=gettext_lazy("Evidence: what she did"),
+        choices=_EVIDENCE,
+        required=False,
+        help_text=gettext_lazy(
+            "A purchase is no yes. It only allows topics for existing customers, where the law of her country lets it."
+        ),
     )
 
     def __init__(
@@ -204,7 +230,8 @@ class OnBehalfForm(forms.Form):
     @property
     def evidence(self) -> Evidence | None:
         reference, at = self.cleaned_data.get("evidence_reference"), self.cleaned_data.get("evidence_at")
-        return Evidence(reference, at) if reference and at else None
+        kind: EvidenceKind = self.cleaned_data.get("evidence_kind") or "consent"
+        return Evidence(reference, at, kind) if reference and at else None
 
     def changes(self) -> list[Change]:
         """What is wished for; a pause is still a day."""

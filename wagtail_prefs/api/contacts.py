@@ -24,7 +24,7 @@ from ..contacts.models import Contact
 from ..errors import BodyRefused, UnknownContact
 from ..submissions import door
 from ..sync.reading import FACTS, fact
-from ..values import CHANNELS, Actor, ActorType, Evidence, Json, Source, iso, key_to_scope
+from ..values import CHANNELS, EVIDENCE_KINDS, Actor, ActorType, Evidence, Json, Source, iso, key_to_scope
 from .clients import ClientCall, Refused, client_view
 from .shapes import CLIENT, KEY, describe, problems, ref, refused
 
@@ -188,7 +188,8 @@ def _told(call: ClientCall, contact: UUID) -> Json:
     auth=CLIENT,
 )
 def change(call: ClientCall, contact: UUID) -> Json:
-    """A no is always taken. A yes needs evidence of the person's own act, younger than what she said since.
+    """A no is always taken. A yes needs evidence of the person's own act, younger than what she said since. A `sale` is
+    no yes: it allows what the law of her country lets customers be sent, for a while; `merged` says what it does not.
 
     Scope: `contacts:write`.
     """
@@ -303,9 +304,9 @@ def _makes_sense(found: Change, item: Mapping[str, Any]) -> bool:
 
 def _evidence(data: Json) -> Evidence:
     """Where the person's own act can be looked up. It stands in the ledger for ever, so it is no address."""
-    if data.keys() != {"reference", "at"}:
+    if data.keys() - {"kind"} != {"reference", "at"}:
         raise BodyRefused(_("The body must have exactly these keys: %(keys)s") % {"keys": "reference, at"})
-    reference, at = data["reference"], data["at"]
+    reference, at, kind = data["reference"], data["at"], data.get("kind", "consent")
     errors = {}
     if not isinstance(reference, str) or not reference.strip() or len(reference) > 255 or "@" in reference:
         errors["evidence.reference"] = [
@@ -315,9 +316,11 @@ def _evidence(data: Json) -> Evidence:
         ]
     if not _is_moment(at) or datetime.fromisoformat(at) > timezone.now():
         errors["evidence.at"] = [_("Evidence is of a moment that is past, with its zone, as in ISO 8601.")]
+    if kind not in EVIDENCE_KINDS:
+        errors["evidence.kind"] = [_("There are these: %(names)s.") % {"names": ", ".join(EVIDENCE_KINDS)}]
     if errors:
         raise Refused(errors)
-    return Evidence(reference, datetime.fromisoformat(at).astimezone(UTC))
+    return Evidence(reference, datetime.fromisoformat(at).astimezone(UTC), kind)
 
 
 contacts_view = client_view(post=(Scope.CONTACTS_WRITE, add))

@@ -13,7 +13,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.views import APIView
 
-from ..values import Json
+from ..values import EVIDENCE_KINDS, Json
 
 STRING: Json = {"type": "string"}
 #: Typed by anybody: whether it is an address, and whose, no answer tells.
@@ -326,7 +326,12 @@ COMPONENTS: dict[str, Any] = {
         {
             "changes": {**_list(ref("ClientChange")), "minItems": 1, "maxItems": 100},
             "evidence": _object(
-                {"reference": {"type": "string", "minLength": 1, "maxLength": 255}, "at": MOMENT}
+                {
+                    "reference": {"type": "string", "minLength": 1, "maxLength": 255},
+                    "at": MOMENT,
+                    "kind": {"enum": list(EVIDENCE_KINDS)},
+                },
+                optional=["kind"],
             ),
         },
         optional=["evidence"],

@@ -17,6 +17,8 @@ from .countries import COUNTRIES, EEA, country_of, normal
 
 Model = Literal["opt_in", "opt_in_soft", "opt_out"]
 Confidence = Literal["high", "medium", "low"]
+#: Why these rules apply: the entry's model is certain; there is no entry; there is one that nobody is sure of.
+Reason = Literal["known", "unknown", "uncertain"]
 
 #: From the loosest to the strictest. `opt_in_soft` is opt-in with an exception for customers.
 MODELS: tuple[Model, ...] = ("opt_out", "opt_in_soft", "opt_in")
@@ -32,7 +34,14 @@ UNIT_HOURS: Mapping[str, int | None] = {
     "reasonable": None,
 }
 #: The facts that can decide something; the others inform.
-DECIDED = ("model", "preticked_allowed", "honour", "double_opt_in")
+DECIDED = (
+    "model",
+    "preticked_allowed",
+    "honour",
+    "double_opt_in",
+    "soft_opt_in_months",
+    "reask_wait_months",
+)
 UNKNOWN = "unknown"
 
 
@@ -89,7 +98,11 @@ class Rules:
     `honour_hours`: within how many hours an opt-out must have reached every sender, 0: at once. Most countries have 0,
     as nothing certain is known of them: it means that nothing may wait, and no alarm may sound for a delivery that is
     merely under way. Whoever alarms gives each some minutes. `facts` holds all that the file says of the country, also
-    what decides nothing; `version` is the file's `as_of`.
+    what decides nothing; `version` is the file's `as_of`, and `reason` says why it is these rules.
+
+    `sale_months` and `inquiry_months`: for how long a purchase, or an inquiry, lets a customer be written to without a
+    yes. For a purchase, None: the law names no number. For an inquiry, None: it allows nothing. `reask_months`: for how
+    long who said no may not be asked again, 0 where the law names no number.
     """
 
     jurisdiction: str
@@ -100,6 +113,10 @@ class Rules:
     honour_hours: int
     facts: Mapping[str, Fact]
     version: str
+    reason: Reason
+    sale_months: int | None
+    inquiry_months: int | None
+    reask_months: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +176,10 @@ class Law:
             honour_hours=min([self.policy.honour_hours, *_hours(_values(found, "honour"))]),
             facts=MappingProxyType(_shown(chain)),
             version=self.version,
+            reason="known" if known else "uncertain" if chain else "unknown",
+            sale_months=_least_months(found, "sale"),
+            inquiry_months=_least_months(found, "inquiry") if known else None,
+            reask_months=max([0, *_values(found, "reask_wait_months")]),
         )
 
 
@@ -177,9 +198,8 @@ def needs_consent(rules: Rules, basis: str) -> bool:
     match basis:
         case "contract":
             return False
-        case "soft_opt_in":
-            return rules.model == "opt_in"
-        case "legitimate_interest":
+        case "soft_opt_in" | "legitimate_interest":
+            # A customer was made one by a sale, and that is written down as a yes of its own kind: silence is none.
             return rules.model != "opt_out"
     return True
 
@@ -190,6 +210,12 @@ def _deciding(entries: Iterable[Jurisdiction]) -> list[Fact]:
 
 def _values(facts: Iterable[Fact], name: str) -> list[Any]:
     return [fact.value for fact in facts if fact.name == name and fact.value is not None]
+
+
+def _least_months(facts: Iterable[Fact], after: str) -> int | None:
+    """The shortest time for which a sale or an inquiry is good; None where nothing certain names one."""
+    named = [value[after] for value in _values(facts, "soft_opt_in_months") if value.get(after) is not None]
+    return min(named, default=None)
 
 
 def _shown(chain: Sequence[Jurisdiction]) -> dict[str, Fact]:

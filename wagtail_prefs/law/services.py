@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..conf import conf
 from .documents import MAX_BYTES, Unreadable, parse
-from .rules import Fact, Jurisdiction, Law, Model, Policy, Rules, Source, needs_consent
+from .months import months_after
+from .rules import Fact, Jurisdiction, Law, Model, Policy, Reason, Rules, Source, needs_consent
 from .validation import BadLaw, law_of
 
 __all__ = [
@@ -22,10 +23,12 @@ __all__ = [
     "Law",
     "Model",
     "Policy",
+    "Reason",
     "Rules",
     "Source",
     "current",
     "load",
+    "months_after",
     "needs_consent",
 ]
 

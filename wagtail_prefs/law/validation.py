@@ -53,6 +53,8 @@ _PROMISED: Mapping[str, Any] = {
 #: The longest that mailbox providers bear (Gmail, Yahoo), and the longest that a law asks a link to work (Canada).
 _MOST_HOURS = 48
 _LEAST_LINK_DAYS = 60
+#: A hundred years: longer is a typing error, and out of a calendar's reach.
+_MOST_MONTHS = 1200
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _GROUP = re.compile(r"[A-Z]{2,10}")
 _NUMBERED = ("hours", "calendar_days", "business_days")
@@ -81,6 +83,10 @@ def _number(value: Any) -> bool:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _months(value: Any) -> bool:
+    return _whole(value) and 0 < value <= _MOST_MONTHS
 
 
 class _Reader:
@@ -316,6 +322,10 @@ class _Reader:
             self.say(place, "must be true, false, null or a text")
         elif name == "link_valid_days" and not (value is None or _whole(value)):
             self.say(place, "must be a whole number or null")
+        elif name == "reask_wait_months" and not (value is None or _months(value)):
+            self.say(place, f"must be a whole number from 1 to {_MOST_MONTHS}, or null")
+        elif name == "soft_opt_in_months":
+            self.soft(value, place)
         elif name == "honour":
             self.honour(value, place)
         elif name == "effort":
@@ -333,6 +343,12 @@ class _Reader:
             given["value"] is None or (given["unit"] == "immediate" and given["value"] == 0)
         ):
             self.say((*place, "value"), f"{given['unit']} has no number")
+
+    def soft(self, value: Any, place: Place) -> None:
+        given = self.mapping(value, place, {"sale"}, {"sale", "inquiry"})
+        for key in given.keys() & {"sale", "inquiry"}:
+            if not (given[key] is None or _months(given[key])):
+                self.say((*place, key), f"must be a whole number from 1 to {_MOST_MONTHS}, or null")
 
     def effort(self, value: Any, place: Place) -> None:
         given = self.mapping(value, place, _EFFORT, _EFFORT)

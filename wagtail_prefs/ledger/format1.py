@@ -58,6 +58,14 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """The file of jurisdictions that was applied, by its date, and why this entry of it: known, unknown, uncertain."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What the law wants kept about the moment of a choice and the plain change does not say."""
 
@@ -65,6 +73,7 @@ class Proof:
     jurisdiction: str | None = None
     #: topic key -> legal basis
     bases: dict[str, str] | None = None
+    law: Applied | None = None
 
 
 def body(
@@ -115,6 +124,10 @@ def body(
     }
     if source.evidence:
         found["evidence_at"] = iso(source.evidence.at)
+        if not source.evidence.is_consent:
+            found["evidence_kind"] = source.evidence.kind
+    if proof.law:
+        found["law"] = {"version": proof.law.version, "reason": proof.law.reason}
     return found
 
 

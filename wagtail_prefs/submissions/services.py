@@ -33,7 +33,7 @@ from ..delivery import services as delivery
 from ..errors import AddressTaken, BadToken, KeyReused, StepUpRequired, UnknownContact, UnknownReceipt
 from ..law import services as law
 from ..ledger import fold, services as ledger
-from ..ledger.format1 import GENESIS, Notice, Proof
+from ..ledger.format1 import GENESIS, Applied, Notice, Proof
 from ..ledger.models import Record, SideValue
 from ..mail import services as mail
 from ..sending import queue
@@ -52,6 +52,7 @@ from .history import (
     past_submission,
     records_of,
 )
+from .sales import as_customer, ended
 from .unconfirmed import is_nobody_yet, is_unconfirmed, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
@@ -418,8 +419,16 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             base = _base(wish, found)
             wish, hidden = _seen(wish, state, now)
             act, off = without_restored(_act(wish, found.loaded, now), wish.shared, state)
-            accepted, yielded = rules.merge(state, wish.changes, base, act)
-            yielded = (*hidden, *off, *yielded)
+            wanted, unsold = as_customer(
+                wish.changes,
+                state,
+                act,
+                country=state.country,
+                bases=found.bases,
+                ended=ended(state, act, wish.changes),
+            )
+            accepted, yielded = rules.merge(state, wanted, base, act)
+            yielded = (*hidden, *off, *unsold, *yielded)
             after, effects = rules.apply(state, accepted, act)
             if wish.screen and wish.new_address:
                 new_address.ask(state.id, wish.new_address, wish.screen.snapshot, wish.screen.network)
@@ -433,7 +442,7 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             moved = next((effect.after for effect in effects if effect.path == "address:email"), None)
             _write_contact(found.loaded, after, effects, moved)
             _lift_suppression(found.loaded, after, effects, moved)
-            proof = wish.proof or Proof(bases=found.bases)
+            proof, place = wish.proof or Proof(bases=found.bases), law.current().rules_for(state.country)
             entry = ledger.next_record(
                 contact=state.id,
                 audience=state.audience,
@@ -446,7 +455,9 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                 changes=wish.changes,
                 effects=effects,
                 merged=yielded,
-                proof=Proof(proof.notice, law.current().rules_for(state.country).jurisdiction, proof.bases),
+                proof=Proof(
+                    proof.notice, place.jurisdiction, proof.bases, Applied(place.version, place.reason)
+                ),
                 idempotency_key=once.keys[0] if once.keys else None,
                 request=once.requests[0] if once.requests else None,
             )

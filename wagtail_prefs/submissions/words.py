@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext as _, override
+from django.utils.translation import gettext as _, gettext_lazy, override
 
 from ..blocks.pause import day_it_ends
 from ..blocks.words import CHANNEL_LABELS, FREQUENCY_LABELS, by_channel
@@ -21,6 +21,14 @@ from ..values import SUBSCRIBED, UNSUBSCRIBED, Effect, Json, Merged, Spec
 
 #: A moment as records write it.
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+#: Why something was not added that a purchase was to allow.
+_OF_SALES = {
+    "sale": gettext_lazy("%(label)s: not added, because a purchase is no yes to it."),
+    "law": gettext_lazy("%(label)s: not added, because the law where you are asks for a yes of your own."),
+    "over": gettext_lazy("%(label)s: not added, because the purchase was too long ago."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,8 @@ class Words:
             return _(
                 "%(label)s: stays off, because your browser asks that your data is not sold or shared."
             ) % {"label": label}
+        if item.rule in _OF_SALES:
+            return str(_OF_SALES[item.rule]) % {"label": label}
         return _("%(label)s: your newer answer replaces one given elsewhere in the meantime.") % {
             "label": label
         }

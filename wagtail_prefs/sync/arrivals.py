@@ -107,7 +107,11 @@ def to_json(event: InboundEvent) -> Json:
         "dead": bool(event.dead),
     }
     if event.evidence:
-        found["evidence"] = {"reference": event.evidence.reference, "at": iso(event.evidence.at)}
+        found["evidence"] = {
+            "reference": event.evidence.reference,
+            "at": iso(event.evidence.at),
+            "kind": event.evidence.kind,
+        }
     texts = [who.email, who.phone, who.external_id, *who.remote, *who.remote.values()]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("an identifier is a text")
@@ -126,7 +130,9 @@ def from_json(data: Json) -> InboundEvent:
         ),
         changes=changes_from_json(data["changes"]),
         at=datetime.fromisoformat(at) if at else None,
-        evidence=Evidence(evidence["reference"], datetime.fromisoformat(evidence["at"]))
+        evidence=Evidence(
+            evidence["reference"], datetime.fromisoformat(evidence["at"]), evidence.get("kind", "consent")
+        )
         if evidence
         else None,
         dead=data["dead"],

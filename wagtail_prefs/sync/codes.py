@@ -21,6 +21,7 @@ class Code(enum.StrEnum):
     UNCHANGED = "unchanged"
     NO_EVIDENCE = "no_evidence"
     OLD_EVIDENCE = "old_evidence"
+    NO_CUSTOMER = "no_customer"
     LATER_EVIDENCE = "later_evidence"
     SUPPRESSED = "suppressed"
     OPTED_OUT = "opted_out"
@@ -48,6 +49,9 @@ WORDS: dict[Code, _StrPromise] = {
     Code.UNCHANGED: _("As it is already"),
     Code.NO_EVIDENCE: _("A yes without evidence: left out"),
     Code.OLD_EVIDENCE: _("A yes whose evidence is older than what she said since: left out"),
+    Code.NO_CUSTOMER: _(
+        "A sale that allows nothing here, by her own no, the topic, the law or its age: left out"
+    ),
     Code.LATER_EVIDENCE: _("A yes whose evidence lies in the future: left out"),
     Code.SUPPRESSED: _("An address that was erased once, which only its owner brings back: left out"),
     Code.OPTED_OUT: _("A yes in the row that unsubscribes from everything: left out"),
@@ -69,6 +73,7 @@ COLUMN_OF: dict[Code, str] = {
     Code.NO_EVIDENCE: "evidence",
     Code.OLD_EVIDENCE: "evidence_at",
     Code.LATER_EVIDENCE: "evidence_at",
+    Code.NO_CUSTOMER: "evidence_kind",
     Code.SUPPRESSED: "email",
     Code.OPTED_OUT: "opted_out",
     Code.UNKNOWN_TOPIC: "topic",

@@ -29,6 +29,7 @@ from ..errors import KeyReused, NotAllowed, UnknownContact
 from ..ledger import services as ledger
 from ..ledger.services import batched
 from ..submissions import services as submissions
+from ..submissions.sales import as_customer, ended
 from ..topics.models import Audience, Topic
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Effect, Key, Source as Where
 from .codes import Code
@@ -343,8 +344,22 @@ class _Planning:
             self.codes.append(Code.FILLED)
         if not self.codes:
             self.codes.append(Code.UNCHANGED)
-        after = replace(person, state=self.state, external_id=person.external_id or line.external_id * names)
+        after = replace(
+            person,
+            state=self._with_facts() if is_new and is_wanted else self.state,
+            external_id=person.external_id or line.external_id * names,
+        )
         return _Plan(after, tuple(self.codes), tuple(self.changes), is_wanted or names, self.says_yes, names)
+
+    def _with_facts(self) -> ContactState:
+        """Somebody who is new, as she will be made."""
+        facts = self.line.facts
+        return replace(
+            self.state,
+            language=facts.get("language", ""),
+            country=facts.get("country", ""),
+            timezone=facts.get("timezone", ""),
+        )
 
     def _offers(self, key: Key, *, yes: bool = False) -> bool:
         topic = self.work.topics.get(key[0])
@@ -360,8 +375,25 @@ class _Planning:
 
     def _yes(self, key: Key) -> None:
         evidence = self.line.evidence
+        change = SetChoice(*key, SUBSCRIBED)
+        act = self._circumstances()
+        state = self.person.state
+        allowed, unsold = as_customer(
+            [change],
+            state,
+            act,
+            country=state.country if self.person.contact else self.line.facts.get("country", ""),
+            bases={key[0]: self.work.topics[key[0]].basis},
+            ended=ended(state, act, [change]),
+        )
+        if unsold:
+            self.codes.append(Code.NO_CUSTOMER)
+            return
+        if not allowed:  # a yes of hers reaches as far already
+            self.codes.append(Code.UNCHANGED)
+            return
         try:
-            self.says_yes |= self._try(SetChoice(*key, SUBSCRIBED), Code.ACCEPTED)
+            self.says_yes |= self._try(allowed[0], Code.ACCEPTED)
         except NotAllowed:
             if self.state.suppressed:
                 self.codes.append(Code.SUPPRESSED)

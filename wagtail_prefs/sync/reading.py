@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 
 from ..contacts.addresses import canonical_email
 from ..law.countries import normal
-from ..values import CHANNELS, Evidence, Key
+from ..values import CHANNELS, EVIDENCE_KINDS, Evidence, Key
 from .codes import Code
 
 DELIMITERS = (",", ";", "\t")
@@ -50,6 +50,7 @@ COLUMNS = (
     "opted_out",
     "evidence",
     "evidence_at",
+    "evidence_kind",
 )
 YES = frozenset({"yes", "y", "true", "1", "subscribed", "opt-in", "in"})
 NO = frozenset({"no", "n", "false", "0", "unsubscribed", "opt-out", "out"})
@@ -165,6 +166,8 @@ class Source:
             raise BadFile(_("topic, channel and choice need each other"))
         if ("evidence" in columns) != ("evidence_at" in columns):
             raise BadFile(_("evidence needs the day of it, evidence_at, and that needs evidence"))
+        if "evidence_kind" in columns and "evidence" not in columns:
+            raise BadFile(_("evidence_kind says what the evidence shows, and needs evidence"))
         return delimiter, columns
 
     def _meaning(self, name: str) -> str:
@@ -260,7 +263,12 @@ class _Reading:
         if not reference or len(reference) > 255 or "@" in reference or "\0" in reference or at is None:
             self.problems.append(Code.BAD_EVIDENCE)
             return None
-        return Evidence(reference, at)
+        kind = self.given.get("evidence_kind", "consent").casefold()
+        for known in EVIDENCE_KINDS:
+            if kind == known:
+                return Evidence(reference, at, known)
+        self.problems.append(Code.BAD_EVIDENCE)
+        return None
 
 
 def moment(text: str) -> datetime | None:

@@ -4,7 +4,7 @@ Scopes are written `all`, `channel:{channel}` or `topic:{key}` everywhere people
 holds the same thing as a pair (topic or "", channel or "").
 """
 
-from .actors import Actor, ActorType, Evidence, Source
+from .actors import EVIDENCE_KINDS, Actor, ActorType, Evidence, EvidenceKind, Source
 from .backends import (
     Capabilities,
     ChangeBatch,
@@ -57,6 +57,7 @@ from .state import ACTIONS, ContactState, Effect, Identifiers, Merged, MergeRule
 __all__ = [
     "ACTIONS",
     "CHANNELS",
+    "EVIDENCE_KINDS",
     "FREQUENCIES",
     "PENDING",
     "SEND_DAYS",
@@ -73,6 +74,7 @@ __all__ = [
     "ContactState",
     "Effect",
     "Evidence",
+    "EvidenceKind",
     "Identifiers",
     "Inbound",
     "InboundEvent",

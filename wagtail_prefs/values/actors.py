@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 
 class ActorType(enum.StrEnum):
@@ -34,18 +35,35 @@ class Actor:
         return self.type in {ActorType.SUBJECT_LINK, ActorType.SUBJECT_SESSION}
 
 
+#: What an act shows: that she said yes, or that she bought something, or asked about it.
+EvidenceKind = Literal["consent", "sale", "inquiry"]
+EVIDENCE_KINDS: tuple[EvidenceKind, ...] = ("consent", "sale", "inquiry")
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What shows an act of the contact's own that we did not see: where it can be looked up, and when she did it."""
+    """What shows an act of the contact's own that we did not see: where it can be looked up, and when she did it.
+
+    A sale, or an inquiry, is no yes of hers. It only allows what a country's law lets customers be sent without one
+    (security.md LW-07).
+    """
 
     reference: str  # an order, a form's entry, a signed sheet: never an address or a name
     at: datetime
+    kind: EvidenceKind = "consent"
 
     def __post_init__(self) -> None:
         if not self.reference.strip():
             raise ValueError("evidence needs a reference")
         if self.at.tzinfo is None:
             raise ValueError("a moment needs a time zone")
+        if self.kind not in EVIDENCE_KINDS:
+            raise ValueError(f"evidence is one of {', '.join(EVIDENCE_KINDS)}")
+
+    @property
+    def is_consent(self) -> bool:
+        """Whether it counts as a yes that she said herself."""
+        return self.kind == "consent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,9 @@ MergeRule = Literal[
     "refused",
     "erased",
     "evidence",
+    "sale",
+    "law",
+    "over",
 ]
 
 
@@ -169,6 +172,8 @@ class Merged:
     that this wish stands and replaced something newer than its screen; `hidden` was not on the screen, `gone` is no
     longer offered by anybody, and `gpc` is what the browser's privacy signal says no to. `changed`,
     `refused` (a later no) and `erased` are what an undo must leave; `evidence` is a yes that a merge may not carry.
+    Of what a sale was to allow, `sale` is what no sale does, `law` what the law of her country does not let it, and
+    `over` is of a sale too long ago.
     """
 
     path: str

@@ -328,6 +328,8 @@ class _Draft:
         evidence = self.act.evidence
         if evidence is None or not self.act.actor.id or self.suppressed or evidence.at > self.act.at:
             return False
+        if not evidence.is_consent and not any(paths.key_of(path)[0] for path in said):
+            return False  # a sale is about a topic: it lifts no opt-out and moves no address
         return all(evidence.at > self._said(path) for path in said)
 
     def _said(self, path: str) -> datetime:

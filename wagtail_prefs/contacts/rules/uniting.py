@@ -54,8 +54,10 @@ def _stays(winner: ContactState, key: Key, act: Act) -> MergeRule | None:
 
 def _one_person(act: Act) -> bool:
     """Whether the person herself unites the two, or somebody with a name shows that they are one."""
-    shown = act.evidence is not None and bool(act.actor.id) and act.evidence.at <= act.at
-    return act.actor.is_subject or shown
+    if act.actor.is_subject:
+        return True
+    evidence = act.evidence
+    return evidence is not None and evidence.is_consent and bool(act.actor.id) and evidence.at <= act.at
 
 
 def shorter(winner: ContactState, loser: ContactState, act: Act) -> list[tuple[Key, datetime]]:
