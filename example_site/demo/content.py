@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BRAND = "Copperlane Cycle Co-op"
+#: What records of consent say of it: fields of its audience.
+CONTROLLER: dict[str, str | list[str]] = {
+    "controller_name": BRAND,
+    "controller_address": "1 Copper Lane, Example Town",
+    "controller_contact": "privacy@copperlane.example",
+    "privacy_url": "https://copperlane.example/privacy",
+    "data_locations": ["IE"],
+    "recipients": ["Demo CRM"],
+}
 
 
 @dataclass(frozen=True, slots=True)

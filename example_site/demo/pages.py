@@ -41,7 +41,7 @@ def prepare(place: Place) -> Scene:
     homes = _homes(english, german)
     site = _site(homes["en"], place)
     audience, _ = Audience.objects.get_or_create(
-        site=site, defaults={"key": "copperlane", "name": content.BRAND}
+        site=site, defaults={"key": "copperlane", "name": content.BRAND, **content.CONTROLLER}
     )
     _embedding(site, place)
     topics = make_topics(audience, [english, german])

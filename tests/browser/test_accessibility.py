@@ -135,6 +135,32 @@ def test_leaving(open_page: OpenPage, which: str, press: str) -> None:
     accessible(page)
 
 
+def test_a_receipt_its_page_for_anybody_and_what_that_says(open_page: OpenPage) -> None:
+    page = open_page("own")
+    box(page, "Repair evenings").check()
+    save(page)
+    page.get_by_role("link", name="Your receipt").click()
+    expect(heading(page, "Your receipt")).to_be_visible()
+    accessible(page)
+    files = page.get_by_role("list").get_by_role("link")
+    expect(files).to_have_count(3)
+    with page.expect_download() as started:
+        files.first.click()
+    file = started.value.path()
+    page.get_by_role("link", name="Show somebody that it is genuine").click()
+    expect(heading(page, "Is this receipt genuine?")).to_be_visible()
+    assert "Repair" not in page.content()
+    accessible(page)
+    page.get_by_label("The file, as it was downloaded").set_input_files(file)
+    button(page, "Check it").click()
+    expect(heading(page, "This receipt is genuine")).to_be_visible()
+    accessible(page)
+    page.get_by_label("Or all that stands in it").fill(file.read_text().replace("given", "refused"))
+    button(page, "Check it").click()
+    expect(heading(page, "This receipt was changed")).to_be_visible()
+    accessible(page)
+
+
 @pytest.mark.parametrize("which", ["customer", "own"])
 def test_letters_of_double_size_with_more_space_between_them(open_page: OpenPage, which: str) -> None:
     """WCAG 1.4.4 and 1.4.12."""

@@ -31,6 +31,7 @@ from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.ledger.services import read_body
+from wagtail_prefs.rights import receipts
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, Source
 
@@ -478,3 +479,16 @@ def test_what_it_asks_of_the_database(
     with statements() as asked:
         send(member, me, data)
     assert len(asked) <= 10, [query["sql"] for query in asked]  # the first four, and six
+
+
+def test_her_receipts_are_here_too_and_nobody_elses(member: Client, me: str, contact: Contact) -> None:
+    record = Record.objects.filter(contact_ref=contact.pk).latest("seq")
+    page = member.get(f"{me}?receipt={record.pk}")
+    assert (page.status_code, "Your receipt" in page.content.decode()) == (200, True)
+    file = member.get(f"{me}?receipt={record.pk}&as=receipt")
+    assert receipts.check(file.content).verdict == "genuine"
+    other = factories.make_contact("other@mail.example.org")
+    choose(other, SetChoice("news", "email", SUBSCRIBED))
+    theirs = Record.objects.get(contact_ref=other.pk)
+    assert member.get(f"{me}?receipt={theirs.pk}&as=receipt").status_code == 404
+    assert Client().get(f"{me}?receipt={record.pk}&as=receipt").status_code == 403

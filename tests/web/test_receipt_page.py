@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -12,19 +13,21 @@ import pytest
 from django.conf import settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, override_settings
+from django.utils import timezone
 
 from tests import factories, pages
 from tests.rights.test_consent_record import fill, fits
 from tests.rights.test_receipts import NEW, ring
-from wagtail_prefs.access import limits
-from wagtail_prefs.access.services import manage_url, receipt_path
+from wagtail_prefs.access import limits, revocations
+from wagtail_prefs.access.services import Purpose, make_token, manage_url, receipt_path
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.changes import OptOut, SetAttribute, SetChoice
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.ledger import guard, seals
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.rights import receipts
-from wagtail_prefs.values import SUBSCRIBED
+from wagtail_prefs.submissions import services as submissions
+from wagtail_prefs.values import SUBSCRIBED, Actor, ActorType, Source
 
 from .conftest import choose, path_of
 
@@ -297,3 +300,26 @@ def test_the_statements_of_her_page(strict: Client, manage: str, record: Record,
     with statements() as counted:
         strict.get(f"{manage}?receipt={record.pk}&as=receipt")
     assert len(counted) <= 4
+
+
+def test_a_link_that_is_too_old_or_called_back_shows_no_receipt(
+    strict: Client, contact: Contact, center: PreferenceCenterPage, record: Record
+) -> None:
+    issued = timezone.now() - timedelta(days=61)
+    old = make_token(Purpose.MANAGE, contact, center=center.translation_key, issued=issued)
+    for query in ("", "&as=receipt", "&as=jsonld"):
+        answer = strict.get(f"/prefs/l/{old}/?receipt={record.pk}{query}")
+        assert "Content-Disposition" not in answer
+        assert "news" not in answer.content.decode().lower()
+    new = make_token(Purpose.MANAGE, contact, center=center.translation_key)
+    revocations.contact(contact.pk)
+    assert strict.get(f"/prefs/l/{new}/?receipt={record.pk}&as=receipt").status_code == 404
+
+
+def test_whoever_was_merged_or_erased_has_no_page_of_receipts(
+    strict: Client, contact: Contact, manage: str, record: Record
+) -> None:
+    submissions.erase(contact.pk, actor=Actor(ActorType.ADMIN, "1"), source=Source(method="admin"))
+    assert strict.get(f"{manage}?receipt={record.pk}&as=receipt").status_code == 404
+    # Who kept the file can still have it checked.
+    assert receipts.check(receipts.as_bytes(receipts.make(record))).verdict == "genuine"
