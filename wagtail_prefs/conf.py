@@ -74,6 +74,8 @@ DEFAULTS: Mapping[str, Any] = {
     "SEAL_MINUTES": 10,
     # how long a person can take a submission back (days)
     "UNDO_DAYS": 30,
+    # within how many days every platform must have forgotten who was erased; the account of it says when it is late
+    "ERASURE_DAYS": 30,
     # path of a file that replaces the shipped jurisdictions.yaml; "" for the shipped one
     "JURISDICTIONS": "",
     # for how many months a purchase lets a customer be written to where the law has an exception for customers; a
@@ -258,6 +260,10 @@ class PrefsSettings:
     @property
     def undo_life(self) -> timedelta:
         return timedelta(days=int(self._get("UNDO_DAYS")))
+
+    @property
+    def erasure_life(self) -> timedelta:
+        return timedelta(days=int(self._get("ERASURE_DAYS")))
 
     @property
     def jurisdictions(self) -> str:

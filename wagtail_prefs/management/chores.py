@@ -12,6 +12,7 @@ from ..delivery.backfill import feed
 from ..delivery.retiring import forget_retired
 from ..ledger.counts import count_new
 from ..mail.retention import forget_old_mails
+from ..rights.erasure import follow_erasures
 from ..sending.pause_notice import announce_ended_pauses
 from ..sending.retention import forget_settled
 from ..submissions.requests import work_off
@@ -37,6 +38,7 @@ CHORES: list[Callable[[], object]] = [
     forget_now_and_then,
     forget_old_mails,
     forget_settled,
+    follow_erasures,  # before what nobody confirmed is forgotten
     forget_retired,
     watch,
     forget_arrivals,
