@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .decisions.asking import may_ask as may_ask
     from .decisions.headers import add_headers as add_headers
     from .decisions.services import decide as decide
     from .sending.services import send as send
@@ -18,6 +19,7 @@ _DOORS = {
     "add_headers": "decisions.headers",
     "contact_for": "submissions.door",
     "decide": "decisions.services",
+    "may_ask": "decisions.asking",
     "record": "submissions.door",
     "send": "sending.services",
 }

@@ -53,8 +53,8 @@ HISTORY = "/centers/{center}/preferences/history/"
 STEP_UP = "/centers/{center}/preferences/step-up/"
 #: Those take an API key, or the secret of a backend: test_contacts, test_links and test_inbound hold them.
 OF_CLIENTS = {
-    "/contacts/", "/contacts/find/", "/contacts/{contact}/", "/links/", "/decisions/", "/sends/", "/sends/{message_id}/",
-    "/suppressions/", "/inbound/{alias}/{secret}/",
+    "/contacts/", "/contacts/find/", "/contacts/{contact}/", "/links/", "/decisions/", "/decisions/asking/", "/sends/",
+    "/sends/{message_id}/", "/suppressions/", "/inbound/{alias}/{secret}/",
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from ..contacts.rules import OPTED_OUT
 from ..errors import InvalidAnswers, NotAllowed, UnknownContact
 from ..ledger import services as ledger
 from ..submissions import services as submissions
-from ..submissions.sales import as_customer, ended
+from ..submissions.sales import as_customer
 from ..submissions.wishes import resolved
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Evidence, Source
 from . import people, permissions as may, staff_log, staff_words as words
@@ -84,7 +84,6 @@ def foresee(
             act,
             country=state.country,
             bases={topic.key: topic.basis for topic in person.topics},
-            ended=ended(state, act, changes),
         )
         if unsold:
             return Forecast(problem=str(_UNSOLD[unsold[0].rule]))

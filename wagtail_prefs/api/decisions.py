@@ -1,4 +1,7 @@
-"""`POST decisions/`: may this be sent to them now? Answered as `decisions` answers, for up to a thousand at once."""
+"""`POST decisions/`: may this be sent to them now? And `decisions/asking/`: may they be asked for a yes?
+
+Answered as `decisions` answers, for up to a thousand at once.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from ..access.api_keys import Scope
-from ..decisions import answers, wire
+from ..decisions import answers, asking, naming, wire
+from ..values import iso
 from .clients import ClientCall, Refused, client_view
 from .shapes import CLIENT, describe, problems, ref, refused
 
@@ -65,6 +69,50 @@ def decide(call: ClientCall) -> HttpResponse:
                 raise
             raise Refused(refusals) from None
     response = HttpResponse(text, content_type="application/json")
+    response["Content-Language"] = language
+    return response
+
+
+@describe(
+    operation_id="may_ask",
+    summary="May they be asked for a yes?",
+    request={"application/json": ref("AskingQuestion")},
+    responses={200: ref("Askings"), **refused(), **problems(400, 401, 403, 413, 415, 429)},
+    auth=CLIENT,
+)
+def may_ask(call: ClientCall) -> HttpResponse:
+    """An answer for each, in their order. Who said no is not asked again for a year, or longer by the law of her
+    country: `until` says from when on. Whether a mail that asks may go out, is for `decisions/` to say.
+
+    Scope: `decisions:read`.
+    """
+    data = call.read(
+        {"topic": str, "channel": str, "contacts": list},
+        {"at": str, "by": str},
+        limit=MAX_BYTES,
+    )
+    external = data.get("by", BY[0]) == BY[1]
+    refusals = _refusals(data) or _unnamed(data["contacts"], external=external)
+    if refusals:
+        raise Refused(refusals)
+    named = naming.ids_of(data["contacts"], call.audience_id) if external else data["contacts"]
+    at = moment(data["at"]) if "at" in data else None
+    askings = asking.may_ask(
+        [UUID(one) for one in named], data["topic"], data["channel"], at, audience=call.audience_id
+    )
+    language = translation.get_language_from_request(call.request)
+    with translation.override(language):
+        answer = [
+            {
+                "contact": name if external else str(one.contact),
+                "may_ask": one.may,
+                "until": iso(one.until) if one.until else None,
+                "reason": one.reason,
+                "rule": str(asking.WORDS[one.reason]),
+            }
+            for name, one in zip(data["contacts"], askings, strict=True)
+        ]
+    response = JsonResponse({"askings": answer})
     response["Content-Language"] = language
     return response
 
@@ -130,3 +178,4 @@ def moment(given: object) -> datetime | None:
 
 
 decisions_view = client_view(post=(Scope.DECISIONS_READ, decide))
+asking_view = client_view(post=(Scope.DECISIONS_READ, may_ask))

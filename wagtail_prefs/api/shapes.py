@@ -390,6 +390,36 @@ COMPONENTS: dict[str, Any] = {
         }
     ),
     "Decisions": _object({"decisions": _list(ref("Decision"))}),
+    "AskingQuestion": _object(
+        {
+            "topic": STRING,
+            "channel": STRING,
+            "contacts": {
+                **_list({"type": "string", "minLength": 1}),
+                "minItems": 1,
+                "maxItems": 1000,
+                "description": "UUIDs, or external ids as `by` says",
+            },
+            "at": {**MOMENT, "description": "now, without"},
+            "by": {"type": "string", "enum": ["id", "external_id"], "default": "id"},
+        },
+        optional=["at", "by"],
+    ),
+    "Askings": _object(
+        {
+            "askings": _list(
+                _object(
+                    {
+                        "contact": {**STRING, "description": "as it was asked about; a UUID in lower case"},
+                        "may_ask": {"type": "boolean"},
+                        "until": _or_null({**MOMENT, "description": "when that ends by itself"}),
+                        "reason": STRING,
+                        "rule": {**STRING, "description": "the reason in words"},
+                    }
+                )
+            )
+        }
+    ),
     "SendMade": {
         **_object(
             {

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from .asking import access_links_view, sign_ups_view
 from .centers import center_document
 from .contacts import contact_view, contacts_view, find_view
-from .decisions import decisions_view
+from .decisions import asking_view, decisions_view
 from .inbound import inbound_view
 from .links import links_view
 from .preferences import preferences_view, sessions_view
@@ -34,6 +34,7 @@ urlpatterns = [
     path("links/", links_view, name="links"),
     path("suppressions/", suppressions_view, name="suppressions"),
     path("decisions/", decisions_view, name="decisions"),
+    path("decisions/asking/", asking_view, name="asking"),
     path("sends/", sends_view, name="sends"),
     path("sends/<path:message_id>/", send_view, name="send"),  # an id may hold slashes
     path("inbound/<str:alias>/<str:secret>/", inbound_view, name="inbound"),

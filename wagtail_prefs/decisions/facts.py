@@ -352,16 +352,16 @@ def _statement(look: Look) -> str:
     # together a list for every row.
     touches = "(one.topic = '' OR one.topic = %(topic)s) AND (one.channel = '' OR one.channel = %(channel)s)"
     joins = [
-        _join(
+        join(
             contact,
             "contact",
             "one.id = asked.id" + (" AND one.audience_id = %(audience)s" if look.within else ""),
         ),
         f"LEFT JOIN ({_topics(topic)}) AS topic ON topic.audience_id = contact.audience_id",
-        _join(state, "state", f"one.contact_id = asked.id AND {touches}"),
+        join(state, "state", f"one.contact_id = asked.id AND {touches}"),
     ]
     if look.recording:
-        joins.append(_join(send, "own", "one.message_id = %(message)s AND one.contact = asked.id"))
+        joins.append(join(send, "own", "one.message_id = %(message)s AND one.contact = asked.id"))
     wanted = ", ".join(columns[name] for name in _ROW)
     if look.whole:
         wanted += ", contact.country AS home, contact.timezone AS zone"
@@ -396,7 +396,7 @@ def _record(version: str, look: Look) -> str:
     return f"(SELECT {name} FROM {table} AS record WHERE record.contact_ref = asked.id AND record.seq = {version})"  # noqa: S608
 
 
-def _join(table: str, name: str, condition: str) -> str:
+def join(table: str, name: str, condition: str) -> str:
     """The rows of a table for each that is asked about, by index, however many there are in all.
 
     PostgreSQL, left alone, reads every contact's row of a kind as soon as it thinks them few; OFFSET 0 keeps it from

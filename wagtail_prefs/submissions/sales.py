@@ -1,12 +1,13 @@
-"""Customers: what a sale, or an inquiry, lets be sent without a yes (security.md LW-07, "soft opt-in"). Pure but for one look.
+"""Customers: what a sale, or an inquiry, lets be sent without a yes (security.md LW-07, "soft opt-in").
 
 It is no yes. Where the law of her country has an exception for customers, and the site's policy lets it be used, it
-makes a choice about topics of that legal basis which ends by itself. It lifts no no of hers, and shortens no yes.
+makes a choice about topics of that legal basis which ends by itself. The next sale prolongs it while it holds. It lifts
+no no, and shortens no yes. What has ended counts as a no: hers, said after the end, would leave no trace beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,8 +16,6 @@ from ..conf import conf
 from ..contacts import rules
 from ..contacts.rules import OPTED_OUT
 from ..law import services as law
-from ..ledger import services as ledger
-from ..ledger.models import Record
 from ..values import SUBSCRIBED, UNSUBSCRIBED, ContactState, Evidence, Merged, MergeRule
 
 #: The legal basis of topics that customers may get.
@@ -35,15 +34,14 @@ def as_customer(
     *,
     country: str,
     bases: Mapping[str, str],
-    ended: Collection[str] = (),
 ) -> tuple[tuple[Change, ...], tuple[Merged, ...]]:
     """The changes that a sale allows, every yes with its end; and each yes that it does not, with the reason.
 
-    `bases` are the legal bases of topics. `ended` are the paths at which a no says only that a yes has ended by itself.
+    `bases` are the legal bases of topics.
     """
     if not is_of_sale(act) or act.evidence is None:
         return tuple(changes), ()
-    customer = _Customer(state, act.evidence, act.at, law.current().rules_for(country), bases, ended)
+    customer = _Customer(state, act.evidence, act.at, law.current().rules_for(country), bases)
     found, merged = list[Change](), list[Merged]()
     for change in changes:
         if not (isinstance(change, SetChoice) and change.value == SUBSCRIBED):
@@ -57,26 +55,6 @@ def as_customer(
     return tuple(found), tuple(merged)
 
 
-def ended(state: ContactState, act: rules.Act, changes: Sequence[Change]) -> set[str]:
-    """The paths of these changes at which a yes has ended by itself. One statement, and only where a sale needs it."""
-    if not is_of_sale(act):
-        return set()
-    noes = {
-        state.versions[change.path]: change.path
-        for change in changes
-        if change.key[0] and state.choices.get(change.key) == UNSUBSCRIBED and change.path in state.versions
-    }
-    if not noes:
-        return set()
-    records = Record.objects.filter(contact_ref=state.id, seq__in=noes)
-    return {
-        effect.path
-        for record in records
-        for effect in ledger.effects_of(ledger.read_body(record))
-        if effect.action == "expired"
-    }
-
-
 class _Customer:
     """One person as a customer: what her country lets her be sent, and until when."""
 
@@ -87,9 +65,8 @@ class _Customer:
         at: datetime,
         given: law.Rules,
         bases: Mapping[str, str],
-        ended: Collection[str],
     ) -> None:
-        self.state, self.at, self.bases, self.ended = state, at, bases, ended
+        self.state, self.at, self.bases = state, at, bases
         self.end = _end(evidence, given)
 
     def refused(self, change: SetChoice) -> MergeRule | None:
@@ -105,8 +82,9 @@ class _Customer:
         state = self.state
         left = state.opted_out or OPTED_OUT in state.versions
         refused = state.choices.get(("", change.channel)) == UNSUBSCRIBED
-        no = state.choices.get(change.key) == UNSUBSCRIBED and change.path not in self.ended
-        return left or refused or no
+        said, ends = state.choices.get(change.key), state.until.get(change.key)
+        over = said == SUBSCRIBED and change.key not in state.pending and ends is not None and ends <= self.at
+        return left or refused or over or said == UNSUBSCRIBED
 
     def with_end(self, change: SetChoice) -> SetChoice | None:
         """The choice with the earliest end; None where a yes of hers reaches as far already."""

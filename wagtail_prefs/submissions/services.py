@@ -52,7 +52,7 @@ from .history import (
     past_submission,
     records_of,
 )
-from .sales import as_customer, ended
+from .sales import as_customer
 from .unconfirmed import is_nobody_yet, is_unconfirmed, tell_nobody
 from .wishes import asked, wishes
 from .words import Line, words_of
@@ -419,14 +419,7 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
             base = _base(wish, found)
             wish, hidden = _seen(wish, state, now)
             act, off = without_restored(_act(wish, found.loaded, now), wish.shared, state)
-            wanted, unsold = as_customer(
-                wish.changes,
-                state,
-                act,
-                country=state.country,
-                bases=found.bases,
-                ended=ended(state, act, wish.changes),
-            )
+            wanted, unsold = as_customer(wish.changes, state, act, country=state.country, bases=found.bases)
             accepted, yielded = rules.merge(state, wanted, base, act)
             yielded = (*hidden, *off, *unsold, *yielded)
             after, effects = rules.apply(state, accepted, act)

@@ -29,7 +29,7 @@ from ..errors import KeyReused, NotAllowed, UnknownContact
 from ..ledger import services as ledger
 from ..ledger.services import batched
 from ..submissions import services as submissions
-from ..submissions.sales import as_customer, ended
+from ..submissions.sales import as_customer
 from ..topics.models import Audience, Topic
 from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Effect, Key, Source as Where
 from .codes import Code
@@ -384,7 +384,6 @@ class _Planning:
             act,
             country=state.country if self.person.contact else self.line.facts.get("country", ""),
             bases={key[0]: self.work.topics[key[0]].basis},
-            ended=ended(state, act, [change]),
         )
         if unsold:
             self.codes.append(Code.NO_CUSTOMER)
