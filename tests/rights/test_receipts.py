@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
@@ -236,10 +237,24 @@ def test_which_seal_holds_it(contact: Contact, django_assert_max_num_queries: An
     [made, *_rest] = seals.seal()
     second = say(contact, OptOut())
     seals.seal()
-    with django_assert_max_num_queries(2):
+    with django_assert_max_num_queries(3):
         found = standing(first)
     assert (found.whole, found.seal) == (True, made.number)
     assert standing(second).seal == Seal.objects.order_by("-number").first().number  # type: ignore[union-attr]
+
+
+def test_its_seal_is_found_among_many(contact: Contact, django_assert_max_num_queries: Any) -> None:
+    records, made = [], []
+    with time_machine.travel(END, tick=False) as clock:
+        for number in range(75):
+            value = UNSUBSCRIBED if number % 2 else SUBSCRIBED
+            records.append(say(contact, SetChoice("news", "email", value)))
+            clock.shift(600)
+            made += [seal.number for seal in seals.seal()]
+    assert made == list(range(1, 76))
+    for record, number in zip(records, made, strict=True):
+        with django_assert_max_num_queries(5):
+            assert standing(record).seal == number
 
 
 def test_a_seal_that_was_changed_holds_nothing(contact: Contact) -> None:

@@ -183,10 +183,10 @@ def test_the_statements_of_the_page(strict: Client, record: Record, shown: bytes
     seals.seal()
     with statements() as counted:
         strict.get(receipt_path(record.pk))
-    assert len(counted) == 3  # record, neighbours, seals
+    assert len(counted) == 4  # record, neighbours, where the seals begin, seals
     with statements() as counted:
         check(strict, shown)
-    assert len(counted) == 3
+    assert len(counted) == 4
     with statements() as counted:
         strict.get("/prefs/r/")
     assert len(counted) == 0

@@ -149,7 +149,10 @@ def _read(given: bytes) -> tuple[Json, str, bytes]:
     ours = isinstance(said, dict) and said["type"] == TYPE and said["format"] == FORMAT
     if not ours or not isinstance(said["receipt"], str):
         raise ValueError("of another form")
-    return said, str(data["kid"]), bytes.fromhex(data["mac"])
+    mac = bytes.fromhex(data["mac"])
+    if mac.hex() != data["mac"]:  # one spelling: two would be two receipts
+        raise ValueError("no signature")
+    return said, str(data["kid"]), mac
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> Json:
