@@ -7,10 +7,10 @@ from django.core.checks import Tags, register
 from .access.checks import check_limits, check_limits_cache, check_limits_shared, check_sign_up
 from .backends.checks import check_backends, check_inbound, check_mappings
 from .conf import check_keys, check_senders, check_settings
-from .contacts.checks import check_database
+from .contacts.checks import check_database, check_locations
 from .decisions.checks import check_decisions
 from .delivery.checks import check_deliveries
-from .law.checks import check_law
+from .law.checks import check_law, check_periods
 from .ledger.checks import check_guard
 from .ledger.sinks import check_exported, check_sink
 from .mail.checks import check_mail
@@ -34,6 +34,8 @@ def connect() -> None:
     register(check_inbound, Tags.compatibility)
     register(check_database, Tags.compatibility)
     register(check_law, Tags.compatibility)
+    register(check_periods, Tags.compatibility)
+    register(check_locations, Tags.database, deploy=True)
     register(check_decisions, Tags.compatibility)
     register(check_sink, Tags.compatibility)
     register(check_exported, Tags.security, deploy=True)

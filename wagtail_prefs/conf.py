@@ -275,7 +275,7 @@ class PrefsSettings:
 
     @property
     def reask_days(self) -> int:
-        return int(self._get("REASK_DAYS"))
+        return max(int(self._get("REASK_DAYS")), int(DEFAULTS["REASK_DAYS"]))  # upward only (security.md LW-10)
 
     @property
     def quiet_hours(self) -> Mapping[str, Sequence[str]]:

@@ -127,10 +127,7 @@ def test_a_country_only_makes_it_longer(readers: Readers, settings: Any) -> None
     texas = said(readers, NO, country="US-TX")
     nowhere = said(readers, NO, country="")
     year = datetime(2027, 11, 25, 12, tzinfo=UTC)
-    for days, ends in {
-        1: [year, NOW + timedelta(days=1), year],
-        500: [NOW + timedelta(days=500)] * 3,
-    }.items():
+    for days, ends in {1: [year] * 3, 500: [NOW + timedelta(days=500)] * 3}.items():
         settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "REASK_DAYS": days}
         assert [one.until for one in may_ask([california, texas, nowhere], "news", "email")] == ends
 

@@ -8,7 +8,7 @@ log is a mail to the ADMINS. Nothing of it names a person.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ..conf import conf
+from ..contacts.models import Contact
+from ..law import services as law
 from ..ledger.services import batches_since_many
 from ..values import iso
 from . import counts
@@ -33,6 +35,9 @@ logger = logging.getLogger("wagtail_prefs.delivery")
 
 #: An opt-out that a platform does not know after so long is an alarm, by the level's name.
 LEVELS = {"15m": timedelta(minutes=15), "24h": timedelta(hours=24)}
+#: The level between them: what the law of a person's country, or the site's policy, lets wait for hours, but not for a
+#: day. Where it says "at once", that is the first level: a delivery under way is given its minutes.
+LAW = "law"
 #: How often all workers together look.
 EVERY = timedelta(minutes=1)
 #: The rows that are looked at one by one, the oldest first: whether it is the opt-out that waits for so long, or something
@@ -43,7 +48,7 @@ GIVEN_UP = "given_up"
 UNCONFIRMED = "retired_unconfirmed"
 #: How long that one is shown.
 SHOWN = timedelta(days=1)
-MAILED = ("opt_outs_24h", GIVEN_UP, UNCONFIRMED)
+MAILED = ("opt_outs_law", "opt_outs_24h", GIVEN_UP, UNCONFIRMED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +95,42 @@ def unconfirmed(alias: str, count: int) -> None:
 def late_opt_outs(alias: str, now: datetime, after: timedelta) -> Late | None:
     """Whether people opted out longer ago than `after`, and the backend has not heard; None where it has."""
     limit = now - after
-    waiting = Delivery.objects.filter(_OPT_OUTS, backend=alias)
-    rows = list(
-        waiting.order_by(Coalesce("failing_since", "due_at"), "pk").values_list(
-            "contact", "delivered", "failing_since", "due_at", "retired_at"
-        )[:SAMPLE]
-    )
-    noes = _first_noes({contact: delivered for contact, delivered, *_ in rows})
-    moments = []
-    for contact, _delivered, failing_since, due_at, retired_at in rows:
-        # Without a no of hers it is an address that is not hers any more, or one that must be told again.
-        known = [moment for moment in (noes.get(contact), retired_at) if moment]
-        said = min(known) if known else failing_since or due_at
-        if said is not None and said <= limit:
-            moments.append(said)
+    rows = _oldest(alias)
+    moments = [said for said in _said(rows).values() if said <= limit]
     if not moments:
         return None
     count = len(moments)
     if len(rows) == SAMPLE:  # of the others it is enough to know that something of theirs is so old
+        waiting = Delivery.objects.filter(_OPT_OUTS, backend=alias)
         old = waiting.annotate(since=Coalesce("failing_since", "due_at")).filter(since__lte=limit)
         count += old.count() - sum((row[2] or row[3] or now) <= limit for row in rows)
     return Late(count, min(moments))
+
+
+def late_by_law(alias: str, now: datetime) -> Late | None:
+    """Those that waited longer than the law of the person's country lets them, in calendar hours (security.md LW-16).
+
+    Only where that is a number of hours below a day: for a day, and for "at once", there are the other levels.
+    """
+    said = _said(_oldest(alias))
+    countries = dict(Contact.objects.filter(pk__in=list(said)).values_list("pk", "country"))
+    current, moments = law.current(), []
+    for contact, moment in said.items():
+        hours = current.rules_for(countries.get(contact, "")).honour_hours
+        if hours and LEVELS["15m"] <= timedelta(hours=hours) < LEVELS["24h"]:
+            moments += [moment] if moment + timedelta(hours=hours) <= now else []
+    return Late(len(moments), min(moments)) if moments else None
 
 
 def late_backends(now: datetime, after: timedelta) -> dict[str, Late]:
     """All configured backends of which that is so; one statement where there are none."""
     found = {alias: late_opt_outs(alias, now, after) for alias in sorted(_with_opt_outs(list(conf.backends)))}
     return {alias: late for alias, late in found.items() if late is not None}
+
+
+def backends_late_by_law(now: datetime, aliases: Iterable[str]) -> set[str]:
+    """Those of these backends of which that is so."""
+    return {alias for alias in aliases if late_by_law(alias, now) is not None}
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------
@@ -155,10 +169,7 @@ def _look(lane: Lane, now: datetime, *, opt_outs: bool) -> int:
 
 def _holding(lane: Lane, now: datetime, *, opt_outs: bool) -> Iterator[Alarm]:
     alias = lane.backend
-    for level, after in LEVELS.items() if opt_outs else ():
-        late = late_opt_outs(alias, now, after)
-        if late is None:
-            break  # not late by a quarter of an hour, not late by a day
+    for level, late in _late(alias, now) if opt_outs else ():
         said = {"count": late.count, "backend": alias, "since": iso(late.since)}
         text = _("%(count)d opt-outs have not reached %(backend)s; the oldest is of %(since)s.")
         yield Alarm(f"opt_outs_{level}", text % said, level, late)
@@ -171,6 +182,16 @@ def _holding(lane: Lane, now: datetime, *, opt_outs: bool) -> Iterator[Alarm]:
         said = {"backend": alias, "count": noted["count"]}
         text = _("%(backend)s did not take back the old addresses of %(count)d people in 30 days.")
         yield Alarm(UNCONFIRMED, text % said)
+
+
+def _late(alias: str, now: datetime) -> Iterator[tuple[str, Late]]:
+    first = late_opt_outs(alias, now, LEVELS["15m"])
+    if first is None:
+        return  # not late by a quarter of an hour, not late by more
+    yield "15m", first
+    for level, late in ((LAW, late_by_law(alias, now)), ("24h", late_opt_outs(alias, now, LEVELS["24h"]))):
+        if late is not None:
+            yield level, late
 
 
 def _note(
@@ -230,6 +251,31 @@ _OPT_OUTS = WAITING & Q(restricts__in=(True,))
 def _with_opt_outs(aliases: list[str]) -> set[str]:
     """Of these backends, those that have not heard of an opt-out yet, however new."""
     return {alias for alias in aliases if Delivery.objects.filter(_OPT_OUTS, backend=alias).exists()}
+
+
+#: Of a delivery with an opt-out: the contact, what the backend has heard of her, and since when it waits.
+_Row = tuple[UUID, int, datetime | None, datetime | None, datetime | None]
+
+
+def _oldest(alias: str) -> list[_Row]:
+    """The first rows of a backend that has not heard of an opt-out, those first that have waited longest."""
+    waiting = Delivery.objects.filter(_OPT_OUTS, backend=alias)
+    columns = ("contact", "delivered", "failing_since", "due_at", "retired_at")
+    return list(waiting.order_by(Coalesce("failing_since", "due_at"), "pk").values_list(*columns)[:SAMPLE])
+
+
+def _said(rows: Iterable[_Row]) -> dict[UUID, datetime]:
+    """When each of these people said what the backend has not heard."""
+    rows = list(rows)
+    noes = _first_noes({contact: delivered for contact, delivered, *_ in rows})
+    found: dict[UUID, datetime] = {}
+    for contact, _delivered, failing_since, due_at, retired_at in rows:
+        # Without a no of hers it is an address that is not hers any more, or one that must be told again.
+        known = [moment for moment in (noes.get(contact), retired_at) if moment]
+        said = min(known) if known else failing_since or due_at
+        if said is not None:
+            found[contact] = said
+    return found
 
 
 def _first_noes(delivered: Mapping[UUID, int]) -> dict[UUID, datetime]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from ..conf import conf
 from ..mail.models import Mail
 from ..mail.rows import SERVER
-from .alarms import LEVELS, late_backends
+from .alarms import LEVELS, backends_late_by_law, late_backends
 from .models import Delivery, Lane
 
 #: A worker that was not seen for so long, while something is due, is not there.
@@ -57,7 +57,8 @@ def _late_opt_outs() -> list[CheckMessage]:
     now = timezone.now()
     late = late_backends(now, LEVELS["15m"])
     stuck = sorted(late_backends(now, LEVELS["24h"])) if late else []
-    merely_late = sorted(set(late) - set(stuck))
+    unlawful = sorted(backends_late_by_law(now, set(late) - set(stuck)))
+    merely_late = sorted(set(late) - set(stuck) - set(unlawful))
     found: list[CheckMessage] = []
     if stuck:
         found.append(
@@ -66,6 +67,15 @@ def _late_opt_outs() -> list[CheckMessage]:
                 hint="Run `manage.py prefs_check`, or look at Preferences > Backends, for the reason; until it is mended, "
                 "do not send from there.",
                 id="wagtail_prefs.E041",
+            )
+        )
+    if unlawful:
+        found.append(
+            Error(
+                f"Opt-outs have been waiting for {', '.join(unlawful)} for longer than the law of the people's countries, "
+                "or your policy, lets them.",
+                hint="Run `manage.py prefs_check` for the reason; until it is mended, do not send from there.",
+                id="wagtail_prefs.E042",
             )
         )
     if merely_late:

@@ -54,7 +54,7 @@ _PROMISED: Mapping[str, Any] = {
 _MOST_HOURS = 48
 _LEAST_LINK_DAYS = 60
 #: A hundred years: longer is a typing error, and out of a calendar's reach.
-_MOST_MONTHS = 1200
+MOST_MONTHS = 1200
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _GROUP = re.compile(r"[A-Z]{2,10}")
 _NUMBERED = ("hours", "calendar_days", "business_days")
@@ -86,7 +86,7 @@ def _whole(value: Any) -> bool:
 
 
 def _months(value: Any) -> bool:
-    return _whole(value) and 0 < value <= _MOST_MONTHS
+    return _whole(value) and 0 < value <= MOST_MONTHS
 
 
 class _Reader:
@@ -323,7 +323,7 @@ class _Reader:
         elif name == "link_valid_days" and not (value is None or _whole(value)):
             self.say(place, "must be a whole number or null")
         elif name == "reask_wait_months" and not (value is None or _months(value)):
-            self.say(place, f"must be a whole number from 1 to {_MOST_MONTHS}, or null")
+            self.say(place, f"must be a whole number from 1 to {MOST_MONTHS}, or null")
         elif name == "soft_opt_in_months":
             self.soft(value, place)
         elif name == "honour":
@@ -348,7 +348,7 @@ class _Reader:
         given = self.mapping(value, place, {"sale"}, {"sale", "inquiry"})
         for key in given.keys() & {"sale", "inquiry"}:
             if not (given[key] is None or _months(given[key])):
-                self.say((*place, key), f"must be a whole number from 1 to {_MOST_MONTHS}, or null")
+                self.say((*place, key), f"must be a whole number from 1 to {MOST_MONTHS}, or null")
 
     def effort(self, value: Any, place: Place) -> None:
         given = self.mapping(value, place, _EFFORT, _EFFORT)
