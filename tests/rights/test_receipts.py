@@ -257,14 +257,32 @@ def test_its_seal_is_found_among_many(contact: Contact, django_assert_max_num_qu
             assert standing(record).seal == number
 
 
-def test_a_seal_that_was_changed_holds_nothing(contact: Contact) -> None:
+def test_a_seal_that_was_changed_or_forged_holds_nothing(contact: Contact) -> None:
     record = say(contact, SetChoice("news", "email", SUBSCRIBED))
     seals.seal()
-    with guard.taken_down("default"):
-        seal = Seal.objects.get()
-        Seal.objects.update(body=seal.body.replace('"format":1', '"format": 1'))
-    found = standing(record)
-    assert (found.whole, found.seal) == (True, None)
+    seal = Seal.objects.get()
+    for other in (
+        {"body": seal.body.replace('"format":1', '"format": 1')},
+        {"signature": "0" * 64},
+        {"hash": "0" * 64},
+        {"prev": "1" * 64},
+        {"signature": "no hex"},
+    ):
+        with guard.taken_down("default"):
+            Seal.objects.update(
+                **{name: getattr(seal, name) for name in ("body", "signature", "hash", "prev")}
+            )
+            assert standing(record).seal == seal.number
+            Seal.objects.update(**other)
+        found = standing(record)
+        assert (found.whole, found.seal) == (True, None), other
+
+
+def test_a_seal_of_a_key_that_has_left_still_holds(contact: Contact) -> None:
+    record = say(contact, SetChoice("news", "email", SUBSCRIBED))
+    seals.seal()
+    with ring(NEW):
+        assert standing(record).seal == 1
 
 
 def test_a_record_without_the_one_before_is_not_whole(contact: Contact) -> None:

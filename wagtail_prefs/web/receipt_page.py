@@ -88,7 +88,6 @@ class ReceiptView(TokenView):
     def post(self, request: HttpRequest, token: str = "") -> HttpResponse:
         if token:
             open_receipt(token)
-        given = shown_receipt(request)
         verdict = limits.hit_lightly("receipt_check", network_of(request))
         if not verdict.allowed:
             response = message(
@@ -96,7 +95,7 @@ class ReceiptView(TokenView):
             )
             response["Retry-After"] = str(verdict.retry_after)
             return response
-        checked = receipts.check(given)
+        checked = receipts.check(shown_receipt(request))
         return draw(request, record=checked.record, stands=checked.standing, checked=checked)
 
 
