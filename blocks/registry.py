@@ -29,6 +29,7 @@ BUILT_IN = {
     "follow_us": "wagtail_prefs.blocks.follow_us.FollowUsBlock",
     "rich_text": "wagtail_prefs.blocks.rich_text.RichTextBlock",
     "history": "wagtail_prefs.blocks.history.HistoryBlock",
+    "your_data": "wagtail_prefs.blocks.your_data.YourDataBlock",
 }
 
 

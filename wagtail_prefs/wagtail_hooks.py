@@ -36,6 +36,7 @@ from .admin.preview import preview_urls
 from .admin.topics import register_log_actions as register_topic_actions
 from .centers.checks import audit
 from .decisions import suppressions
+from .rights import services as rights
 from .sync import importing
 
 register_policies()
@@ -84,6 +85,7 @@ def register_log_actions(actions: Any) -> None:
     importing.register_actions(actions)
     bulk.register_actions(actions)
     suppressions.register_actions(actions)
+    rights.register_actions(actions)
     api_keys.register_actions(actions)
 
 

@@ -51,6 +51,8 @@ PREFERENCES = "/centers/{center}/preferences/"
 UNDO = "/centers/{center}/preferences/undo/"
 HISTORY = "/centers/{center}/preferences/history/"
 STEP_UP = "/centers/{center}/preferences/step-up/"
+EXPORT = "/centers/{center}/preferences/export/"
+ERASURE = "/centers/{center}/preferences/erasure/"
 #: Those take an API key, or the secret of a backend: test_contacts, test_links and test_inbound hold them.
 OF_CLIENTS = {
     "/contacts/", "/contacts/find/", "/contacts/{contact}/", "/links/", "/decisions/", "/decisions/asking/", "/sends/",
@@ -69,6 +71,8 @@ def test_it_is_openapi_31_and_names_our_routes_only(description: dict[str, Any],
         UNDO,
         HISTORY,
         STEP_UP,
+        EXPORT,
+        ERASURE,
         *OF_CLIENTS,
     }
     served = visit.client.get("/prefs/api/v1/openapi.json")
@@ -93,6 +97,8 @@ def test_real_answers_are_as_described(description: dict[str, Any], visit: Visit
     holds(visit.undo(merged.json()["receipt"]), description, UNDO, "post")  # kept
     holds(visit.history(), description, HISTORY, "get")
     holds(visit.history("?before=1"), description, HISTORY, "get")
+    holds(visit.post("preferences/export/", {}, **{"Idempotency-Key": "get"}), description, EXPORT, "post")
+    holds(visit.post("preferences/erasure/", {}, **{"Idempotency-Key": "go"}), description, ERASURE, "post")
 
 
 def test_what_anybody_may_ask_is_answered_as_described(description: dict[str, Any], visit: Visit) -> None:

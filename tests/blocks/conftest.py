@@ -85,6 +85,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "rich_text": {"heading": "Hello", "text": "<p>Good to see you.</p>", "picture": Picture()},
     "history": {"heading": "Your history", "entries": 5},
+    "your_data": {"heading": "Your data", "export": True, "erase": True, "objection": True},
     "question": {
         "heading": "",
         "question": "Would you recommend us?",

@@ -25,7 +25,7 @@ def test_the_preferences_are_what_the_reference_says() -> None:
         "answers": {"topics": {"choices": {"news": {"email": True}}}},
         "pending": [],
         "private": {},
-        "hidden": [],
+        "hidden": ["your_data.export", "your_data.erase"],  # of a page with all blocks
         "records": {},
         "outlook": [
             {"text": "E-mail: you get 1 of 3 topics.", "kind": "topics"},

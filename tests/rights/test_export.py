@@ -25,7 +25,7 @@ from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.delivery import services as delivery
 from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.mail.services import post
-from wagtail_prefs.rights.export import COLUMNS, as_csv, export
+from wagtail_prefs.rights.export import COLUMNS, as_zip, export
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import Actor, ActorType, Evidence, Source
 
@@ -139,8 +139,11 @@ def test_of_who_was_erased_there_is_nothing(anna: UUID) -> None:
 
 def test_both_forms_say_the_same(anna: UUID) -> None:
     data = export(anna)
-    archive = zipfile.ZipFile(io.BytesIO(as_csv(data)))
-    assert sorted(archive.namelist()) == sorted([*(f"{name}.csv" for name in COLUMNS), "about.csv"])
+    archive = zipfile.ZipFile(io.BytesIO(as_zip(data)))
+    assert sorted(archive.namelist()) == sorted(
+        [*(f"{name}.csv" for name in COLUMNS), "about.csv", "data.json"]
+    )
+    assert json.loads(archive.read("data.json")) == data
     for name, columns in COLUMNS.items():
         rows = list(csv.reader(io.StringIO(archive.read(f"{name}.csv").decode())))
         assert tuple(rows[0]) == tuple(columns)
@@ -175,7 +178,7 @@ def test_no_cell_is_a_formula(value: str) -> None:
         "controller": {"name": value},
         "profile": [{"name": "word", "value": value}],
     }
-    archive = zipfile.ZipFile(io.BytesIO(as_csv(data)))
+    archive = zipfile.ZipFile(io.BytesIO(as_zip(data)))
     for name in ("about", "profile"):
         for row in csv.reader(io.StringIO(archive.read(f"{name}.csv").decode())):
             assert not any(cell.strip(" \ufeff\u200b")[:1] in set("=+-@|\t\r\n") - {""} for cell in row)

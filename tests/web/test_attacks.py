@@ -487,6 +487,8 @@ PERSONAL = {
     "undo": "POST",
     "history": "GET",
     "step-up": "POST",
+    "export": "POST",
+    "erasure": "POST",
 }
 
 

@@ -130,6 +130,8 @@ def addresses(contact: Contact, center: PreferenceCenterPage) -> dict[str, list[
         "undo": [f"{root}preferences/undo/"],
         "history": [f"{root}preferences/history/"],
         "step-up": [f"{root}preferences/step-up/"],
+        "export": [f"{root}preferences/export/"],
+        "erasure": [f"{root}preferences/erasure/"],
         "access-links": [f"{root}access-links/"],
         "sign-ups": [f"{root}signups/"],
         "contacts": ["/prefs/api/v1/contacts/"],
@@ -137,6 +139,7 @@ def addresses(contact: Contact, center: PreferenceCenterPage) -> dict[str, list[
         "find-contact": ["/prefs/api/v1/contacts/find/"],
         "links": ["/prefs/api/v1/links/"],
         "decisions": ["/prefs/api/v1/decisions/"],
+        "asking": ["/prefs/api/v1/decisions/asking/"],
         "sends": ["/prefs/api/v1/sends/"],
         "send": ["/prefs/api/v1/sends/issue-1/", "/prefs/api/v1/sends/a%2Fb/"],
         # Notes who fetched a file in the log of the site: read audit, an exception that is listed.

@@ -229,6 +229,13 @@ COMPONENTS: dict[str, Any] = {
             },
         }
     ),
+    "Export": {
+        "type": "object",
+        "description": "Everything that is held of the contact: docs/reference/export.md names its lists.",
+        "properties": {"text": STRING, "format": {"type": "integer", "const": 1}},
+        "required": ["text", "format"],
+        "additionalProperties": True,
+    },
     "History": _object({"records": _list(ref("PastSubmission")), "next": _or_null(VERSION)}),
     "Problem": _object(
         {

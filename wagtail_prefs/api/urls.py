@@ -13,6 +13,7 @@ from .inbound import inbound_view
 from .links import links_view
 from .preferences import preferences_view, sessions_view
 from .receipts import history_view, undo_view
+from .rights import erasure_view, export_view
 from .schema import openapi_view
 from .sends import send_view, sends_view
 from .step_up import step_up_view
@@ -28,6 +29,8 @@ urlpatterns = [
     path("centers/<uuid:center>/preferences/undo/", undo_view, name="undo"),
     path("centers/<uuid:center>/preferences/history/", history_view, name="history"),
     path("centers/<uuid:center>/preferences/step-up/", step_up_view, name="step-up"),
+    path("centers/<uuid:center>/preferences/export/", export_view, name="export"),
+    path("centers/<uuid:center>/preferences/erasure/", erasure_view, name="erasure"),
     path("contacts/", contacts_view, name="contacts"),
     path("contacts/find/", find_view, name="find-contact"),
     path("contacts/<uuid:contact>/", contact_view, name="contact"),

@@ -19,7 +19,7 @@ from ..errors import AnswerErrors
 from ..html import href_is_allowed, tree_to_html
 from ..values import Json, controls_of
 from .conditions import holds
-from .form import STEP_UP, WAS, one
+from .form import ERASE, EXPORT, STEP_UP, WAS, one
 from .leaves import Kind, cell_kind, columns_of, is_flat, leaf_kind, lines, read, spell
 from .screen import Control, Entry, Field, Form, Group, Option, Press, Problem, Row, Section, Way
 
@@ -259,7 +259,7 @@ def _can_be_drawn(control: Json) -> bool:
     return (
         control["type"] != "action"
         or isinstance(control["do"], Mapping)
-        or control["do"] in {REQUEST_LINK, STEP_UP}
+        or control["do"] in {REQUEST_LINK, STEP_UP, EXPORT, ERASE}
     )
 
 

@@ -32,6 +32,8 @@ UNDO = "undo"
 OPT_OUT = "opt_out"
 #: What a button does that mails a fresh link.
 STEP_UP = "step_up"
+#: What buttons do that take one: her data, and forgetting her.
+EXPORT, ERASE = "export", "erase"
 
 _VERSION = re.compile(r"[0-9]{1,15}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -43,8 +45,8 @@ _RECEIPT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 class Submitted:
     """What a form says: the answers that differ from what was drawn, and on what they were made.
 
-    `undo` is the receipt of what is to be taken back, `step_up` asks for a fresh link, and `leave` is the page's own way
-    out; then there are no answers.
+    `undo` is the receipt of what is to be taken back, `step_up` asks for a fresh link, `right` is EXPORT or ERASE, and
+    `leave` is the page's own way out; then there are no answers.
     """
 
     answers: Answers
@@ -54,6 +56,7 @@ class Submitted:
     undo: UUID | None = None
     step_up: bool = False
     leave: bool = False
+    right: str = ""
 
 
 def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
@@ -74,9 +77,10 @@ def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
                 {"": {"revision": [_("The page has changed. Please check your choices and save again.")]}}
             )
         pressed = data.getlist("do")
-        undo, step_up = _taken_back(snapshot, pressed), _asks_for_link(snapshot, pressed)
+        undo, does = _taken_back(snapshot, pressed), _does(snapshot, pressed)
+        step_up, right = does == STEP_UP, does if does in {EXPORT, ERASE} else ""
         leave = pressed == [OPT_OUT]
-        if undo is not None or step_up or leave:
+        if undo is not None or step_up or leave or right:
             answers: Answers = {}
         else:
             answers = _pressed(snapshot, pressed) if pressed else _edited(snapshot, data)
@@ -88,6 +92,7 @@ def form_to_answers(snapshot: Snapshot, data: QueryDict) -> Submitted:
         undo,
         step_up,
         leave,
+        right,
     )
 
 
@@ -163,14 +168,13 @@ def _taken_back(snapshot: Snapshot, pressed: list[str]) -> UUID | None:
     return None
 
 
-def _asks_for_link(snapshot: Snapshot, pressed: list[str]) -> bool:
-    return len(pressed) == 1 and any(
-        control["type"] == "action"
-        and control["do"] == STEP_UP
-        and pressed[0] == f"{block['id']}.{control['name']}"
-        for block in snapshot.document["blocks"]
-        for control in controls_of(block)
-    )
+def _does(snapshot: Snapshot, pressed: list[str]) -> str:
+    """What the one button that was pressed does, where that is no answer; "" for any other."""
+    for block in snapshot.document["blocks"]:
+        for control in controls_of(block):
+            if control["type"] == "action" and pressed == [f"{block['id']}.{control['name']}"]:
+                return control["do"] if isinstance(control["do"], str) else ""
+    return ""
 
 
 def records_of(snapshot: Snapshot) -> dict[str, str]:

@@ -39,8 +39,7 @@ def preferences(
         private = visibility.private_rows(snapshot, state)
         answers = visibility.told(snapshot, answers, hidden, assurance)
         pending = [path for path in pending if path.partition(".")[0] not in hidden]
-        if assurance == "fresh":
-            hidden = [*hidden, *visibility.step_ups(snapshot)]
+    hidden = [*hidden, *visibility.pointless(snapshot, assurance)]
     return {
         "version": state.version,
         "revision": snapshot.digest,

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from ..errors import InvalidAnswers, StepUpRequired
 from ..values import SUBSCRIBED, Answers, Assurance, ContactState, Json, Spec, controls_of
 from .conditions import holds
-from .form import STEP_UP
+from .form import ERASE, EXPORT, STEP_UP
 from .leaves import leaf_kind, read, write
 from .values import Snapshot, remembered
 
@@ -169,15 +169,22 @@ def sift(
     return kept
 
 
+def pointless(snapshot: Snapshot, assurance: Assurance) -> tuple[str, ...]:
+    """The buttons, as `block_id.control`, that are nothing for who came this way: those that mail a fresh link for whoever
+    has just come by one, and those that take one for everybody else.
+    """
+    mailing, taking = _by_link(snapshot)
+    return mailing if assurance == "fresh" else taking
+
+
 @remembered
-def step_ups(snapshot: Snapshot) -> tuple[str, ...]:
-    """The buttons that mail a fresh link, as `block_id.control`: nobody needs one who has just come by such a link."""
-    return tuple(
-        f"{spec.block_id}.{control['name']}"
-        for spec in snapshot.specs
-        for control in controls_of(spec.document)
-        if control["type"] == "action" and control["do"] == STEP_UP
-    )
+def _by_link(snapshot: Snapshot) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for spec in snapshot.specs:
+        for control in controls_of(spec.document):
+            if control["type"] == "action" and isinstance(control["do"], str):
+                found.setdefault(control["do"], []).append(f"{spec.block_id}.{control['name']}")
+    return tuple(found.get(STEP_UP, ())), (*found.get(EXPORT, ()), *found.get(ERASE, ()))
 
 
 def told_attributes(snapshot: Snapshot) -> set[str]:

@@ -244,10 +244,11 @@ def _moment(moment: datetime | None) -> str | None:
     return iso(moment) if moment else None
 
 
-def as_csv(data: Json) -> bytes:
-    """The same as a ZIP of CSV files, one for each list: UTF-8, and no cell is a formula."""
+def as_zip(data: Json) -> bytes:
+    """A ZIP of the JSON, and the same as CSV files, one for each list: UTF-8, and no cell is a formula."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.json", json.dumps(data, ensure_ascii=False, indent=2))
         about = [
             ("format", data["format"]),
             ("made_at", data["made_at"]),

@@ -26,7 +26,7 @@ from ..submissions import services as submissions
 from ..submissions.gpc import Shared, shared_topics
 from ..submissions.services import Saved
 from ..values import Actor, ActorType, Assurance, Source
-from . import degraded, fresh, own_receipt, receipts
+from . import degraded, fresh, own_receipt, receipts, rights
 from .personal import HttpResponseSeeOther, address, center_of, draw_page, element_for, host_page, shown
 from .receipts import Told
 from .tokens import TokenView, read_form, refuse_foreign
@@ -71,6 +71,10 @@ class ManageView(TokenView):
             if submitted.step_up:
                 told = step_up(link, center, snapshot)
                 return draw_page(request, link, snapshot, posted=data, session=session, told=told)
+            if submitted.right:
+                by = ActorType.SUBJECT_SESSION if session else ActorType.SUBJECT_LINK
+                known = bool(session)
+                return rights.answer(request, link, center, snapshot, submitted, data, by=by, is_known=known)
             saved = save(request, link, center, snapshot, submitted, "fresh" if session else "link")
         except InvalidAnswers as refused:
             return draw_page(request, link, snapshot, posted=data, session=session, refused=refused)

@@ -38,7 +38,7 @@ from ..contacts import store
 from ..contacts.models import Contact
 from ..errors import BadToken, InvalidAnswers, NotPublished, UnknownContact
 from ..values import ActorType
-from . import own_receipt, receipts
+from . import own_receipt, receipts, rights
 from .manage import save
 from .personal import HttpResponseSeeOther, address, center_of, draw_page, shown
 from .responses import message
@@ -94,6 +94,11 @@ class MemberView(TokenView):
         member = get_token(request)
         try:
             submitted = form_to_answers(snapshot, data)
+            if submitted.right:
+                by = ActorType.SUBJECT_SESSION
+                return rights.answer(
+                    request, link, now, snapshot, submitted, data, by=by, is_known=True, member=member
+                )
             saved = save(request, link, now, snapshot, submitted, "fresh", by=ActorType.SUBJECT_SESSION)
         except InvalidAnswers as refused:
             return draw_page(request, link, snapshot, member=member, posted=data, refused=refused)

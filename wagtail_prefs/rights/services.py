@@ -1,0 +1,66 @@
+"""What the doors call: her data, forgetting her, and the words for it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import translation
+from django.utils.translation import gettext as _, gettext_lazy
+from wagtail.log_actions import LogActionRegistry, LogFormatter, log
+from wagtail.models import ModelLogEntry
+
+from ..contacts.models import Contact
+from ..values import Json
+from .erasure import erase_person
+from .export import as_zip, export
+
+__all__ = [
+    "EXPORTED",
+    "as_zip",
+    "erase_person",
+    "erased_told",
+    "export",
+    "export_for_herself",
+    "export_for_staff",
+    "register_actions",
+]
+
+#: That somebody's data was handed out: to her, or to staff.
+EXPORTED = "wagtail_prefs.contact.export"
+
+
+def export_for_herself(contact_id: UUID) -> Json:
+    """Her data, and an entry in the log that she has had it. Raises UnknownContact."""
+    data = export(contact_id)
+    log(Contact.objects.get(pk=contact_id), EXPORTED, data={"by": "herself"})
+    return data
+
+
+def export_for_staff(contact_id: UUID, user: Any, reason: str) -> Json:
+    """Her data for somebody of the staff, and an entry in the log with who had it, and why. Raises UnknownContact."""
+    data = export(contact_id)
+    log(Contact.objects.get(pk=contact_id), EXPORTED, user=user, data={"by": "staff", "reason": reason})
+    return data
+
+
+def erased_told(locale: str) -> str:
+    """What she reads when it is done."""
+    with translation.override(locale):
+        return _(
+            "Your data is erased. Every system that had it from us is told to erase it as well. Nothing is sent to you any "
+            "more."
+        )
+
+
+def register_actions(actions: LogActionRegistry) -> None:
+    """For the hook `register_log_actions`."""
+
+    @actions.register_action(EXPORTED)
+    class ExportedFormatter(LogFormatter):
+        label = gettext_lazy("Hand out a person's data")
+
+        def format_message(self, log_entry: ModelLogEntry) -> str:
+            if log_entry.data.get("by") == "herself":
+                return _("The person downloaded her data")
+            return _("Exported the person's data: %(reason)s") % {"reason": log_entry.data.get("reason", "")}
