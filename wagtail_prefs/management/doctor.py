@@ -27,6 +27,7 @@ from ..decisions import promises
 from ..delivery import health, tasks
 from ..delivery.checks import ABSENT
 from ..mail import server
+from ..rights.erasure import overdue
 from ..values import iso
 
 OK, NOTE, WARN, BAD = "ok", "note", "warning", "error"
@@ -62,6 +63,7 @@ def examine(aliases: Iterable[str] | None = None) -> Iterator[Finding]:
         yield from _guarded("tasks", _tasks)
         yield from _guarded("alarms", _admins)
         yield from _guarded("promises", _promises)
+        yield from _guarded("erasures", _erasures)
         names = _configured()
     else:
         names = sorted(aliases)
@@ -187,6 +189,15 @@ def _promises() -> Iterator[Finding]:
 
 
 # --- backends ---------------------------------------------------------------------------------------------------------
+
+
+def _erasures() -> Iterator[Finding]:
+    late = list(overdue().values_list("contact", flat=True)[:3])
+    if late:
+        text = f"{overdue().count()} erasures are not done and soon must be, or should have been: {', '.join(map(str, late))}"
+        yield Finding("erasures", WARN, text, "`manage.py prefs_erase --open` says what each waits for.")
+    else:
+        yield Finding("erasures", OK, "No erasure is late.")
 
 
 def _workers(names: list[str]) -> Iterator[Finding]:

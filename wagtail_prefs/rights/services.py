@@ -21,6 +21,7 @@ __all__ = [
     "erase_person",
     "erased_told",
     "export",
+    "export_for_command",
     "export_for_herself",
     "export_for_staff",
     "register_actions",
@@ -41,6 +42,13 @@ def export_for_staff(contact_id: UUID, user: Any, reason: str) -> Json:
     """Her data for somebody of the staff, and an entry in the log with who had it, and why. Raises UnknownContact."""
     data = export(contact_id)
     log(Contact.objects.get(pk=contact_id), EXPORTED, user=user, data={"by": "staff", "reason": reason})
+    return data
+
+
+def export_for_command(contact_id: UUID, reason: str) -> Json:
+    """Her data for whoever may run commands here, and an entry in the log. Raises UnknownContact."""
+    data = export(contact_id)
+    log(Contact.objects.get(pk=contact_id), EXPORTED, data={"by": "command", "reason": reason})
     return data
 
 
