@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from hypothesis import given, strategies as st
 from wagtail.models import ModelLogEntry
 
 from tests.admin.staff import make_staff
+from tests.decisions.cases import law_files
 from tests.delivery.people import HERSELF, JOIN, LEAVE, OUT, save
 from tests.factories import make_contact, make_editor, make_topics
 from tests.properties import examples
@@ -181,6 +183,27 @@ def test_a_yes_with_evidence_is_a_yes_with_its_proof(editor: Client, anna: Conta
     body = ledger.read_body(Record.objects.get(contact_ref=anna.pk))
     assert body["evidence_ref"] == "ticket 4711"
     assert body["evidence_at"] == "2026-05-29T12:00:00.000000Z"
+
+
+def test_lw_07_a_purchase_is_no_yes(editor: Client, anna: Contact, settings: Any, tmp_path: Path) -> None:
+    Topic.objects.filter(key="offers").update(basis="soft_opt_in")
+    path = str(law_files(tmp_path)["opt_in_soft"])
+    sale = {**evidence(NOW - timedelta(days=3)), "evidence_kind": "sale"}
+    wish = form(editor, anna, choice__offers__email=SUBSCRIBED, **sale)
+    assert "asks for a yes of her own" in errors(send(editor, anna, wish, "preview"))
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "JURISDICTIONS": path}
+    assert "asks for a yes of her own" in errors(
+        send(editor, anna, wish, "preview")
+    )  # nobody knows where she is
+    Contact.objects.filter(pk=anna.pk).update(country="CA")
+    wrong = form(editor, anna, choice__news__email=SUBSCRIBED, choice__offers__email=SUBSCRIBED, **sale)
+    assert "A purchase is no yes" in errors(send(editor, anna, wrong, "preview"))
+    assert not Record.objects.exists()
+    assert saved(editor, anna, choice__offers__email=SUBSCRIBED, **sale)
+    state = load_state(anna.pk)
+    assert state.choices == {("offers", "email"): SUBSCRIBED}
+    assert state.until["offers", "email"] == datetime(2028, 5, 29, 12, tzinfo=UTC)
+    assert ledger.read_body(Record.objects.get())["evidence_kind"] == "sale"
 
 
 def test_a_no_is_not_overruled_by_older_evidence(

@@ -26,16 +26,19 @@ from wagtail_prefs.contacts.models import Contact, State, Suppression
 from wagtail_prefs.delivery.models import Backfill, Delivery
 from wagtail_prefs.delivery.services import run_once
 from wagtail_prefs.ledger.models import Record
+from wagtail_prefs.rights.erasure import erase_person
+from wagtail_prefs.rights.models import Erasure
 from wagtail_prefs.sync import uploads
 from wagtail_prefs.sync.models import DriftRun, ImportRun, ImportUpload
 from wagtail_prefs.topics.models import Audience, Topic, TopicGroup, TopicMerge, TopicText
+from wagtail_prefs.values import Actor, ActorType, Source
 
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What nobody may change who may not.
 TABLES = (
-    ApiKey, Audience, Backfill, Contact, Delivery, DriftRun, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
+    ApiKey, Audience, Backfill, Contact, Delivery, DriftRun, Erasure, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
 )  # fmt: skip
 #: Wagtail's own, for everybody who may open the admin: names of topics for the editors of pages, and pages that a user
 #: may edit, which is none here.
@@ -93,10 +96,13 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
         },
     }
     upload = uploads.keep(b"email\n", {}, there.audience, user=make_editor("importer"))
+    gone = make_contact("erased@mail.example.org", audience=there.audience)
+    account = erase_person(gone.pk, actor=Actor(ActorType.SYSTEM), source=Source(method="python"))
     run = ImportRun.objects.create(audience=there.audience, digest="0" * 64, done_at=timezone.now())
     keys: dict[str, Any] = {
         "prefs_api_keys": make_key(audience=there.audience)[0].pk,
         "prefs_imports": upload.pk,
+        "prefs_erasures": account.pk,
         "prefs_contacts": there.pk,
         "prefs_deliveries": delivery.pk,
         "prefs_subscribers": there.pk,
@@ -175,7 +181,7 @@ def test_whoever_may_not_is_turned_away(client: Client, url_of: Callable[[str, s
 #: A form that would do something anywhere.
 FORGED = {
     "everything": "opt_out", "reason": "forged", "base_version": "1", "step": "confirm", "into": "1",
-    "act": "00000000-0000-4000-8000-000000000000", "key": "forged", "name": "Forged",
+    "act": "00000000-0000-4000-8000-000000000000", "word": "erase", "key": "forged", "name": "Forged",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from .finding import FindView
 from .menu import SUBMENU_HOOK
 from .on_behalf import ChangeView
 from .outcomes import can_retry
+from .person_rights import EraseView, ExportView
 from .staff import NAME, PersonView
 from .why import FindMessageView, MessagesView, messages_url
 
@@ -42,10 +43,19 @@ class LookView(PersonView):
     @cached_property
     def header_buttons(self) -> list[HeaderButton]:
         messages_ = HeaderButton(_("Messages"), url=messages_url(self.contact.pk), icon_name="mail")
-        if not self.allowed(may.CHANGE) or self.contact.merged_into_id or self.contact.erased_at:
+        if self.contact.merged_into_id or self.contact.erased_at:
             return [messages_]
-        url = reverse(f"{NAME}:change", args=[self.contact.pk])
-        return [HeaderButton(_("Change on her behalf"), url=url, icon_name="edit"), messages_]
+        offered = [
+            (may.CHANGE, "change", _("Change on her behalf"), "edit"),
+            (may.EXPORT, "export", _("Export her data"), "download"),
+            (may.ERASE, "erase", _("Erase her data"), "bin"),
+        ]
+        found = [
+            HeaderButton(label, url=reverse(f"{NAME}:{name}", args=[self.contact.pk]), icon_name=icon)
+            for action, name, label, icon in offered
+            if self.allowed(action)
+        ]
+        return [*found[:1], messages_, *found[1:]]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         given = self.request.GET.get("before", "")
@@ -154,6 +164,8 @@ class ContactViewSet(ViewSet):
             path("<uuid:pk>/messages/", self.construct_view(MessagesView), name="messages"),
             path("<uuid:pk>/reveal/", self.construct_view(RevealView), name="reveal"),
             path("<uuid:pk>/change/", self.construct_view(ChangeView), name="change"),
+            path("<uuid:pk>/export/", self.construct_view(ExportView), name="export"),
+            path("<uuid:pk>/erase/", self.construct_view(EraseView), name="erase"),
             path("<uuid:pk>/verify/", self.construct_view(VerifyView), name="verify"),
             path(
                 "<uuid:pk>/deliveries/<int:delivery_id>/retry/", self.construct_view(RetryView), name="retry"

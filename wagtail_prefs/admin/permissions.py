@@ -33,7 +33,9 @@ VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY = "view", "reveal", "change", "expor
 RESULTS, DOWNLOAD = "results", "download"
 #: Bringing people in from files.
 IMPORT = "import"
-ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, RETRY, VERIFY, RESULTS, DOWNLOAD, IMPORT)
+#: Forgetting a person for good.
+ERASE = "erase"
+ACTIONS = (VIEW, REVEAL, CHANGE, EXPORT, ERASE, RETRY, VERIFY, RESULTS, DOWNLOAD, IMPORT)
 
 #: What they may do with the keys of programs: to list, to make, to revoke.
 KEY_ACTIONS = ("view", "add", "change")
@@ -46,6 +48,7 @@ LABELS = {
     "reveal_contact": gettext_lazy("See addresses and answers"),
     "change_contact": gettext_lazy("Change on a person's behalf"),
     "export_contact": gettext_lazy("Export people"),
+    "erase_contact": gettext_lazy("Erase people"),
     "import_contact": gettext_lazy("Import people"),
     "retry_contact": gettext_lazy("Retry deliveries"),
     "verify_contact": gettext_lazy("Verify the ledger"),

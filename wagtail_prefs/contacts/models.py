@@ -51,6 +51,7 @@ class Contact(models.Model):
         permissions = [
             ("reveal_contact", "Can see addresses and answers"),
             ("export_contact", "Can export people"),
+            ("erase_contact", "Can erase people"),
             ("retry_contact", "Can retry deliveries"),
             ("verify_contact", "Can verify the ledger"),
             ("results_contact", "Can see results"),

@@ -11,8 +11,9 @@ from ..values import Identifiers
 from ..writes import Write
 from . import drain, outbox, retiring, rows, tasks
 from .drain import Round
+from .models import Delivery
 
-__all__ = ["Round", "retire", "retry", "run_once", "want"]
+__all__ = ["Round", "heard_of", "retire", "retry", "run_once", "want"]
 
 
 def want(contact_id: UUID, version: int, restricts: bool) -> list[Write]:
@@ -33,6 +34,12 @@ def retire(contact_id: UUID, identifiers: Identifiers, *, erased: bool) -> None:
     To be called in the transaction of the save, before `want`.
     """
     retiring.write(contact_id, identifiers, erased=erased)
+
+
+def heard_of(contact_id: UUID) -> list[str]:
+    """The backends that may have heard of a contact, sorted."""
+    heard = Delivery.objects.filter(contact=contact_id).exclude(rows.UNHEARD)
+    return list(heard.order_by("backend").values_list("backend", flat=True))
 
 
 def run_once(limit: int | None = None) -> Round:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _, gettext_lazy
 from wagtail.log_actions import LogActionRegistry, LogFormatter, log
 from wagtail.models import ModelLogEntry
 
 from ..contacts.models import Contact
-from ..values import Json
+from ..values import Actor, Json, Source
 from .erasure import erase_person
 from .export import as_zip, export
+from .models import Erasure
 
 __all__ = [
+    "ERASED",
     "EXPORTED",
     "as_zip",
+    "erase_for_staff",
     "erase_person",
     "erased_told",
     "export",
@@ -29,6 +33,8 @@ __all__ = [
 
 #: That somebody's data was handed out: to her, or to staff.
 EXPORTED = "wagtail_prefs.contact.export"
+#: That somebody of the staff had a person forgotten.
+ERASED = "wagtail_prefs.contact.erase"
 
 
 def export_for_herself(contact_id: UUID) -> Json:
@@ -52,6 +58,14 @@ def export_for_command(contact_id: UUID, reason: str) -> Json:
     return data
 
 
+def erase_for_staff(contact_id: UUID, user: Any, actor: Actor, source: Source, reason: str) -> Erasure:
+    """Forget a person for somebody of the staff, and an entry in the log. Raises UnknownContact."""
+    with transaction.atomic():
+        found = erase_person(contact_id, actor=actor, source=source, reason=reason)
+        log(Contact.objects.get(pk=contact_id), ERASED, user=user, data={"reason": reason})
+    return found
+
+
 def erased_told(locale: str) -> str:
     """What she reads when it is done."""
     with translation.override(locale):
@@ -63,6 +77,13 @@ def erased_told(locale: str) -> str:
 
 def register_actions(actions: LogActionRegistry) -> None:
     """For the hook `register_log_actions`."""
+
+    @actions.register_action(ERASED)
+    class ErasedFormatter(LogFormatter):
+        label = gettext_lazy("Erase a person")
+
+        def format_message(self, log_entry: ModelLogEntry) -> str:
+            return _("Erased the person: %(reason)s") % {"reason": log_entry.data.get("reason", "")}
 
     @actions.register_action(EXPORTED)
     class ExportedFormatter(LogFormatter):
