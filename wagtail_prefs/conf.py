@@ -275,7 +275,9 @@ class PrefsSettings:
 
     @property
     def reask_days(self) -> int:
-        return max(int(self._get("REASK_DAYS")), int(DEFAULTS["REASK_DAYS"]))  # upward only (security.md LW-10)
+        return max(
+            int(self._get("REASK_DAYS")), int(DEFAULTS["REASK_DAYS"])
+        )  # upward only (security.md LW-10)
 
     @property
     def quiet_hours(self) -> Mapping[str, Sequence[str]]:

@@ -2,8 +2,9 @@
 
 import django.core.validators
 import django.db.models.deletion
-import wagtail_prefs.ids
 from django.db import migrations, models
+
+import wagtail_prefs.ids
 
 
 class Migration(migrations.Migration):
