@@ -157,6 +157,14 @@ def body(topics: list[Topic], locale: str) -> list[dict[str, Any]]:
         ),
         block("history", content.HISTORY_HEADING, content.HISTORY_TEXT, entries=3),
         block(
+            "your_data",
+            content.YOUR_DATA_HEADING,
+            content.YOUR_DATA_TEXT,
+            export=True,
+            erase=True,
+            objection=False,
+        ),
+        block(
             "follow_us",
             content.FOLLOW_HEADING,
             content.FOLLOW_TEXT,

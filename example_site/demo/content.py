@@ -232,6 +232,11 @@ HISTORY_TEXT = Words(
     "<p>Your last three changes, with a way to take them back.</p>",
     "<p>Ihre letzten drei Änderungen, und wie Sie sie zurücknehmen.</p>",
 )
+YOUR_DATA_HEADING = Words("Your data", "Ihre Daten")
+YOUR_DATA_TEXT = Words(
+    "<p>What we know of you is yours to see, and to take back.</p>",
+    "<p>Was wir über Sie wissen, können Sie sehen und zurücknehmen.</p>",
+)
 FOLLOW_HEADING = Words("Meet us elsewhere", "Anderswo treffen Sie uns auch")
 FOLLOW_TEXT = Words(
     "<p>No mail, no list: just look in.</p>", "<p>Keine Mail, keine Liste: einfach vorbeischauen.</p>"

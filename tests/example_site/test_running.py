@@ -126,6 +126,7 @@ class TestSite:
                 "unsubscribe_all",
                 "reason",
                 "history",
+                "your_data",
                 "follow_us",
             ]
 

@@ -467,3 +467,15 @@ def test_what_it_costs(strict: Client, fresh: str, statements: Callable[[], Any]
         post(strict, action, {**data, "profile.given_name": "Yolanda"})
     counts = [len(one) for one in (looking, opening, saving)]
     assert counts[:2] == [1, 4] and counts[2] <= 9, counts
+
+
+def test_its_form_may_end_on_the_host_page_and_nowhere_else(
+    strict: Client, contact: Contact, center: PreferenceCenterPage, fresh: str
+) -> None:
+    """A browser holds `form-action` against redirects too: without the origin the button would do nothing at all."""
+    there = strict.get(issued(contact, center, host=0))["Content-Security-Policy"]
+    assert f"form-action 'self' {SHOP};" in there
+    assert "form-action 'self';" in strict.get(fresh)["Content-Security-Policy"]
+    center.host_pages = ""
+    center.save_revision().publish()
+    assert "form-action 'self';" in strict.get(issued(contact, center, host=0))["Content-Security-Policy"]

@@ -97,7 +97,10 @@ def _page(request: HttpRequest, link: Once, center: Center) -> HttpResponse:
         "button": AGAIN if link.over else OPEN,
         "title": centers.get_snapshot(center.digest).document["title"],
     }
-    return page("wagtail_prefs/fresh.html", context, locale=center.locale)
+    host = host_page(link, center)
+    return page(
+        "wagtail_prefs/fresh.html", context, locale=center.locale, leads_to=origin_of(host) if host else ""
+    )
 
 
 def _closed(request: HttpRequest) -> HttpResponse:

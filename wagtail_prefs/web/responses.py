@@ -34,13 +34,15 @@ def page(
     media: Iterable[str] = (),
     ancestors: Iterable[str] = (),
     scripts: bool = False,
+    leads_to: str = "",
 ) -> HttpResponse:
     """Render one of our own pages in a locale.
 
     Without a request on purpose: no context processor of the host project runs, so no session is touched, no cookie
     set and no query added. `media` are origins that pictures of the page come from. `ancestors` are origins that may
     put the page into a frame; never for a page that knows a person (security.md EB-06). `scripts` lets it run what bears
-    its nonce, and what that loads.
+    its nonce, and what that loads. `leads_to` is the origin that the answer to its form redirects to, where that is not
+    our own: browsers hold the policy against where a form ends up as well.
     """
     nonce = secrets.token_urlsafe(16)
     with translation.override(locale):
@@ -56,7 +58,7 @@ def page(
     response = HttpResponse(body, status=status)
     response["Content-Language"] = locale
     ancestors = list(ancestors)
-    response["Content-Security-Policy"] = policy(nonce, media, ancestors, scripts)
+    response["Content-Security-Policy"] = policy(nonce, media, ancestors, scripts, leads_to)
     seal(response)
     if ancestors:
         # The older header cannot name origins; left away, and kept away from Django's middleware.
@@ -99,7 +101,11 @@ def seal(response: HttpResponse) -> HttpResponse:
 
 
 def policy(
-    nonce: str, media: Iterable[str] = (), ancestors: Iterable[str] = (), scripts: bool = False
+    nonce: str,
+    media: Iterable[str] = (),
+    ancestors: Iterable[str] = (),
+    scripts: bool = False,
+    leads_to: str = "",
 ) -> str:
     """No script at all, or with `scripts` ours, which asks nobody but us and makes no HTML from text (EB-07, EB-08).
 
@@ -113,7 +119,7 @@ def policy(
     )
     return (
         f"default-src 'none'; {ours if scripts else ''}style-src 'nonce-{nonce}' 'self'; img-src {pictures}; "
-        f"font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
+        f"font-src 'self'; form-action 'self'{f' {leads_to}' if leads_to else ''}; base-uri 'none'; frame-ancestors {frames}"
     )
 
 
