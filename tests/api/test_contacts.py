@@ -21,6 +21,7 @@ from schemathesis.checks import not_a_server_error
 
 from tests.api.client import Program, choose, make_key
 from tests.api.test_openapi import OF_CLIENTS, holds, kept_connection
+from tests.decisions.cases import law_files
 from tests.factories import make_audience, make_center, make_contact, make_editor, make_site, make_topics
 from tests.properties import examples
 from wagtail_prefs.access import api_keys
@@ -500,6 +501,8 @@ def test_a_yes_needs_evidence_that_is_younger_than_the_no(
         {"reference": "order", "at": "2999-01-01T00:00:00Z"},
         {"reference": "order", "at": "0001-01-01T00:00:00+14:00"},
         {"reference": "order", "at": 5},
+        {"reference": "order", "at": "2026-01-01T00:00:00Z", "kind": "gift"},
+        {"reference": "order", "at": "2026-01-01T00:00:00Z", "kind": ["sale"]},
     ],
 )
 def test_evidence_that_shows_nothing_is_refused(program: Program, evidence: dict[str, Any]) -> None:
@@ -509,6 +512,27 @@ def test_evidence_that_shows_nothing_is_refused(program: Program, evidence: dict
     assert [name.partition(".")[0] for name in answer.json()["errors"]] == ["evidence"]
     assert not Record.objects.exists()
     assert program.change(contact.pk, choose("news", "subscribed"), evidence={"at": "x"}).status_code == 400
+
+
+def test_lw_07_a_sale_is_taken_with_its_end_or_named(
+    program: Program, description: dict[str, Any], settings: Settings, tmp_path: Path
+) -> None:
+    Topic.objects.filter(key="offers").update(basis="soft_opt_in")
+    path = str(law_files(tmp_path)["opt_in_soft"])
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "JURISDICTIONS": path}
+    contact = make_contact(ANNA, country="CA")
+    sale = {**proof(), "kind": "sale"}
+    answer = program.change(
+        contact.pk, choose("offers", "subscribed"), choose("news", "subscribed"), evidence=sale
+    )
+    holds(answer, description, ONE, "patch")
+    assert answer.json()["applied"] == [{"path": "choice:offers:email", "action": "given"}]
+    assert answer.json()["merged"] == [{"path": "choice:news:email", "rule": "sale"}]
+    assert load_state(contact.pk).until["offers", "email"].year == timezone.now().year + 2
+    other = make_contact("eve@mail.example.org", country="RU")
+    refused = program.change(other.pk, choose("offers", "subscribed"), evidence={**proof(), "kind": "sale"})
+    assert (refused.status_code, refused.json()["receipt"]) == (200, None)
+    assert refused.json()["merged"] == [{"path": "choice:offers:email", "rule": "law"}]
 
 
 WRONG: tuple[tuple[str, Any], ...] = (

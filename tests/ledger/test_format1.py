@@ -76,6 +76,16 @@ def test_evidence_is_named_with_its_moment_and_leaves_no_trace_where_there_is_no
     assert "evidence_at" not in body
 
 
+def test_a_sale_and_the_law_applied_are_named_and_leave_no_trace_where_there_is_nothing_to_say() -> None:
+    sale = Evidence("order 7", datetime(2026, 11, 20, tzinfo=UTC), "sale")
+    assert example(source=Source(method="import", evidence=sale))["evidence_kind"] == "sale"
+    consent = Evidence("sheet 7", datetime(2026, 11, 20, tzinfo=UTC))
+    assert "evidence_kind" not in example(source=Source(method="import", evidence=consent))
+    proof = format1.Proof(jurisdiction="DE", law=format1.Applied("2026-11-21", "known"))
+    assert example(proof=proof)["law"] == {"version": "2026-11-21", "reason": "known"}
+    assert "law" not in example()
+
+
 VECTOR = "150bb643064253ee3ed2daec7c7c1e88159977abd86ce388da4ca5ab92b147ca"
 
 

@@ -19,6 +19,7 @@ from wagtail_prefs.changes import Change, ChangeAddress, Confirm, OptIn, OptOut,
 from wagtail_prefs.contacts import services as contacts
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.errors import NotAllowed
+from wagtail_prefs.law import services as law
 from wagtail_prefs.ledger import services as ledger
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.submissions import services as submissions
@@ -285,3 +286,25 @@ def test_each_reason_has_its_words() -> None:
 def test_evidence_is_of_a_kind_there_is() -> None:
     with pytest.raises(ValueError, match="consent, sale, inquiry"):
         Evidence("order 7", START, "gift")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("country", "jurisdiction", "reason"),
+    [
+        ("CA", "CA", "known"),
+        ("fr", "EU", "known"),
+        ("", "unknown", "unknown"),
+        ("AQ", "unknown", "unknown"),
+        ("NZ", "NZ", "uncertain"),
+        ("US-TX", "US", "known"),
+    ],
+)
+def test_every_record_says_which_law_was_applied_and_why(
+    shop: Shop, country: str, jurisdiction: str, reason: str
+) -> None:
+    shop.where(country)
+    saved = shop.she(YES)
+    body = ledger.read_body(Record.objects.get(pk=saved.receipt))
+    assert body["jurisdiction"] == jurisdiction
+    assert body["law"] == {"version": law.current().version, "reason": reason}
+    assert ledger.first_broken(shop.contact) is None

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import example, given, strategies as st
 from wagtail.models import ModelLogEntry
 
+from tests.decisions.cases import law_files
 from tests.delivery.people import HERSELF, save
 from tests.factories import make_audience, make_contact, make_topics
 from tests.properties import examples
@@ -135,6 +136,67 @@ def test_a_yes_younger_than_her_opt_out_lifts_it(tmp_path: Path) -> None:
     assert both(file(tmp_path, f"{ANNA},yes,yes,,,order 7,{day(-3)}")) == {2: ["accepted", "accepted"]}
     assert not state().opted_out
     assert differences(anna) == []
+
+
+SALES = "email,offers:email,news:email,country,evidence,evidence_at,evidence_kind"
+
+
+@pytest.fixture
+def shop(settings: Any, tmp_path: Path, topics: dict[str, Topic]) -> None:
+    """A site whose policy lets customers be written to where the law does, and offers for them."""
+    Topic.objects.filter(key="offers").update(basis="soft_opt_in")
+    path = str(law_files(tmp_path)["opt_in_soft"])
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "JURISDICTIONS": path}
+
+
+@pytest.mark.parametrize(
+    ("wish", "days", "kind", "codes", "months"),
+    [
+        ("yes,,CA", -3, "sale", ["accepted", "new"], 24),
+        ("yes,,CA", -3, "Inquiry", ["accepted", "new"], 6),
+        ("yes,yes,CA", -3, "sale", ["accepted", "no_customer", "new"], 24),
+        ("yes,,RU", -3, "sale", ["no_customer"], 0),
+        ("yes,,", -3, "sale", ["no_customer"], 0),
+        ("yes,,CA", -800, "sale", ["no_customer"], 0),
+        ("yes,,CA", 1, "sale", ["later_evidence"], 0),
+        ("yes,,CA", -3, "gift", ["bad_evidence", "no_evidence"], 0),
+    ],
+)
+def test_lw_07_a_sale_is_a_sale(
+    tmp_path: Path, shop: None, wish: str, days: int, kind: str, codes: list[str], months: int
+) -> None:
+    row = f"{ANNA},{wish},order 7,{day(days)},{kind}"
+    assert both(file(tmp_path, row, head=SALES)) == {2: codes}
+    found = contacts.find(make_audience().pk, ANNA)
+    if not months:
+        assert found is None
+        return
+    assert state().choices == {("offers", "email"): "subscribed"}
+    end = state().until["offers", "email"]
+    assert abs(end - (NOW - timedelta(days=3)) - timedelta(days=30.44 * months)) < timedelta(days=4)
+    assert json.loads(Record.objects.get().body)["evidence_kind"] in {"sale", "inquiry"}
+
+
+def test_rows_of_a_new_customer_know_where_she_is(tmp_path: Path, shop: None) -> None:
+    """The rehearsal as well: the first row makes her, with her country; the second has none."""
+    head = "email,topic,channel,choice,country,evidence,evidence_at,evidence_kind"
+    rows = [
+        f"{ANNA},news,email,no,CA",
+        f"{ANNA},offers,email,yes,,order 7,{day(-3)},sale",
+        f"{ANNA},news,email,yes,,order 7,{day(-3)},sale",
+    ]
+    assert both(file(tmp_path, *rows, head=head)) == {
+        2: ["stricter", "new"],
+        3: ["accepted"],
+        4: ["no_customer"],
+    }
+    assert differences(make_contact(ANNA).pk) == []
+
+
+def test_her_yes_that_stands_takes_no_harm_from_a_sale(tmp_path: Path, shop: None) -> None:
+    save(make_contact(ANNA, country="CA").pk, SetChoice("offers", "email", "subscribed"))
+    assert both(file(tmp_path, f"{ANNA},yes,,CA,order 7,{day(-3)},sale", head=SALES)) == {2: ["unchanged"]}
+    assert state().until == {}
 
 
 def test_an_erased_address_stays_out(tmp_path: Path) -> None:
