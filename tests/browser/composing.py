@@ -58,6 +58,7 @@ HEADINGS = {
     "follow_us": "Elsewhere",
     "rich_text": "Why we write",
     "history": "What you told us",
+    "your_data": "Yours to take along",
 }
 #: What the demo's topics and groups are called in Arabic, by where their words are written.
 TOPICS: Words = {
@@ -267,6 +268,7 @@ FILL: Mapping[str, Callable[[Page, Locator], None]] = {
     "follow_us": _follow_us,
     "rich_text": _rich_text,
     "history": _nothing,
+    "your_data": _nothing,
 }
 
 

@@ -162,7 +162,7 @@ def test_a_control_of_a_newer_server_is_told_and_linked() -> None:
 
 def test_a_button_that_this_page_cannot_serve_is_not_drawn() -> None:
     where = snapshot(
-        (BLOCK, [control("action", "erase", style="danger", do="erase"), control("toggle", "a")])
+        (BLOCK, [control("action", "call_me", style="danger", do="call_me"), control("toggle", "a")])
     )
     page = pages.center(draw(where.document, preferences({})))
     assert not list(page.all("button", name="do"))

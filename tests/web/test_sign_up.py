@@ -112,7 +112,7 @@ def test_any_block_can_say_that_it_is_for_those_who_are_known(
     assert "profile.given_name" in names
     assert not [name for name in names if name.startswith("role")]
     ours = {name for name, one in block_classes().items() if one.of_contact}
-    assert ours == {"role", "history", "pause", "reason", "unsubscribe_all"}
+    assert ours == {"role", "history", "pause", "reason", "unsubscribe_all", "your_data"}
 
 
 def test_a_sign_up_leaves_a_row_and_changes_nobody(strict: Client, center: PreferenceCenterPage) -> None:

@@ -79,7 +79,7 @@ def rehearse(
     if not effects:
         return Rehearsal(state, applied, merged)
     request = {"revision": snapshot.digest, "base_version": base_version, "answers": plain_answers(answers)}
-    proof = proof_of(snapshot)
+    proof, place = proof_of(snapshot), law.current().rules_for(state.country)
     body = format1.body(
         record_id=RECORD_ID,
         contact=state.id,
@@ -92,7 +92,9 @@ def rehearse(
         changes=changes,
         effects=effects,
         merged=yielded,
-        proof=replace(proof, jurisdiction=law.current().rules_for(state.country).jurisdiction),
+        proof=replace(
+            proof, jurisdiction=place.jurisdiction, law=format1.Applied(place.version, place.reason)
+        ),
         request=keys.digest("request", canonical(request)),
         commitments=ledger.commitments_of(source, changes, effects, yielded),
     )
