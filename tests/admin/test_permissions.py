@@ -121,6 +121,8 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
             values["delivery_id"] = delivery.pk
         if ":alias>" in path:
             values["alias"] = "database"
+        if ":record>" in path:
+            values["record"] = Record.objects.get(contact_ref=there.pk, seq=1).pk
         if ":run>" in path:
             values["run"] = run.pk
         return reverse(name, kwargs=values)

@@ -21,6 +21,7 @@ from ..errors import UnknownContact
 from ..ledger import services as ledger
 from ..submissions import audit
 from . import permissions as may, staff_log
+from .as_of import EvidenceView, SeenPageView, SeenView, ThenView
 from .finding import FindView
 from .menu import SUBMENU_HOOK
 from .on_behalf import ChangeView
@@ -43,8 +44,11 @@ class LookView(PersonView):
     @cached_property
     def header_buttons(self) -> list[HeaderButton]:
         messages_ = HeaderButton(_("Messages"), url=messages_url(self.contact.pk), icon_name="mail")
+        then = HeaderButton(
+            _("As of a date"), url=reverse(f"{NAME}:then", args=[self.contact.pk]), icon_name="history"
+        )
         if self.contact.merged_into_id or self.contact.erased_at:
-            return [messages_]
+            return [messages_, then]
         offered = [
             (may.CHANGE, "change", _("Change on her behalf"), "edit"),
             (may.EXPORT, "export", _("Export her data"), "download"),
@@ -55,7 +59,7 @@ class LookView(PersonView):
             for action, name, label, icon in offered
             if self.allowed(action)
         ]
-        return [*found[:1], messages_, *found[1:]]
+        return [*found[:1], messages_, then, *found[1:]]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         given = self.request.GET.get("before", "")
@@ -166,6 +170,10 @@ class ContactViewSet(ViewSet):
             path("<uuid:pk>/change/", self.construct_view(ChangeView), name="change"),
             path("<uuid:pk>/export/", self.construct_view(ExportView), name="export"),
             path("<uuid:pk>/erase/", self.construct_view(EraseView), name="erase"),
+            path("<uuid:pk>/then/", self.construct_view(ThenView), name="then"),
+            path("<uuid:pk>/seen/<uuid:record>/", self.construct_view(SeenView), name="seen"),
+            path("<uuid:pk>/seen/<uuid:record>/page/", self.construct_view(SeenPageView), name="seen-page"),
+            path("<uuid:pk>/evidence/<uuid:record>/", self.construct_view(EvidenceView), name="evidence"),
             path("<uuid:pk>/verify/", self.construct_view(VerifyView), name="verify"),
             path(
                 "<uuid:pk>/deliveries/<int:delivery_id>/retry/", self.construct_view(RetryView), name="retry"

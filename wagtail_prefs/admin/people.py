@@ -348,9 +348,7 @@ class Person:
     def history(self) -> list[Past]:
         """Her submissions, the newest first, with actor, evidence and receipt."""
         bodies = {entry.id: _body(entry) for entry in self._records[:PAGE]}
-        staff = _names(
-            str(body["actor"]["id"]) for body in bodies.values() if body["actor"]["type"] == _ADMIN
-        )
+        staff = names(str(body["actor"]["id"]) for body in bodies.values() if body["actor"]["type"] == _ADMIN)
         reasons = staff_log.reasons(self.contact) if staff else {}
         return [
             self._past(entry, bodies[entry.id], staff, reasons.get(str(entry.id), ""))
@@ -445,7 +443,7 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _names(ids: Iterable[str]) -> dict[str, str]:
+def names(ids: Iterable[str]) -> dict[str, str]:
     """The names that users sign in with; of those who are gone there is only the id."""
     model: Any = get_user_model()
     wanted = []

@@ -119,7 +119,7 @@ class Message:
             return Behind(
                 found.pk,
                 found.at,
-                words.actor_words(actor, body["method"], people._names([actor.id])),
+                words.actor_words(actor, body["method"], people.names([actor.id])),
                 tuple(
                     words.effect_words(effect, self.person.labels, self.person.zone)
                     for effect in ledger.effects_of(body)

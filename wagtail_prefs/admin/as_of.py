@@ -1,0 +1,255 @@
+"""A person as she stood at a moment: what held, which record made it so, which law was applied, and the page she saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.functional import cached_property
+from django.utils.translation import gettext as _, gettext_lazy
+from wagtail.log_actions import log
+from wagtail.utils.decorators import xframe_options_sameorigin_override
+
+from ..centers.drawing import draw
+from ..centers.texts import texts
+from ..ledger.as_of import Held, as_of
+from ..ledger.fold import Gone
+from ..ledger.models import Record
+from ..ledger.services import is_personal, read_body
+from ..rights.evidence import evidence, page_of
+from ..rights.services import EXPORTED
+from ..values import Actor, ActorType, Json
+from . import people, permissions as may, staff_log, staff_words as words
+from .person_rights import RightView
+from .staff import PersonView
+
+#: The old page can do nothing: no script, no form, and nobody else may frame it.
+PAGE_POLICY = "sandbox; script-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+
+REASONS = {
+    "known": gettext_lazy("her country was known"),
+    "unknown": gettext_lazy("her country was unknown, so the strictest"),
+    "uncertain": gettext_lazy("nothing sure is known of her country, so the strictest"),
+}
+
+
+class MomentForm(forms.Form):
+    """When; in the time zone of whoever asks."""
+
+    date = forms.DateField(
+        label=gettext_lazy("Date"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
+    time = forms.TimeField(
+        label=gettext_lazy("Time"), widget=forms.TimeInput(format="%H:%M", attrs={"type": "time"})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if "date" in given and "time" in given:
+            try:
+                given["at"] = timezone.make_aware(datetime.combine(given["date"], given["time"]))
+            except (ValueError, OverflowError) as never:
+                raise forms.ValidationError(_("There is no such moment.")) from never
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that held, in words, and what is behind it."""
+
+    label: str
+    value: str
+    until: datetime | None
+    record: Record
+    by: str
+    law: str
+    basis: str
+    evidence: str
+    language: str
+    has_page: bool
+
+
+class ThenView(PersonView):
+    """Her state at a moment. By GET: it can be linked to, and changes nothing."""
+
+    page_title = gettext_lazy("As of a date")
+    header_icon = "history"
+    template_name = "wagtail_prefs/admin/contacts/then.html"
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        staff_log.looked(self.contact, request.user)
+        now = timezone.localtime()
+        asked = "date" in request.GET
+        form = MomentForm(request.GET if asked else None, initial={"date": now.date(), "time": now.time()})
+        lines: list[Line] | None = None
+        at = form.cleaned_data["at"] if asked and form.is_valid() else None if asked else now
+        broken = False
+        if at is not None:
+            try:
+                lines = self._lines(at)
+            except (ValueError, KeyError, TypeError):
+                broken = True
+        return self.page(
+            form=form, lines=lines, at=at, broken=broken, zone=timezone.get_current_timezone_name(),
+            may_export=self.allowed(may.EXPORT), contact=self.contact,
+        )  # fmt: skip
+
+    def _lines(self, at: datetime) -> list[Line]:
+        then, person = as_of(self.contact.pk, at), self.person()
+        bodies = {held.record.pk: read_body(held.record) for held in then.held.values()}
+        staff = people.names(
+            str(body["actor"]["id"])
+            for body in bodies.values()
+            if body["actor"]["type"] == ActorType.ADMIN.value
+        )
+        return [
+            _line(held, bodies[held.record.pk], person, staff) for _path, held in sorted(then.held.items())
+        ]
+
+
+def _line(held: Held, body: Json, person: people.Person, staff: Mapping[str, str]) -> Line:
+    actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
+    basis = next(one["lawful_basis"] for one in body["effects"] if one["path"] == held.path)
+    return Line(
+        label=words.path_words(held.path, person.labels),
+        value=_value(held, person),
+        until=held.until,
+        record=held.record,
+        by=words.actor_words(actor, body["method"], staff),
+        law=_law(body),
+        basis=basis or "",
+        evidence=body["evidence_ref"] or "",
+        language=body["language"] or "",
+        has_page=bool(body["form_version"]),
+    )
+
+
+def _value(held: Held, person: people.Person) -> str:
+    """Never what is personal: that there was something, or that it is erased."""
+    if isinstance(held.value, Gone):
+        return _("Erased since")
+    if held.ended:
+        return _("Ended by itself")
+    kind = held.path.partition(":")[0]
+    if is_personal(held.path):
+        return _("There was one")
+    if kind == "notice":
+        return _("Read (%(hash)s)") % {"hash": held.value}
+    if kind in {"merged_into", "erased"}:
+        return _("yes")
+    return words.became(held.path, held.value, person.zone)
+
+
+def _law(body: Json) -> str:
+    """Which rules were applied and why, as the record itself says."""
+    place = body["jurisdiction"] or _("no country")
+    law = body.get("law")
+    if not law:
+        return place
+    return _("%(place)s: %(reason)s (rules of %(version)s)") % {
+        "place": place,
+        "reason": REASONS.get(law["reason"], law["reason"]),
+        "version": law["version"],
+    }
+
+
+class RecordView(PersonView):
+    """About one record of hers."""
+
+    record_id: UUID
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.record_id = kwargs.pop("record")
+        return super().dispatch(request, *args, **kwargs)
+
+    @cached_property
+    def record(self) -> Record:
+        """404 for a record of somebody else, as for one that is not there."""
+        found = Record.objects.filter(pk=self.record_id, contact_ref=self.contact.pk).first()
+        if found is None:
+            raise Http404
+        return found
+
+
+class SeenView(RecordView):
+    """The page that a record was made on: how it looked, and every text with its hash."""
+
+    page_title = gettext_lazy("What she saw")
+    header_icon = "view"
+    template_name = "wagtail_prefs/admin/contacts/seen.html"
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        snapshot, body = page_of(self.record), read_body(self.record)
+        staff_log.looked(self.contact, request.user)
+        return self.page(
+            contact=self.contact,
+            record=self.record,
+            snapshot=snapshot,
+            texts=texts(snapshot) if snapshot else (),
+            notice=body["notice_sha256"],
+            evidence=body["evidence_ref"],
+            method=body["method"],
+        )
+
+
+@method_decorator(xframe_options_sameorigin_override, name="dispatch")
+class SeenPageView(RecordView):
+    """The old page itself, to be read in a frame."""
+
+    def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        context: dict[str, Any] = {"form": None}
+        if snapshot := page_of(self.record):
+            # She had her link; whoever reads this has none, and is not told to get one.
+            labels = {**snapshot.document["labels"], "open_link": ""}
+            context = {
+                "form": draw({**snapshot.document, "labels": labels}, None),
+                "lang": snapshot.locale,
+                "dir": snapshot.direction,
+            }
+        answer = render(request, "wagtail_prefs/seen_page.html", context)
+        answer["Content-Security-Policy"] = PAGE_POLICY
+        return answer
+
+
+class EvidenceView(RecordView, RightView):
+    """A record with everything that proves it, as a file. Of those who are erased, too: that is when it is asked for."""
+
+    action = may.EXPORT
+    page_title = gettext_lazy("Evidence of a record")
+
+    def _there(self) -> None:
+        self.record  # noqa: B018 - 404 before anything else
+
+    @property
+    def words(self) -> str:
+        return _(
+            "The record to the letter, its seal and its receipt, the personal values that are still there, and every text of the "
+            "page that she saw."
+        )
+
+    @property
+    def button(self) -> str:
+        return _("Download the file")
+
+    def act(self, reason: str) -> HttpResponse:
+        data = json.dumps(evidence(self.record), ensure_ascii=False, indent=2, sort_keys=True)
+        log(
+            self.contact,
+            EXPORTED,
+            user=self.request.user,
+            data={"by": "staff", "reason": reason, "record": str(self.record.pk)},
+        )
+        response = HttpResponse(data + "\n", content_type="application/json")
+        response["Content-Disposition"] = 'attachment; filename="evidence.json"'
+        response["Cache-Control"] = "no-store, private"
+        return response
