@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import threading
+import time
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.db.models import F
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -127,9 +131,7 @@ def test_a_platform_that_refuses_is_named(anna: UUID) -> None:
 def test_a_platform_that_left_the_settings_is_named(anna: UUID) -> None:
     told()
     found = erase_person(anna, actor=STAFF, source=BY_STAFF)
-    from django.conf import settings
-
-    with override_settings(WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "BACKENDS": {}}):
+    with without_backends():
         follow_erasures()
     assert set(states(found).values()) == {Step.GONE}
 
@@ -158,4 +160,130 @@ def test_where_nothing_is_open_one_statement_is_asked_and_many_cost_as_few(anna:
     told()
     with CaptureQueriesContext(connection) as asked:
         assert follow_erasures() == 5
-    assert len(asked) <= 6
+    assert len(asked) <= 8
+    assert not Erasure.objects.filter(done_at=None).exists()
+
+
+def without_backends() -> override_settings:
+    return override_settings(WAGTAIL_PREFS={**settings.WAGTAIL_PREFS, "BACKENDS": {}})
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    now = timezone.now() + timedelta(days=days)
+    monkeypatch.setattr(retiring.timezone, "now", lambda: now)
+
+
+@pytest.mark.parametrize("left", ["before", "after"])
+def test_a_platform_that_left_is_never_taken_for_one_that_confirmed(
+    anna: UUID, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told()
+    Delivery.objects.update(delivered_at=timezone.now() - timedelta(days=1))
+    if left == "after":
+        found = erase_person(anna, actor=STAFF, source=BY_STAFF)
+    with without_backends():
+        if left == "before":
+            found = erase_person(anna, actor=STAFF, source=BY_STAFF)
+        follow_erasures()
+        assert set(states(found).values()) == {Step.GONE}
+        later(monkeypatch, 31)
+        retiring.forget_retired()
+        follow_erasures()
+        assert set(states(found).values()) == {Step.GIVEN_UP} and found.done_at is None
+    # It comes back, and is brought up to date with a person of whom nothing is left to tell it.
+    Delivery.objects.filter(contact=anna).update(delivered=F("wanted"), delivered_at=timezone.now())
+    follow_erasures()
+    assert set(states(found).values()) == {Step.GIVEN_UP} and found.done_at is None
+
+
+def test_a_platform_that_comes_back_in_time_confirms(anna: UUID) -> None:
+    told()
+    found = erase_person(anna, actor=STAFF, source=BY_STAFF)
+    with without_backends():
+        follow_erasures()
+    assert set(states(found).values()) == {Step.GONE}
+    told()
+    follow_erasures()
+    assert set(states(found).values()) == {Step.DONE} and found.done_at
+
+
+def test_whoever_was_merged_into_her_long_ago_is_followed_as_well(anna: UUID) -> None:
+    bea = make_contact("bea@mail.example.org").pk
+    save(bea, JOIN)
+    told()
+    submissions.merge_contacts(bea, anna, actor=HERSELF, source=Source(method="python"))
+    told()
+    Delivery.objects.update(delivered_at=timezone.now() - timedelta(days=90))
+    found = erase_person(anna, actor=STAFF, source=BY_STAFF)
+    told()
+    follow_erasures()
+    assert set(states(found).values()) == {Step.DONE} and found.done_at
+    assert erase_person(bea, actor=STAFF, source=BY_STAFF) == erasures.account_of(bea) == found
+
+
+def test_those_that_wait_for_people_keep_nobody_from_her_turn(
+    anna: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bea = make_contact("bea@mail.example.org").pk
+    save(bea, JOIN)
+    told()
+    stays = erase_person(anna, actor=STAFF, source=BY_STAFF)
+    Delivery.objects.filter(contact=anna).update(last_outcome="refused", due_at=None)
+    found = erase_person(bea, actor=STAFF, source=BY_STAFF)
+    told()
+    monkeypatch.setattr(erasures, "BATCH", 1)
+    assert follow_erasures() == 2
+    assert set(states(found).values()) == {Step.DONE} and found.done_at
+    assert set(states(stays).values()) == {Step.FAILING}
+
+
+def test_the_button_pressed_twice_at_once_is_one_account(anna: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = erase_person(anna, actor=STAFF, source=BY_STAFF)
+    known, asked = erasures._account, []
+
+    def not_yet(contact: UUID) -> Erasure | None:
+        asked.append(contact)
+        return None if len(asked) == 1 else known(contact)
+
+    monkeypatch.setattr(erasures, "_account", not_yet)
+    assert erase_person(anna, actor=STAFF, source=BY_STAFF) == first
+
+
+def test_a_worker_looks_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+    monkeypatch.setattr(erasures, "_rounds", [])
+    monkeypatch.setattr(erasures, "follow_erasures", lambda: rounds.append(1) or 1)
+    clock = iter([100.0, 159.0, 161.0])
+    monkeypatch.setattr(erasures.time, "monotonic", lambda: next(clock))
+    assert [erasures.follow_now_and_then() for _ in range(3)] == [1, 0, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+def test_what_somebody_settles_during_a_round_stays_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_topics()
+    contact: UUID = make_contact("anna@mail.example.org").pk
+    save(contact, JOIN)
+    told()
+    found = erase_person(contact, actor=STAFF, source=BY_STAFF)
+    Delivery.objects.filter(contact=contact).update(last_outcome="refused")
+    follow, settling = erasures._follow, []
+
+    def meanwhile(alias: str) -> None:
+        try:
+            settle_by_hand(found, alias, "admin:9")
+        finally:
+            connection.close()
+
+    def slowly(held: list[Erasure], now: datetime) -> int:
+        for alias in held[0].backends:
+            settling.append(threading.Thread(target=meanwhile, args=[alias]))
+            settling[-1].start()
+        time.sleep(0.3)
+        return follow(held, now)
+
+    monkeypatch.setattr(erasures, "_follow", slowly)
+    follow_erasures()
+    for thread in settling:
+        thread.join(10)
+    assert settling and set(states(found).values()) == {Step.BY_HAND} and found.done_at

@@ -12,7 +12,7 @@ from ..delivery.backfill import feed
 from ..delivery.retiring import forget_retired
 from ..ledger.counts import count_new
 from ..mail.retention import forget_old_mails
-from ..rights.erasure import follow_erasures
+from ..rights.erasure import follow_now_and_then
 from ..sending.pause_notice import announce_ended_pauses
 from ..sending.retention import forget_settled
 from ..submissions.requests import work_off
@@ -38,7 +38,7 @@ CHORES: list[Callable[[], object]] = [
     forget_now_and_then,
     forget_old_mails,
     forget_settled,
-    follow_erasures,  # before what nobody confirmed is forgotten
+    follow_now_and_then,
     forget_retired,
     watch,
     forget_arrivals,

@@ -7,13 +7,14 @@ delivery engine; this keeps the account of it: who asked, why, and which platfor
 from __future__ import annotations
 
 import enum
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from ..conf import conf
@@ -25,10 +26,15 @@ from ..submissions import services as submissions
 from ..values import Actor, Outcome, Source, iso
 from .models import Erasure
 
-#: Erasures that one round looks at, and those of one statement.
+#: Erasures of one transaction.
 BATCH = 200
+#: Seconds between two rounds of a process: all that are open are looked through, also those that wait for people.
+PAUSE = 60
+#: So far the clocks of two machines may be apart.
+SKEW = timedelta(minutes=1)
 #: So long before it must be done, somebody is told.
 EARLY = timedelta(days=3)
+_rounds: list[float] = []  # when the last one was
 
 
 class Step(enum.StrEnum):
@@ -36,7 +42,7 @@ class Step(enum.StrEnum):
 
     WAITING = "waiting"  # told, or about to be
     FAILING = "failing"  # it refused, or its settings are wrong; tried again every day
-    GIVEN_UP = "given_up"  # it has not confirmed for 30 days, and nothing is left to find her by
+    GIVEN_UP = "given_up"  # it has not confirmed for 30 days, and nothing is left to find her by: not to be believed later
     GONE = "gone"  # it left the settings before it was told
     DONE = "done"
     BY_HAND = "by_hand"  # somebody says that she did it there
@@ -55,10 +61,16 @@ def erase_person(contact_id: UUID, *, actor: Actor, source: Source, reason: str 
     another way than this.
     """
     with transaction.atomic():
-        known = Erasure.objects.filter(contact=contact_id).first()
+        known = _account(contact_id)
         if known is not None:
             return known
-        saved = submissions.erase(contact_id, actor=actor, source=source)
+        try:
+            saved = submissions.erase(contact_id, actor=actor, source=source)
+        except UnknownContact:
+            known = _account(contact_id)  # the button was pressed twice: the other one was first
+            if known is None:
+                raise
+            return known
         person = saved.state.id  # whom she was merged into, where she was asked for by an older id
         now = timezone.now()
         by = f"{actor.type.value}:{actor.id}" if actor.id else actor.type.value
@@ -75,16 +87,32 @@ def erase_person(contact_id: UUID, *, actor: Actor, source: Source, reason: str 
 
 
 def account_of(contact_id: UUID) -> Erasure:
-    """The account of somebody's erasure; raises UnknownContact where there is none."""
-    found = Erasure.objects.filter(contact=contact_id).first()
+    """The account of somebody's erasure, also by the id of whom she was merged from; raises UnknownContact for none."""
+    found = _account(contact_id)
     if found is None:
         raise UnknownContact
     return found
 
 
+def follow_now_and_then() -> int:
+    """The same as `follow_erasures` for whoever asks all the time: mostly nothing. A chore of the worker."""
+    now = time.monotonic()
+    if _rounds and now - _rounds[-1] < PAUSE:
+        return 0
+    _rounds[:] = [now]
+    return follow_erasures()
+
+
 def follow_erasures() -> int:
-    """See which platforms have followed; returns how many accounts changed. A chore: one statement where none is open."""
-    return _follow(list(_open().order_by("due_at")[:BATCH]), timezone.now())
+    """See which platforms have followed; returns how many accounts changed. One statement where none is open."""
+    changed, after = 0, UUID(int=0)
+    # To the end, since those that wait for people stay open, and would keep the others from their turn.
+    while ids := list(_open().filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        with transaction.atomic():  # under lock: somebody may be settling one by hand
+            held = _open().filter(pk__in=ids).select_for_update().order_by("pk")
+            changed += _follow(list(held), timezone.now())
+        after = ids[-1]
+    return changed
 
 
 def overdue(now: datetime | None = None, early: timedelta = EARLY) -> QuerySet[Erasure]:
@@ -112,6 +140,12 @@ def stuck(erasure: Erasure) -> list[str]:
     return sorted(alias for alias, entry in erasure.backends.items() if entry["state"] in STUCK)
 
 
+def _account(contact_id: UUID) -> Erasure | None:
+    into = Contact.objects.filter(pk=contact_id).values("merged_into")
+    found: Erasure | None = Erasure.objects.filter(Q(contact=contact_id) | Q(contact__in=into)).first()
+    return found
+
+
 def _open() -> QuerySet[Erasure]:
     found: QuerySet[Erasure] = Erasure.objects.filter(done_at=None)
     return found
@@ -121,14 +155,14 @@ def _follow(erasures: Sequence[Erasure], now: datetime) -> int:
     if not erasures:
         return 0
     whose = {erasure.contact: erasure.contact for erasure in erasures}
+    since = {erasure.contact: erasure.at for erasure in erasures}
     former = Contact.objects.filter(merged_into__in=list(whose)).values_list("pk", "merged_into_id")
     whose.update(former)
     heard = Delivery.objects.filter(contact__in=list(whose)).exclude(rows.UNHEARD)
     steps: defaultdict[UUID, defaultdict[str, list[Step]]] = defaultdict(lambda: defaultdict(list))
-    for row in heard.only(
-        "contact", "backend", "retired", "delivered", "wanted", "last_outcome", "parked", "due_at"
-    ):
-        steps[whose[row.contact]][row.backend].append(_step(row))
+    for row in heard.defer("log"):
+        person = whose[row.contact]
+        steps[person][row.backend].append(_step(row, since[person]))
     changed = [
         erasure
         for erasure in erasures
@@ -138,14 +172,17 @@ def _follow(erasures: Sequence[Erasure], now: datetime) -> int:
     return len(changed)
 
 
-def _step(row: Delivery) -> Step:
-    if row.backend not in conf.backends:
-        return Step.GONE if row.retired else Step.DONE
+def _step(row: Delivery, erased_at: datetime) -> Step:
+    configured = row.backend in conf.backends
     if row.retired:
         failing = row.parked or row.last_outcome in {Outcome.REFUSED.value, Outcome.MISCONFIGURED.value}
-        return Step.FAILING if failing else Step.WAITING
-    # Emptied by a confirmation, or because 30 days were over.
-    return Step.DONE if row.delivered >= row.wanted else Step.GIVEN_UP
+        return Step.GONE if not configured else Step.FAILING if failing else Step.WAITING
+    if row.delivered < row.wanted:
+        # To be told once more; or emptied because 30 days were over.
+        return Step.WAITING if configured and row.due_at is not None else Step.GIVEN_UP
+    # Where it had left the settings before she was erased, nobody wanted it told: it is as it was before.
+    told = row.delivered_at is not None and row.delivered_at >= erased_at - SKEW
+    return Step.DONE if told else Step.GIVEN_UP
 
 
 def _worst(found: Iterable[Step]) -> Step:
@@ -153,15 +190,18 @@ def _worst(found: Iterable[Step]) -> Step:
     return min(found, key=_ORDER.index)
 
 
+_KEPT = frozenset({Step.GIVEN_UP, Step.BY_HAND})
 _ORDER = (Step.FAILING, Step.GIVEN_UP, Step.GONE, Step.WAITING, Step.BY_HAND, Step.DONE)
 
 
 def _note(erasure: Erasure, found: dict[str, Step], now: datetime) -> bool:
-    """Write down what is new; what somebody did by hand stays so."""
+    """Write down what is new. What was given up is left to people: without what she went by, a platform that says later
+    that it is up to date has not forgotten her. And what they did stays done.
+    """
     before = dict(erasure.backends), erasure.done_at
     for alias, step in found.items():
         known = erasure.backends.get(alias)
-        if known is None or (known["state"] != step and known["state"] != Step.BY_HAND):
+        if known is None or (known["state"] != step and known["state"] not in _KEPT):
             erasure.backends[alias] = {"state": step.value, "at": iso(now)}
     _close(erasure, now)
     return (dict(erasure.backends), erasure.done_at) != before

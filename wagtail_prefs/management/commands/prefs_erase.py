@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from ...contacts.models import Contact
 from ...errors import UnknownContact
-from ...rights.erasure import erase_person, settle_by_hand, stuck
+from ...rights.erasure import account_of, erase_person, settle_by_hand, stuck
 from ...rights.models import Erasure
 from ...values import Actor, ActorType, Json, Source, iso
 from ..audiences import audience_of
@@ -68,8 +68,9 @@ class Command(BaseCommand):
 
     def _one(self, contact: UUID, options: dict[str, Any]) -> Json:
         if options["by_hand"]:
-            account = Erasure.objects.filter(contact=contact).first()
-            if account is None:
+            try:
+                account = account_of(contact)
+            except UnknownContact:
                 return {"contact": str(contact), "outcome": "no account"}
             done = settle_by_hand(account, options["by_hand"], "command")
             account.refresh_from_db()
@@ -78,7 +79,7 @@ class Command(BaseCommand):
             live = Contact.objects.filter(pk=contact, erased_at=None).exists()
             return {"contact": str(contact), "outcome": "would be erased" if live else _gone(contact)}
         try:
-            before = Erasure.objects.filter(contact=contact).exists()
+            before = Contact.objects.filter(pk=contact).exclude(erased_at=None).exists()
             account = erase_person(
                 contact,
                 actor=Actor(ActorType.SYSTEM, "prefs_erase"),
