@@ -27,6 +27,7 @@ from wagtail_prefs.errors import BadToken, NotAllowed, UnknownContact
 from wagtail_prefs.ledger import seals, services as ledger
 from wagtail_prefs.ledger.models import Record, SideValue
 from wagtail_prefs.ledger.verify import verify
+from wagtail_prefs.rights.erasure import erase_person, follow_erasures
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
 from wagtail_prefs.values import SUBSCRIBED, Actor, ActorType, Evidence, Source
@@ -103,10 +104,15 @@ def test_a_million_known_addresses_find_nobody_who_was_erased(
     seals.seal(timezone.now(), everything=True)
     assert verify().ok
 
-    submissions.erase(contact.pk, actor=PERSON, source=PYTHON)
+    account = erase_person(contact.pk, actor=PERSON, source=PYTHON, reason="Asked by letter")
     deliver()
+    assert follow_erasures() == 1
 
     after = addresses.dump()
+    assert (
+        str(account.pk) in after.text or account.pk.hex in after.text
+    )  # the account of it was looked through as well
+    assert "Asked by letter" in after.text
     started = time.perf_counter()
     candidates = list(addresses.known())
     assert {OLD, NOW, OTHER} <= set(candidates)
