@@ -23,7 +23,7 @@ from wagtail.utils.decorators import xframe_options_sameorigin_override
 from ..centers.drawing import draw
 from ..centers.texts import texts
 from ..ledger.as_of import Held, as_of
-from ..ledger.fold import Gone
+from ..ledger.fold import Broken, Gone
 from ..ledger.models import Record
 from ..ledger.services import is_personal, read_body
 from ..rights.evidence import evidence, page_of
@@ -136,6 +136,8 @@ def _line(held: Held, body: Json, person: people.Person, staff: Mapping[str, str
 
 def _value(held: Held, person: people.Person) -> str:
     """Never what is personal: that there was something, or that it is erased."""
+    if isinstance(held.value, Broken):
+        return _("Not as it was written: somebody has changed it.")
     if isinstance(held.value, Gone):
         return _("Erased since")
     if held.ended:
