@@ -46,8 +46,12 @@ def dump() -> Dump:
     for model in apps.get_app_config("wagtail_prefs").get_models(include_auto_created=True):
         columns = [field.attname for field in model._meta.concrete_fields]
         for row in model._base_manager.values_list(*columns).iterator():
-            lines += [_text(value) for value in row if value not in (None, "", True, False)]
-    text = "\n".join(lines)
+            lines += [text_of(value) for value in row if value not in (None, "", True, False)]
+    return of("\n".join(lines))
+
+
+def of(text: str) -> Dump:
+    """The same of a text from elsewhere."""
     return Dump(
         text,
         frozenset(found.lower() for found in re.findall(r"[\w.+-]+@[\w.-]+\w", text)),
@@ -56,7 +60,7 @@ def dump() -> Dump:
     )
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if isinstance(value, bytes | memoryview):
         raw = bytes(value)
         return f"{raw.hex()} {raw.decode('latin-1')}"
