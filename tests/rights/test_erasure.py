@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.db import connection
 from django.db.models import F
@@ -17,8 +21,10 @@ from django.utils import timezone
 
 from tests.delivery.people import HERSELF, JOIN, save
 from tests.factories import make_contact, make_topics
+from wagtail_prefs.backends import memory
 from wagtail_prefs.contacts.models import Contact, Suppression
 from wagtail_prefs.delivery import retiring, services as delivery
+from wagtail_prefs.delivery.backoff import JITTER, SCHEDULE
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.ledger import services as ledger
@@ -26,7 +32,7 @@ from wagtail_prefs.rights import erasure as erasures
 from wagtail_prefs.rights.erasure import Step, erase_person, follow_erasures, overdue, settle_by_hand, stuck
 from wagtail_prefs.rights.models import Erasure
 from wagtail_prefs.submissions import services as submissions
-from wagtail_prefs.values import Actor, ActorType, Source
+from wagtail_prefs.values import Actor, ActorType, Outcome, Source
 
 pytestmark = pytest.mark.django_db
 STAFF, BY_STAFF = Actor(ActorType.ADMIN, "7"), Source(method="staff")
@@ -64,6 +70,86 @@ def test_it_is_followed_until_the_last_platform_has_confirmed(anna: UUID) -> Non
     assert set(states(found).values()) == {Step.DONE} and found.done_at is not None
     assert not overdue(timezone.now() + timedelta(days=90)).exists()
     assert ledger.first_broken(anna) is None
+
+
+class Keeps(memory.MemoryBackend):
+    """A platform that can leave her alone, and not delete."""
+
+    capabilities = replace(memory.MemoryBackend.capabilities, erases=False)
+
+
+@pytest.fixture
+def crm(settings: Any) -> Iterator[memory.Store]:
+    """The only platform, in memory."""
+    configure(settings, "wagtail_prefs.backends.memory.MemoryBackend")
+    memory.store("crm").clear()
+    yield memory.store("crm")
+    memory.store("crm").clear()
+
+
+def configure(settings: Any, backend: str) -> None:
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "BACKENDS": {"crm": {"BACKEND": backend}}}
+
+
+def test_a_platform_that_is_away_for_23_hours_has_forgotten_her_by_the_eighth_try(crm: memory.Store) -> None:
+    """The worker looks every ten minutes; nobody does anything else."""
+    start, look = datetime(2026, 6, 1, 9, tzinfo=UTC), timedelta(minutes=10)
+    tries = timedelta(seconds=sum(SCHEDULE) * (1 + JITTER)) + len(SCHEDULE) * look
+    with time_machine.travel(start, tick=False) as clock:
+        make_topics()
+        contact = make_contact("anna@mail.example.org").pk
+        save(contact, JOIN)
+        told()
+        assert str(contact) in crm.contacts
+        crm.fail(Outcome.RETRY, memory.ALWAYS)
+        found = erase_person(contact, actor=STAFF, source=BY_STAFF)
+        while found.done_at is None and timezone.now() < found.due_at:
+            if timezone.now() >= start + timedelta(hours=23):
+                crm.mend()
+            else:
+                assert set(states(found).values()) == {Step.WAITING} and str(contact) in crm.contacts
+            clock.shift(look)
+            delivery.run_once()
+            follow_erasures()
+            found.refresh_from_db()
+    assert states(found) == {"crm": Step.DONE}
+    assert found.done_at is not None and found.done_at - start <= tries
+    assert [who.email for who in crm.erased] == ["anna@mail.example.org"] and str(contact) not in crm.contacts
+
+
+def test_a_platform_that_cannot_delete_waits_for_somebody_who_can(crm: memory.Store, settings: Any) -> None:
+    configure(settings, f"{__name__}.Keeps")
+    make_topics()
+    contact = make_contact("anna@mail.example.org").pk
+    save(contact, JOIN)
+    told()
+    found = erase_person(contact, actor=STAFF, source=BY_STAFF)
+    told()
+    follow_erasures()
+    assert states(found) == {"crm": Step.KEEPS} and found.done_at is None and stuck(found) == ["crm"]
+    # It learns to, but she is long forgotten here: nobody has told it since whom to delete.
+    configure(settings, "wagtail_prefs.backends.memory.MemoryBackend")
+    follow_erasures()
+    assert states(found) == {"crm": Step.KEEPS}
+    assert settle_by_hand(found, "crm", "admin:9")
+    assert states(found) == {"crm": Step.BY_HAND} and found.done_at
+
+
+def test_a_platform_of_which_nobody_knows_what_it_can_is_looked_at_again(
+    crm: memory.Store, settings: Any
+) -> None:
+    make_topics()
+    contact = make_contact("anna@mail.example.org").pk
+    save(contact, JOIN)
+    told()
+    found = erase_person(contact, actor=STAFF, source=BY_STAFF)
+    told()
+    configure(settings, "no.such.Backend")
+    follow_erasures()
+    assert states(found) == {"crm": Step.WAITING}
+    configure(settings, "wagtail_prefs.backends.memory.MemoryBackend")
+    follow_erasures()
+    assert states(found) == {"crm": Step.DONE}
 
 
 def test_whom_no_platform_knows_is_done_at_once(anna: UUID) -> None:
@@ -253,9 +339,36 @@ def test_a_worker_looks_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[int] = []
     monkeypatch.setattr(erasures, "_rounds", [])
     monkeypatch.setattr(erasures, "follow_erasures", lambda: rounds.append(1) or 1)
+    monkeypatch.setattr(erasures, "_ring", lambda: None)
     clock = iter([100.0, 159.0, 161.0])
     monkeypatch.setattr(erasures.time, "monotonic", lambda: next(clock))
     assert [erasures.follow_now_and_then() for _ in range(3)] == [1, 0, 1]
+
+
+def test_it_rings_before_it_is_late_once_a_day_until_it_is_done(
+    crm: memory.Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(erasures, "PAUSE", 0)
+    monkeypatch.setattr(erasures, "_told", [])
+    with time_machine.travel(datetime(2026, 6, 1, 9, tzinfo=UTC), tick=False) as clock:
+        make_topics()
+        contact = make_contact("anna@mail.example.org").pk
+        save(contact, JOIN)
+        told()
+        found = erase_person(contact, actor=STAFF, source=BY_STAFF)
+        rang = []
+        for day in range(34):
+            for _ in range(3):
+                caplog.clear()
+                erasures.follow_now_and_then()
+                rang += [(day, record.getMessage()) for record in caplog.records if "alarm" in record.message]
+            clock.shift(timedelta(days=1))
+            if day == 31:
+                settle_by_hand(found, "crm", "admin:9")
+    assert [day for day, _ in rang] == [28, 29, 30, 31]
+    assert rang[0][1].startswith("alarm erasures: 1 not done, of which 0 must have been;")
+    assert rang[-1][1].startswith("alarm erasures: 1 not done, of which 1 must have been;")
+    assert all("anna" not in line and str(contact) not in line for _, line in rang)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,16 +7,18 @@ delivery engine; this keeps the account of it: who asked, why, and which platfor
 from __future__ import annotations
 
 import enum
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from ..backends.registry import backends
 from ..conf import conf
 from ..contacts.models import Contact
 from ..delivery import rows
@@ -25,6 +27,8 @@ from ..errors import UnknownContact
 from ..submissions import services as submissions
 from ..values import Actor, Outcome, Source, iso
 from .models import Erasure
+
+logger = logging.getLogger("wagtail_prefs.alarm")
 
 #: Erasures of one transaction.
 BATCH = 200
@@ -35,15 +39,17 @@ SKEW = timedelta(minutes=1)
 #: So long before it must be done, somebody is told.
 EARLY = timedelta(days=3)
 _rounds: list[float] = []  # when the last one was
+_told: list[date] = []  # the last day on which this worker rang
 
 
 class Step(enum.StrEnum):
-    """How far one platform is. Of the first two the engine takes care; the next two are for people; the last are over."""
+    """How far one platform is. Of the first two the engine takes care; the next three are for people; the last are over."""
 
     WAITING = "waiting"  # told, or about to be
     FAILING = "failing"  # it refused, or its settings are wrong; tried again every day
     GIVEN_UP = "given_up"  # it has not confirmed for 30 days, and nothing is left to find her by: not to be believed later
     GONE = "gone"  # it left the settings before it was told
+    KEEPS = "keeps"  # she gets nothing from it any more, but it cannot delete (`Capabilities.erases`)
     DONE = "done"
     BY_HAND = "by_hand"  # somebody says that she did it there
 
@@ -51,7 +57,7 @@ class Step(enum.StrEnum):
 #: Steps after which nothing is left to do.
 OVER = frozenset({Step.DONE, Step.BY_HAND})
 #: Steps that somebody has to do something about.
-STUCK = frozenset({Step.FAILING, Step.GIVEN_UP, Step.GONE})
+STUCK = frozenset({Step.FAILING, Step.GIVEN_UP, Step.GONE, Step.KEEPS})
 
 
 def erase_person(contact_id: UUID, *, actor: Actor, source: Source, reason: str = "") -> Erasure:
@@ -95,12 +101,30 @@ def account_of(contact_id: UUID) -> Erasure:
 
 
 def follow_now_and_then() -> int:
-    """The same as `follow_erasures` for whoever asks all the time: mostly nothing. A chore of the worker."""
+    """The same as `follow_erasures` for whoever asks all the time: mostly nothing. A chore of the worker, which also rings
+    once a day where one must soon be done.
+    """
     now = time.monotonic()
     if _rounds and now - _rounds[-1] < PAUSE:
         return 0
     _rounds[:] = [now]
-    return follow_erasures()
+    changed = follow_erasures()
+    _ring()
+    return changed
+
+
+def _ring() -> None:
+    now = timezone.now()
+    if [now.date()] == _told:
+        return
+    count = overdue(now).count()
+    if count:
+        _told[:] = [now.date()]
+        logger.error(
+            "alarm erasures: %s not done, of which %s must have been; prefs_erase --open says what each waits for",
+            count,
+            overdue(now, timedelta()).count(),
+        )
 
 
 def follow_erasures() -> int:
@@ -182,7 +206,17 @@ def _step(row: Delivery, erased_at: datetime) -> Step:
         return Step.WAITING if configured and row.due_at is not None else Step.GIVEN_UP
     # Where it had left the settings before she was erased, nobody wanted it told: it is as it was before.
     told = row.delivered_at is not None and row.delivered_at >= erased_at - SKEW
-    return Step.DONE if told else Step.GIVEN_UP
+    if not told:
+        return Step.GIVEN_UP
+    return _confirmed(row.backend) if configured else Step.DONE
+
+
+def _confirmed(alias: str) -> Step:
+    """What it is worth that a platform has done as it was told."""
+    try:
+        return Step.DONE if backends[alias].capabilities.erases else Step.KEEPS
+    except Exception:  # noqa: BLE001 - a backend is anybody's code, its settings anybody's typing; delivery tells of it
+        return Step.WAITING  # nobody knows what it can: another look will tell
 
 
 def _worst(found: Iterable[Step]) -> Step:
@@ -190,13 +224,14 @@ def _worst(found: Iterable[Step]) -> Step:
     return min(found, key=_ORDER.index)
 
 
-_KEPT = frozenset({Step.GIVEN_UP, Step.BY_HAND})
-_ORDER = (Step.FAILING, Step.GIVEN_UP, Step.GONE, Step.WAITING, Step.BY_HAND, Step.DONE)
+_KEPT = frozenset({Step.GIVEN_UP, Step.KEEPS, Step.BY_HAND})
+_ORDER = (Step.FAILING, Step.GIVEN_UP, Step.GONE, Step.WAITING, Step.KEEPS, Step.BY_HAND, Step.DONE)
 
 
 def _note(erasure: Erasure, found: dict[str, Step], now: datetime) -> bool:
     """Write down what is new. What was given up is left to people: without what she went by, a platform that says later
-    that it is up to date has not forgotten her. And what they did stays done.
+    that it is up to date has not forgotten her, and neither has one that learned to delete since. And what they did stays
+    done.
     """
     before = dict(erasure.backends), erasure.done_at
     for alias, step in found.items():
