@@ -16,7 +16,7 @@ from hypothesis import given, strategies as st
 
 from tests.blocks.conftest import compiled, context, state
 from tests.centers.test_answers import snapshot
-from tests.centers.test_outlook import NEWS, OFFERS, facts_of, page, pages, states, told, topic, weekly, yes
+from tests.centers.test_outlook import NEWS, OFFERS, facts_of, page, pages, seen, states, told, topic, weekly, yes
 from tests.properties import examples
 from wagtail_prefs.centers import outlook as module
 from wagtail_prefs.centers.outlook import outlook
@@ -205,7 +205,7 @@ def test_the_day_that_is_said_is_the_first_that_the_rules_will_let_through(
             one.text for one in found if one.text.startswith(f"{module.CHANNEL_LABELS[channel]}:")
         ] or [""]
         by_topic: dict[str, set[date]] = {}
-        for info in infos:
+        for info in seen(infos, held):
             if not info.planned or not info.planned.on or channel not in info.channels:
                 continue
             for slot in slots(info.planned, today - timedelta(days=2), today + timedelta(days=100)):

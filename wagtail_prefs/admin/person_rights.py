@@ -38,7 +38,7 @@ STEPS = {
     Step.FAILING: gettext_lazy("Refuses; tried again every day"),
     Step.GIVEN_UP: gettext_lazy("Never confirmed: have her deleted there"),
     Step.GONE: gettext_lazy("Not connected any more: have her deleted there"),
-    Step.KEEPS: gettext_lazy("Never confirmed: have her deleted there"),  # it cannot
+    Step.KEEPS: gettext_lazy("Sends her nothing any more, but cannot delete: have her deleted there"),
     Step.DONE: gettext_lazy("Confirmed"),
     Step.BY_HAND: gettext_lazy("Done by hand"),
 }
