@@ -26,7 +26,7 @@ from wagtail_prefs.changes import SetChoice
 from wagtail_prefs.ledger import guard, services as ledger
 from wagtail_prefs.ledger.checks import check_guard
 from wagtail_prefs.ledger.format1 import GENESIS, Proof
-from wagtail_prefs.ledger.models import Record, Seal, SideValue
+from wagtail_prefs.ledger.models import Record, Seal, SideValue, Tombstone
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import Actor, ActorType, Effect, Source
 from wagtail_prefs.writes import carry_out
@@ -39,12 +39,14 @@ NAMES = (
         "prefs_guard_record_update", "prefs_guard_record_delete", "prefs_guard_record_insert",
         "prefs_guard_seal_update", "prefs_guard_seal_delete", "prefs_guard_seal_insert",
         "prefs_guard_sidevalue_update", "prefs_guard_sidevalue_insert",
+        "prefs_guard_tombstone_update", "prefs_guard_tombstone_delete", "prefs_guard_tombstone_insert",
     }
     if SQLITE
     else {
         "prefs_guard_record_update_delete", "prefs_guard_record_truncate",
         "prefs_guard_seal_update_delete", "prefs_guard_seal_truncate",
         "prefs_guard_sidevalue_update",
+        "prefs_guard_tombstone_update_delete", "prefs_guard_tombstone_truncate",
     }
 )  # fmt: skip
 
@@ -116,14 +118,15 @@ def held() -> list[Any]:
             Record.objects.order_by("id").values_list(),
             Seal.objects.order_by("number").values_list(),
             SideValue.objects.order_by("id").values_list(),
+            Tombstone.objects.order_by("number").values_list(),
         )
     ]
 
 
 def sql(statement: str, *values: Any) -> None:
-    """Run a statement on the tables r, s, v: record, seal, side value."""
+    """Run a statement on the tables r, s, v, t: record, seal, side value, tombstone."""
     quote = connection.ops.quote_name
-    names = {"r": Record, "s": Seal, "v": SideValue}
+    names = {"r": Record, "s": Seal, "v": SideValue, "t": Tombstone}
     tables = {short: quote(model._meta.db_table) for short, model in names.items()}
     with connection.cursor() as cursor:
         cursor.execute(statement.format(**tables), values or None)
@@ -154,6 +157,43 @@ def refused(attempt: Callable[[], Any], words: str = REFUSED) -> None:
 )
 def test_records_and_seals_are_never_changed_or_deleted(guarded: Record, statement: str) -> None:
     refused(lambda: sql(statement))
+
+
+def make_stone(contact: uuid.UUID, records: int, number: int = 1) -> Tombstone:
+    return Tombstone(
+        number=number,
+        contact_ref=contact,
+        at=datetime(2026, 11, 22, 9, tzinfo=UTC),
+        records=records,
+        body="{}",
+        prev=GENESIS,
+        hash="a" * 64,
+        kid="t1",
+        signature="b" * 64,
+    )
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE {t} SET records = 9", "DELETE FROM {t}", "UPDATE {r} SET prev = hash"]
+)
+def test_a_stone_stays_and_lets_nobody_change_what_it_stands_for(guarded: Record, statement: str) -> None:
+    make_stone(guarded.contact_ref, 1).save(force_insert=True)
+    refused(lambda: sql(statement))
+
+
+def test_only_the_records_that_a_stone_stands_for_may_go(guarded: Record) -> None:
+    make_stone(uuid.uuid4(), 1).save(force_insert=True)
+    refused(lambda: sql("DELETE FROM {r}"))
+    make_stone(guarded.contact_ref, 0, number=2).save(force_insert=True)
+    refused(lambda: sql("DELETE FROM {r}"))
+    if not SQLITE:
+        refused(lambda: sql("TRUNCATE {r}"))
+
+
+def test_what_a_stone_stands_for_goes(guarded: Record) -> None:
+    make_stone(guarded.contact_ref, 1).save(force_insert=True)
+    sql("DELETE FROM {r}")
+    assert not Record.objects.exists()
 
 
 def test_a_personal_value_is_erased_and_never_edited(guarded: Record) -> None:
@@ -315,13 +355,13 @@ def test_it_goes_up_once_and_stays_as_it_is(ledger_rows: Record) -> None:
 
 
 def test_the_names_fit_into_postgresql() -> None:
-    assert all(len(name.encode()) < 63 for name in [*NAMES, guard.FUNCTION])
+    assert all(len(name.encode()) < 63 for name in [*NAMES, guard.FUNCTION, guard.RECORD_FUNCTION])
 
 
 def test_every_key_of_the_tables_is_watched(db: None) -> None:
     """REPLACE removes the row that has any of them; the database itself says which there are."""
     with connection.cursor() as cursor:
-        for model in (Record, Seal, SideValue):
+        for model in (Record, Seal, SideValue, Tombstone):
             found = connection.introspection.get_constraints(cursor, model._meta.db_table).values()
             unique = {tuple(each["columns"]) for each in found if each["unique"] or each["primary_key"]}
             assert {tuple(key) for key in guard._keys(model)} == unique
@@ -346,8 +386,8 @@ if SQLITE:
     ]
 else:
     _CREATE = "DROP TRIGGER {name} ON {table}; CREATE TRIGGER {name}"
-    _CALL = f"EXECUTE FUNCTION {guard.FUNCTION}('{guard.KEPT}')"
-    _LAX = f"FUNCTION {guard.FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN COALESCE(NEW, OLD); END$$"
+    _CALL = f"EXECUTE FUNCTION {guard.RECORD_FUNCTION}('{guard.KEPT}')"
+    _LAX = f"FUNCTION {guard.RECORD_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN COALESCE(NEW, OLD); END$$"
     _ELSEWHERE = f"SET LOCAL search_path = elsewhere, public; CREATE {_LAX}; SET LOCAL search_path = public"
     SPOILT = [
         "ALTER TABLE {table} DISABLE TRIGGER {name}",
@@ -406,9 +446,10 @@ def test_each_schema_has_its_own(db: None) -> None:
     refused(Seal.objects.all().delete)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname = %s", [guard.FUNCTION]
+            "SELECT pronamespace::regnamespace::text FROM pg_proc WHERE proname IN (%s, %s)",
+            [guard.FUNCTION, guard.RECORD_FUNCTION],
         )
-        assert cursor.fetchall() == [('"Tenant 1"',)]
+        assert cursor.fetchall() == [('"Tenant 1"',)] * 2
         cursor.execute("SET LOCAL search_path = public")
     assert set(guard.missing(DEFAULT_DB_ALIAS)) == NAMES
     assert not Seal.objects.exists()

@@ -491,7 +491,7 @@ def test_a_seal_of_an_older_version_may_end_within_a_moment(configure: Callable[
     contacts = [uuid.UUID(int=number) for number in range(1, 8)]
     records = [chains.append(contact, chains.START) for contact in contacts[:3]]
     records += [chains.append(contact, later) for contact in contacts[3:]]
-    some = [seals._sealed(record) for record in records[:4]]
+    some = [seals.sealed(record) for record in records[:4]]
     made = seals._make(seals._newest(), later - seals.INSTANT, SOON, some)
     assert made and made.records == 4
     assert [made.records for made in seals.seal_if_due(SOON)] == [3]

@@ -93,6 +93,7 @@ def test_broken_as_json(file: Path) -> None:
         "contact": str(record.contact_ref),
         "seq": 2,
         "seal": None,
+        "stone": None,
         "detail": "actor",
         "words": "A column does not say what the body says.",
     }

@@ -1,6 +1,7 @@
 """The guard: triggers by which the database itself refuses to change what the ledger holds.
 
-Records and seals are never changed or deleted; a personal value may be deleted, by an erasure, and is never edited.
+Records, seals and tombstones are never changed or deleted, but for the records of a chain for which a tombstone stands
+(`tombstones`); a personal value may be deleted, by an erasure, and is never edited.
 `post_migrate` puts the triggers up, never a migration: SQLite loses them whenever it rebuilds a table. Another text
 of a trigger here means that every site's guard counts as missing until its next `migrate`.
 """
@@ -19,7 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models.signals import post_migrate
 
 from ..conf import conf
-from .models import Record, Seal, SideValue
+from .models import Record, Seal, SideValue, Tombstone
 
 KEPT = (
     "ledger records are never changed or deleted; a correction is a new record, and tests that empty tables set "
@@ -27,12 +28,21 @@ KEPT = (
 )
 NOT_EDITED = "the personal values of ledger records are never edited; an erasure deletes them"
 
+#: The records that may go: they are named by a stone, which is signed; whoever makes one without the key is found out.
+BURIED = "SELECT 1 FROM {stones} WHERE contact_ref = OLD.contact_ref AND records >= OLD.seq"
+
 FUNCTION = "prefs_ledger_guard"
+RECORD_FUNCTION = "prefs_ledger_guard_record"
 BODY = """
 BEGIN
-    RAISE EXCEPTION 'wagtail_prefs: % (% of %)', TG_ARGV[0], TG_OP, TG_TABLE_NAME
+{unless}    RAISE EXCEPTION 'wagtail_prefs: % (% of %)', TG_ARGV[0], TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'integrity_constraint_violation';
 END
+"""
+UNLESS = """\
+    IF TG_OP = 'DELETE' AND EXISTS ({buried}) THEN
+        RETURN OLD;
+    END IF;
 """
 
 
@@ -50,6 +60,10 @@ class Trigger:
     @property
     def text(self) -> str:
         return NOT_EDITED if self.model is SideValue else KEPT
+
+    @property
+    def spares_buried(self) -> bool:
+        return self.model is Record and "delete" in self.events
 
 
 def connect(config: AppConfig) -> None:
@@ -121,7 +135,7 @@ def _models(connection: BaseDatabaseWrapper) -> list[type[models.Model]]:
         here = set(connection.introspection.table_names(cursor))
     return [
         model
-        for model in (Record, Seal, SideValue)
+        for model in (Record, Seal, SideValue, Tombstone)
         if model._meta.db_table in here and router.allow_migrate_model(connection.alias, model)
     ]
 
@@ -181,6 +195,8 @@ def _sql_sqlite(connection: BaseDatabaseWrapper, trigger: Trigger) -> str:
             for columns in (["rowid"], *([quote(name) for name in key] for key in _keys(trigger.model)))
         ]
         when = f" WHEN {' OR '.join(taken)}"
+    elif trigger.spares_buried:
+        when = f" WHEN NOT EXISTS ({BURIED.format(stones=quote(Tombstone._meta.db_table))})"
     else:
         when = ""
     text = f"wagtail_prefs: {trigger.text} ({event.upper()} of {trigger.model._meta.db_table})".replace(
@@ -237,16 +253,25 @@ WHERE c.oid = pg_catalog.to_regclass(%s)
 def _sql_postgresql(connection: BaseDatabaseWrapper, trigger: Trigger, *, schema: str) -> list[str]:
     quote = connection.ops.quote_name
     table = quote(trigger.model._meta.db_table)
-    function = f"{quote(schema)}.{quote(FUNCTION)}"
+    function = f"{quote(schema)}.{quote(RECORD_FUNCTION if trigger.spares_buried else FUNCTION)}"
+    body = _body(connection, trigger, schema)
     level = "ROW" if _of_rows(trigger) else "STATEMENT"
     events = " OR ".join(trigger.events).upper()
     text = trigger.text.replace("'", "''")
     create = f"CREATE TRIGGER {quote(trigger.name)} BEFORE {events} ON {table}"
     return [
-        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $guard${BODY}$guard$",
+        f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $guard${body}$guard$",
         _drop(connection, trigger),
         f"{create} FOR EACH {level} EXECUTE FUNCTION {function}('{text}')",
     ]
+
+
+def _body(connection: BaseDatabaseWrapper, trigger: Trigger, schema: str) -> str:
+    """What the function of a trigger says. The table of stones is that beside it, whatever the path of a search says."""
+    quote = connection.ops.quote_name
+    stones = f"{quote(schema)}.{quote(Tombstone._meta.db_table)}"
+    unless = UNLESS.format(buried=BURIED.format(stones=stones)) if trigger.spares_buried else ""
+    return BODY.format(unless=unless)
 
 
 def _of_rows(trigger: Trigger) -> bool:
@@ -257,9 +282,12 @@ def _standing_postgresql(connection: BaseDatabaseWrapper, triggers: Iterable[Tri
     standing = set()
     with connection.cursor() as cursor:
         for trigger in triggers:
-            cursor.execute(LOOK, [connection.ops.quote_name(trigger.model._meta.db_table)])
+            table = connection.ops.quote_name(trigger.model._meta.db_table)
+            cursor.execute(SCHEMA, [table])
+            body = _body(connection, trigger, cursor.fetchone()[0])
+            cursor.execute(LOOK, [table])
             kind = BEFORE | ROW * _of_rows(trigger) | sum(BITS[event] for event in trigger.events)
-            ours = (trigger.name, kind, trigger.text.encode() + b"\0", BODY)
+            ours = (trigger.name, kind, trigger.text.encode() + b"\0", body)
             if ours in {(name, bits, bytes(args), body) for name, bits, args, body in cursor.fetchall()}:
                 standing.add(trigger.name)
     return standing

@@ -181,7 +181,7 @@ def _new(now: datetime, limit: datetime) -> Iterator[Made]:
                 return
             before, since = after, max(first, after.at or first)
             continue
-        made = _make(before, whole[-1].at if more else limit, now, [_sealed(row) for row in whole])
+        made = _make(before, whole[-1].at if more else limit, now, [sealed(row) for row in whole])
         if made is None:
             return
         yield made
@@ -290,13 +290,13 @@ def _free(records: Iterable[tuple[UUID, int, UUID]], held: Held) -> Iterator[UUI
 
 def _load(ids: Iterable[UUID]) -> list[Sealed]:
     return [
-        _sealed(record)
+        sealed(record)
         for some in batched(ids, 500)  # SQLite bounds the number of parameters
         for record in Record.objects.filter(pk__in=some).only(*_COLUMNS)
     ]
 
 
-def _sealed(record: Record) -> Sealed:
+def sealed(record: Record) -> Sealed:
     """A record as a seal holds it. One whose columns are not what its body says is sealed as what no record is."""
     columns = Columns.of(record.pk, record.audience, record.at, record.actor, record.idempotency_key)
     own = Said(str(record.contact_ref), record.seq, columns._replace(idempotency_key=""))

@@ -1,7 +1,7 @@
 """Where copies of the seals go, outside the database: whoever can rewrite that must not be able to rewrite these.
 
 A sink is a class of anybody's with `send(line, number)`: `line` is one line of JSON without its end, `number` the
-seal's. It raises whatever it likes when the line may not have arrived; it is then given again. So a line may arrive
+seal's; and, where chains are to be removed, with `send_stone(line, number)`, the same of tombstones. It raises whatever it likes when the line may not have arrived; it is then given again. So a line may arrive
 twice, and they arrive in the order of their numbers.
 """
 
@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from django.core.checks import CheckMessage, Error, Warning as CheckWarning
 from django.core.exceptions import ImproperlyConfigured
@@ -28,6 +28,13 @@ class Sink(Protocol):
     """What receives seals."""
 
     def send(self, line: bytes, number: int) -> None: ...
+
+
+@runtime_checkable
+class StoneSink(Sink, Protocol):
+    """What receives tombstones, too."""
+
+    def send_stone(self, line: bytes, number: int) -> None: ...
 
 
 class FileSink:
@@ -58,6 +65,10 @@ class FileSink:
         if new:
             _sync_folder(self.path.parent)
 
+    def send_stone(self, line: bytes, number: int) -> None:
+        """Into the same file: a line says which it is."""
+        self.send(line, number)
+
 
 def _sync_folder(folder: Path) -> None:
     """So that a new file's name survives a power cut too."""
@@ -71,6 +82,9 @@ def _sync_folder(folder: Path) -> None:
 
 class LogSink:
     """Writes each seal as one message to the logger `wagtail_prefs.seals`, for sites whose logs are kept elsewhere."""
+
+    def send_stone(self, line: bytes, number: int) -> None:
+        self.send(line, number)
 
     def send(self, line: bytes, number: int) -> None:
         if not (logger.isEnabledFor(logging.INFO) and logger.hasHandlers()):

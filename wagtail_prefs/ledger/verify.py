@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -23,12 +23,12 @@ from django.utils.translation import gettext_lazy as _
 
 from ..changes import change_from_json
 from ..values import iso
-from . import format1, reading, seals as sealing
+from . import format1, reading, seals as sealing, tombstone1, tombstones
 from .format1 import GENESIS
 from .models import SideValue
 from .reading import Columns
 from .seal1 import RUN, sealed_hash
-from .sealed import Held, Runs, Seals
+from .sealed import Held, Runs, Seals, Stones
 
 #: Problems beyond these are counted and not kept.
 KEPT = 1000
@@ -46,6 +46,9 @@ WORDS: dict[str, str | Promise] = {
     "value": _("A personal value is not the one that the record commits to."),
     "malformed": _("What stands in the table is no record."),
     "orphan": _("There are personal values of a record that does not exist."),
+    "stone": _(
+        "A stone stands for this chain, and it is not the chain that was there: it was removed, or changed, otherwise."
+    ),
     "seal-missing": _("The seal is missing."),
     "seal-hash": _("The body or the hash of the seal was changed."),
     "seal-prev": _("The seal does not continue the one before."),
@@ -54,12 +57,20 @@ WORDS: dict[str, str | Promise] = {
     "seal-forked": _("Two different seals have this number: the database was set back in between."),
     "seal-order": _("The seal stands behind later ones."),
     "seal-malformed": _("This is no seal."),
+    "stone-missing": _("The stone is missing."),
+    "stone-hash": _("The body or the hash of the stone was changed."),
+    "stone-prev": _("The stone does not continue the one before."),
+    "stone-signature": _("The signature of the stone is wrong: it was forged or changed."),
+    "stone-unverifiable": _("The key of the stone is not in SIGNING_KEYS, and no later stone proves it."),
+    "stone-forked": _("Two different stones have this number: the database was set back in between."),
+    "stone-order": _("The stone stands behind later ones."),
+    "stone-malformed": _("This is no stone."),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: with a record (`contact`, `seq`), with a seal, or with a row that is neither."""
+    """One thing that is wrong: with a record (`contact`, `seq`), a seal, a stone, or with a row that is none of them."""
 
     code: str
     contact: UUID | None = None
@@ -67,6 +78,7 @@ class Problem:
     seal: int | None = None
     #: columns, the name of a personal value, or the id of a record: never anything personal
     detail: str = ""
+    stone: int | None = None
 
     @property
     def words(self) -> str:
@@ -75,8 +87,10 @@ class Problem:
     def __str__(self) -> str:
         if self.contact:
             where = f"contact {self.contact}, record {self.seq}"
+        elif self.seal is not None or self.stone is not None:
+            where = f"seal {self.seal}" if self.seal is not None else f"stone {self.stone}"
         else:
-            where = f"seal {self.seal}" if self.seal is not None else "a row or a line"
+            where = "a row or a line"
         return f"{where}: {self.code}{f' ({self.detail})' if self.detail else ''}: {self.words}"
 
     def to_json(self) -> dict[str, Any]:
@@ -85,6 +99,7 @@ class Problem:
             "contact": str(self.contact) if self.contact else None,
             "seq": self.seq,
             "seal": self.seal,
+            "stone": self.stone,
             "detail": self.detail,
             "words": self.words,
         }
@@ -97,6 +112,8 @@ class Report:
     records: int = 0
     contacts: int = 0
     seals: int = 0
+    #: signed, in place of chains that were removed
+    stones: int = 0
     #: the moment up to which they were to hold everything
     sealed_until: datetime | None = None
     values: int = 0
@@ -130,6 +147,7 @@ class Report:
             "records": self.records,
             "contacts": self.contacts,
             "seals": self.seals,
+            "stones": self.stones,
             "sealed_until": iso(self.sealed_until) if self.sealed_until else None,
             "values": self.values,
             "unsealed": self.unsealed,
@@ -149,7 +167,7 @@ def verify(
     """Verify the ledger, or the chain of one contact.
 
     `seals` are the lines that were exported; the table of seals is then not asked. Without them it is, and whoever
-    cut a tail may have cut the seals of it too.
+    cut a tail may have cut the seals of it too. The table of stones is always asked: what is signed cannot be forged there.
     """
     return Verifier(seals, contact=contact).run(on_progress)
 
@@ -162,18 +180,17 @@ class Verifier:
     ) -> None:
         self.report = Report()
         self.contact = contact
-        self._lines = sealing.lines() if seals is None else seals
+        self._lines = chain(sealing.lines() if seals is None else seals, tombstones.lines())
         self._page = page
         self._now = timezone.now()
 
     def run(self, on_progress: Progress | None = None) -> Report:
         report = self.report
-        with Runs() as runs:
+        with Runs() as runs, Runs() as stone_runs:
             # The seals first: what they hold was committed before, so a record that comes meanwhile is only too new.
-            seals = self._read_seals(runs, on_progress)
-            trusted = (run for run in runs if RUN.unpack_from(run)[2] not in seals.distrusted)
-            held = Held(trusted if seals.distrusted else runs)
-            chains = _Chains(report, held, self._should_be_sealed(seals))
+            seals, stones = self._read_lines(runs, stone_runs, on_progress)
+            held, removed = held_by(runs, seals.distrusted), held_by(stone_runs, stones.distrusted)
+            chains = _Chains(report, held, removed, self._should_be_sealed(seals))
             for page in reading.pages(self.contact, self._page):
                 chains.walk(page)
                 if on_progress:
@@ -186,19 +203,33 @@ class Verifier:
                 report.add(Problem("orphan", detail=_printable(record)))
         return report
 
-    def _read_seals(self, runs: Runs, on_progress: Progress | None) -> Seals:
-        seals = Seals()
-        only = self.contact.bytes if self.contact else None
-        for line in seals.read(self._lines):
-            self.report.seals += 1
-            runs.add(line.runs if only is None else [run for run in line.runs if run.startswith(only)])
-            if on_progress:
-                on_progress(self.report)
-        self.report.torn = seals.torn
+    def _read_lines(self, runs: Runs, stone_runs: Runs, on_progress: Progress | None) -> tuple[Seals, Stones]:
+        seals, stones = Seals(), Stones()
+        for text in self._lines:
+            if tombstone1.is_one(text):
+                if stone := stones.take(text):
+                    self.report.stones += bool(stone.runs)
+                    stone_runs.add(self._wanted(stone.runs))
+            elif seal := seals.take(text):
+                self.report.seals += 1
+                runs.add(self._wanted(seal.runs))
+                if on_progress:
+                    on_progress(self.report)
+        seals.end()
+        stones.end()
+        self.report.torn = seals.torn + stones.torn
         self.report.sealed_until = seals.newest
         for fault in seals.faults:
             self.report.add(Problem(fault.code, seal=fault.number))
-        return seals
+        for fault in stones.faults:
+            self.report.add(Problem(fault.code, stone=fault.number))
+        return seals, stones
+
+    def _wanted(self, runs: Iterable[bytes]) -> Iterable[bytes]:
+        if self.contact is None:
+            return runs
+        only = self.contact.bytes
+        return [run for run in runs if run.startswith(only)]
 
     def _should_be_sealed(self, seals: Seals) -> datetime | None:
         """What is older than this stands in a seal, if everything is as it should be."""
@@ -207,18 +238,24 @@ class Verifier:
         return min(seals.newest, self._now) - sealing.LOOK_BACK
 
 
-class _Chains:
-    """Walks along the chains of all contacts, and along what the seals hold of them."""
+def held_by(runs: Runs, distrusted: Set[int]) -> Held:
+    """What the runs hold that nothing speaks against."""
+    return Held((run for run in runs if RUN.unpack_from(run)[2] not in distrusted) if distrusted else runs)
 
-    def __init__(self, report: Report, held: Held, should_be_sealed: datetime | None) -> None:
+
+class _Chains:
+    """Walks along the chains of all contacts, and along what the seals, and the stones, hold of them."""
+
+    def __init__(self, report: Report, held: Held, removed: Held, should_be_sealed: datetime | None) -> None:
         self.report = report
-        self._held = held
+        self._held, self._removed = held, removed
         self._values = SideValue.objects.exists()
         self._limit = iso(should_be_sealed) if should_be_sealed else ""
         # The chain of the contact that is being read
         self._text: str | None = None
         self._contact = b""
         self._sealed: dict[int, bytes] = {}
+        self._stone: dict[int, bytes] = {}
         self._before, self._expected = GENESIS, 1
         self._bad = self._late = False
 
@@ -238,7 +275,7 @@ class _Chains:
         """No more records."""
         self._leave()
         for contact in self._held.rest():
-            self._name("missing", 1, contact=contact)
+            self._gone(contact)
 
     def _enter(self, text: str) -> None:
         contact = reading.contact_of(text)
@@ -250,8 +287,23 @@ class _Chains:
         self.report.contacts += 1
         self._contact = contact
         for lost in self._held.before(contact):
-            self._name("missing", 1, contact=lost)
+            self._gone(lost)
         self._sealed = self._held.of(contact)
+        self._stone = self._under_stone(contact)
+
+    def _gone(self, contact: bytes) -> None:
+        """There is no chain, and seals hold one. A stone says why, where it stands for that very chain."""
+        stone = self._under_stone(contact)
+        for seq, item in sorted(self._held.of(contact).items()):
+            if stone.get(seq) != item:
+                self._name("stone" if stone else "missing", seq if stone else 1, contact=contact)
+                return
+
+    def _under_stone(self, contact: bytes) -> dict[int, bytes]:
+        """What the stone of a contact says that her chain was. Of whom nobody asks, no seal holds anything either."""
+        for _passed in self._removed.before(contact):
+            pass
+        return self._removed.of(contact)
 
     def _leave(self) -> None:
         """The end of a chain. What is sealed and did not come is lost, from the first number that did not come."""
@@ -262,7 +314,7 @@ class _Chains:
     def _follow(self, rows: Iterable[reading.Row], values: dict[str, list[reading.Value]]) -> None:
         # What is done here for each record is what a verification costs.
         sha256, domain, fromhex = hashlib.sha256, format1.DOMAIN, bytes.fromhex
-        before, expected, sealed = self._before, self._expected, self._sealed
+        before, expected, sealed, stone = self._before, self._expected, self._sealed, self._stone
         for _text, seq, columns, prev, given, body in rows:
             code = detail = ""
             digest = sha256(domain + fromhex(before) + body.encode(errors="surrogateescape"))
@@ -282,6 +334,10 @@ class _Chains:
                 code = "sealed"
             elif (own := values.get(columns[: reading.ID])) and (detail := _wrong_values(own, body)):
                 code = "value"
+            elif (
+                stone and stone.get(seq) != item
+            ):  # about to be removed: then it is this chain, and no longer one
+                code = "stone"
             if code:
                 self._name(code, min(seq, expected), detail)
                 self._bad = True

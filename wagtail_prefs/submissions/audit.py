@@ -11,7 +11,7 @@ from ..contacts import store
 from ..contacts.models import Contact
 from ..contacts.rules import OPTED_OUT, recorded
 from ..errors import UnknownContact
-from ..ledger import fold
+from ..ledger import fold, tombstones
 
 #: The kind of difference that is about no path: the newest record is not that of the contact's version.
 VERSION = "version"
@@ -23,8 +23,8 @@ def differences(contact_id: UUID) -> list[str]:
     `version` stands for records that are missing or too many. Raises UnknownContact, and ValueError where the chain
     has a hole, so that nothing can be said.
     """
-    if not _differences(contact_id):
-        return []
+    if not _differences(contact_id) or tombstones.buried([contact_id]):
+        return []  # of a chain that was removed, her empty row is all that is left
     # Somebody may have saved between our two looks: now nobody can.
     with transaction.atomic():
         Contact.objects.select_for_update().filter(pk=contact_id).first()
