@@ -6,7 +6,7 @@ from django.core.checks import Tags, register
 
 from .access.checks import check_limits, check_limits_cache, check_limits_shared, check_sign_up
 from .backends.checks import check_backends, check_inbound, check_mappings
-from .conf import check_keys, check_senders, check_settings
+from .conf import check_keys, check_retention, check_senders, check_settings
 from .contacts.checks import check_database, check_locations
 from .decisions.checks import check_decisions
 from .delivery.checks import check_deliveries
@@ -23,6 +23,7 @@ def connect() -> None:
     """Register the checks; called from apps.ready()."""
     register(check_settings, Tags.compatibility)
     register(check_senders, Tags.compatibility)
+    register(check_retention, Tags.compatibility)
     register(check_keys, Tags.security)
     register(check_versions, Tags.security)
     register(check_limits, Tags.security)

@@ -76,6 +76,8 @@ DEFAULTS: Mapping[str, Any] = {
     "UNDO_DAYS": 30,
     # within how many days every platform must have forgotten who was erased; the account of it says when it is late
     "ERASURE_DAYS": 30,
+    # how long is kept what has no end of its own (RETENTION_DEFAULTS); only what is named here differs
+    "RETENTION": {},
     # path of a file that replaces the shipped jurisdictions.yaml; "" for the shipped one
     "JURISDICTIONS": "",
     # for how many months a purchase lets a customer be written to where the law has an exception for customers; a
@@ -99,6 +101,28 @@ DEFAULTS: Mapping[str, Any] = {
     "PAUSE_NOTICE_HOURS": 24,
     # outgoing HTTP may reach loopback and plain http; for development and tests only
     "ALLOW_PRIVATE_HOSTS": False,
+}
+
+#: What `RETENTION` may name. None is for ever.
+RETENTION_DEFAULTS: Mapping[str, int | None] = {
+    # rows of messages that were sent; the longest frequency counts three months of them
+    "sends_days": 400,
+    # the ledger's chain of somebody who is erased, after its last record; a topic may say otherwise for itself
+    "evidence_months": None,
+    # people who want nothing, and of whom nobody has said anything for so long
+    "silent_months": None,
+    # people whose address is dead for so long
+    "dead_months": None,
+    # the reports of retention themselves
+    "reports_days": 400,
+}
+#: The least and the most of each, and whether it may be for ever.
+RETENTION_BOUNDS: Mapping[str, tuple[int, int, bool]] = {
+    "sends_days": (100, 36_500, True),
+    "evidence_months": (1, 1_200, True),
+    "silent_months": (6, 1_200, True),
+    "dead_months": (3, 1_200, True),
+    "reports_days": (7, 36_500, False),
 }
 
 
@@ -266,6 +290,10 @@ class PrefsSettings:
         return timedelta(days=int(self._get("ERASURE_DAYS")))
 
     @property
+    def retention(self) -> Mapping[str, Any]:
+        return {**RETENTION_DEFAULTS, **self._get("RETENTION")}
+
+    @property
     def jurisdictions(self) -> str:
         return str(self._get("JURISDICTIONS"))
 
@@ -340,6 +368,31 @@ def check_settings(**_kwargs: Any) -> list[CheckMessage]:
             id="wagtail_prefs.E001",
         )
         for name in unknown
+    ]
+
+
+def check_retention(**_kwargs: Any) -> list[CheckMessage]:
+    """E035: a rule of retention that there is not, or a time that would forget too early."""
+    try:
+        given: object = conf.raw.get("RETENTION", {})
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    if not isinstance(given, Mapping):
+        problems = ['WAGTAIL_PREFS["RETENTION"] must be a dict.']
+    else:
+        problems = [
+            f'WAGTAIL_PREFS["RETENTION"] has no {name!r}.' for name in given if name not in RETENTION_BOUNDS
+        ]
+        for name, (least, most, forever) in RETENTION_BOUNDS.items():
+            value = given.get(name, RETENTION_DEFAULTS[name])
+            whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+            if not whole and not (value is None and forever):
+                ever = ", or None" if forever else ""
+                problems.append(
+                    f'WAGTAIL_PREFS["RETENTION"][{name!r}] is {value!r}; it is a whole number from {least} to {most}{ever}.'
+                )
+    return [
+        Error(problem, hint="docs/reference/settings.md", id="wagtail_prefs.E035") for problem in problems
     ]
 
 

@@ -23,6 +23,7 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from ..backends.hiding import without_addresses
+from ..conf import conf
 from ..contacts.models import Contact
 from ..topics.models import Audience, Topic
 from .counting import Event, Row, cut
@@ -224,9 +225,15 @@ def _changed(mark: SendCountMark) -> list[date]:
     today = datetime.now(UTC).date()
     days = {today - timedelta(days=ago) for ago in range(OPEN_DAYS)}
     if _newest != mark.send:
-        rows = Send.objects.filter(pk__gt=mark.send).order_by()
+        rows = Send.objects.filter(pk__gt=mark.send, at__gte=_whole_since()).order_by()
         days |= set(rows.values_list(TruncDate("at", tzinfo=UTC), flat=True).distinct())
     return sorted(days)
+
+
+def _whole_since() -> datetime:
+    """From when on no row was forgotten: an older day would be counted anew from what is left of it."""
+    days = conf.retention["sends_days"]
+    return datetime.min.replace(tzinfo=UTC) if days is None else datetime.now(UTC) - timedelta(days=days - 1)
 
 
 def _count_day(day: date) -> None:

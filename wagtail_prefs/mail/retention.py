@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from . import rows
@@ -23,12 +24,18 @@ def forget_old_mails() -> int:
 
 
 def _delete_old(now: datetime) -> int:
-    # Ids begin with the time (RFC 9562 s5.7): the primary key finds what is old, and no other row is looked at.
-    old = Mail.objects.filter(pk__lt=_first_id_of(now - KEPT), due_at=None).order_by("pk")
-    if not old.exists():
+    found = old(now).order_by("pk")
+    if not found.exists():
         return 0
-    deleted, _ = Mail.objects.filter(pk__in=old.values("pk")[:BATCH]).delete()
+    deleted, _ = Mail.objects.filter(pk__in=found.values("pk")[:BATCH]).delete()
     return deleted
+
+
+def old(now: datetime) -> QuerySet[Mail]:
+    """The rows of a month ago of which nothing is due."""
+    # Ids begin with the time (RFC 9562 s5.7): the primary key finds what is old, and no other row is looked at.
+    found: QuerySet[Mail] = Mail.objects.filter(pk__lt=_first_id_of(now - KEPT), due_at=None)
+    return found
 
 
 def _first_id_of(moment: datetime) -> uuid.UUID:

@@ -293,6 +293,7 @@ class Topic(index.Indexed, ClusterableModel):
                 FieldPanel("transactional"),
                 FieldPanel("private"),
                 FieldPanel("shares_data"),
+                FieldPanel("kept_months"),
             ],
             heading=_("Rules"),
         ),
