@@ -13,8 +13,12 @@ from urllib.parse import urlencode
 
 import pytest
 from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.core import mail as django_mail
+from django.core.cache import caches
 from django.db import connection
 from django.test import Client, RequestFactory
+from django_tasks import default_task_backend
 from wagtail.contrib.sitemaps import Sitemap
 from wagtail.models import APIToken, Page, ReferenceIndex
 from wagtail.search import index
@@ -27,6 +31,8 @@ from wagtail_prefs.changes import GiveReason, SetAttribute
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
 from wagtail_prefs.delivery import services as delivery
+from wagtail_prefs.mail import services as mail
+from wagtail_prefs.mail.sending import drain as send_mails
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.topics.models import Topic, TopicText
 from wagtail_prefs.values import Actor, ActorType, Source
@@ -171,6 +177,63 @@ def test_a_person_stands_in_her_own_tables_only() -> None:
         found
     )  # the look works
     assert set(found) <= {f"wagtail_prefs_{name}" for name in HERS}, found
+
+
+#: What is not encrypted though a site encrypts: names of ours that other programs know her by, what the database backend
+#: writes for other programs, and a file that waits for a day at most.
+PLAIN = {
+    "wagtail_prefs_contact": {"external_id"},
+    "wagtail_prefs_subscriber": {"email", "phone", "external_id", "attributes"},
+    "wagtail_prefs_subscription": {"email"},
+}
+
+
+@pytest.fixture
+def encrypted(settings: Any) -> None:
+    keys = [{"kid": "e1", "key": "0123456789abcdef0123456789abcdef"}]
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "ENCRYPTION_KEYS": keys}
+
+
+@pytest.mark.usefixtures("encrypted", "person")
+def test_with_encryption_no_column_holds_her_but_those_for_others() -> None:
+    found = tables_with(MARK)
+    assert "email" in found["wagtail_prefs_subscriber"]  # the look works
+    assert {table: columns - PLAIN.get(table, set()) for table, columns in found.items()} == {
+        table: set() for table in found
+    }
+
+
+def test_caches_sessions_tasks_and_heads_of_mails_tell_nothing_of_her(
+    center: PreferenceCenterPage,
+    person: Contact,
+    settings: Any,
+    django_capture_on_commit_callbacks: Callable[..., Any],
+) -> None:
+    settings.TASKS = {"default": {"BACKEND": "django_tasks.backends.dummy.DummyBackend"}}
+    default_task_backend.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        mail.post(
+            "access_link",
+            to=person.email,
+            audience_id=person.audience_id,
+            locale="en",
+            context={"url": manage_url(person, center.translation_key), "center_title": "Mail from us"},
+            contact=person.pk,
+        )
+    results = default_task_backend.results
+    assert results
+    assert not [one for one in results if MARK in f"{one.args}{one.kwargs}"]
+    send_mails()
+    (sent,) = django_mail.outbox
+    heads = {name: value for name, value in sent.message().items() if name != "To"}
+    assert MARK in sent.message()["To"]
+    assert MARK not in str(heads)
+    assert "Subject" in heads
+    kept = caches["default"]._cache
+    caches["default"].set("look", MARK)
+    assert [key for key, value in kept.items() if MARK.encode() in value] == [":1:look"]  # the look works
+    assert not [key for key in kept if MARK in key]
+    assert not [session for session in Session.objects.all() if MARK in str(session.get_decoded())]
 
 
 @pytest.mark.usefixtures("person")

@@ -17,6 +17,7 @@ class WagtailPrefsConfig(AppConfig):
     def ready(self) -> None:
         from . import checks  # noqa: PLC0415 - models are loaded by now
         from .centers import fields, receivers  # noqa: PLC0415
+        from .contacts import keys_in_use  # noqa: PLC0415
         from .ledger import guard  # noqa: PLC0415
         from .sync import anymail  # noqa: PLC0415
         from .web import logs  # noqa: PLC0415
@@ -25,5 +26,6 @@ class WagtailPrefsConfig(AppConfig):
         checks.connect()
         receivers.connect()
         guard.connect(self)
+        keys_in_use.connect(self)
         fields.build_blocks()
         anymail.connect()

@@ -8,6 +8,7 @@ from .access.checks import check_limits, check_limits_cache, check_limits_shared
 from .backends.checks import check_backends, check_inbound, check_mappings
 from .conf import check_keys, check_retention, check_senders, check_settings
 from .contacts.checks import check_database, check_locations
+from .contacts.keys_in_use import check_keys_in_use
 from .decisions.checks import check_decisions
 from .delivery.checks import check_deliveries
 from .law.checks import check_law, check_periods
@@ -25,6 +26,7 @@ def connect() -> None:
     register(check_senders, Tags.compatibility)
     register(check_retention, Tags.compatibility)
     register(check_keys, Tags.security)
+    register(check_keys_in_use, Tags.security, deploy=True)
     register(check_versions, Tags.security)
     register(check_limits, Tags.security)
     register(check_limits_cache, Tags.caches)

@@ -25,6 +25,12 @@ DEFAULTS: Mapping[str, Any] = {
     # [{"kid", "key" (32 bytes or more), "created", "retire_after"}], the newest first. Empty: derived from
     # SECRET_KEY under DEBUG, refused by a check otherwise.
     "SIGNING_KEYS": [],
+    # the same of the keys that hash what is looked up and must not be readable: addresses, above all of those who were
+    # erased. Never take one out. Empty: SIGNING_KEYS
+    "PEPPERS": [],
+    # the same of the keys that encrypt addresses, answers and old values in the database. Empty: they stand there as
+    # they are
+    "ENCRYPTION_KEYS": [],
     # {channel: {"default": "decide" | alias, topic key: ...}}: who sends what. No default on purpose.
     "SENDERS": {},
     # channels an editor may offer
@@ -164,7 +170,7 @@ class PrefsSettings:
     @property
     def signing_keys(self) -> list[SigningKey]:
         """Newest first: the first signs, all verify."""
-        keys = [SigningKey(entry["kid"], str(entry["key"]).encode()) for entry in self._get("SIGNING_KEYS")]
+        keys = self._ring("SIGNING_KEYS")
         if keys:
             return keys
         if django_settings.DEBUG:
@@ -176,6 +182,19 @@ class PrefsSettings:
             'WAGTAIL_PREFS["SIGNING_KEYS"] is empty. Add {"kid": "k1", "key": <32 random bytes or more>}; '
             "keep old keys in the list for as long as their links must work."
         )
+
+    @property
+    def peppers(self) -> list[SigningKey]:
+        """Newest first: the first hashes what is written, all are tried where something is looked up."""
+        return self._ring("PEPPERS") or self.signing_keys
+
+    @property
+    def encryption_keys(self) -> list[SigningKey]:
+        """Newest first: the first encrypts, all read. None: nothing is encrypted."""
+        return self._ring("ENCRYPTION_KEYS")
+
+    def _ring(self, name: str) -> list[SigningKey]:
+        return [SigningKey(entry["kid"], str(entry["key"]).encode()) for entry in self._get(name)]
 
     @property
     def senders(self) -> Mapping[str, Mapping[str, str]]:
@@ -396,38 +415,49 @@ def check_retention(**_kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+#: Each ring, with what stands still without it.
+_RINGS = {
+    "SIGNING_KEYS": "no link can be signed",
+    "PEPPERS": "",
+    "ENCRYPTION_KEYS": "",
+}
+
+
 def check_keys(**_kwargs: Any) -> list[CheckMessage]:
-    """E002: signing keys that are missing, short, named twice, or Django's own (security.md TK-04)."""
+    """E002: keys that are missing, short, named twice, or Django's own (security.md TK-04)."""
     if django_settings.DEBUG or not isinstance(getattr(django_settings, "WAGTAIL_PREFS", {}), Mapping):
         return []
     hint = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+    return [
+        Error(problem, hint=hint, id="wagtail_prefs.E002")
+        for name, without in _RINGS.items()
+        for problem in _problems_with_ring(name, without)
+    ]
+
+
+def _problems_with_ring(name: str, without: str) -> list[str]:
+    ring = f'WAGTAIL_PREFS["{name}"]'
     try:
-        keys = [
-            SigningKey(entry["kid"], str(entry["key"]).encode()) for entry in conf.raw.get("SIGNING_KEYS", [])
-        ]
+        keys = [SigningKey(entry["kid"], str(entry["key"]).encode()) for entry in conf.raw.get(name, [])]
     except (KeyError, TypeError):
-        return [
-            Error(
-                'Each of WAGTAIL_PREFS["SIGNING_KEYS"] needs "kid" and "key".',
-                hint=hint,
-                id="wagtail_prefs.E002",
-            )
-        ]
+        return [f'Each of {ring} needs "kid" and "key".']
     problems = []
-    if not keys:
-        problems.append('WAGTAIL_PREFS["SIGNING_KEYS"] is empty: no link can be signed.')
+    if not keys and without:
+        problems.append(f"{ring} is empty: {without}.")
     if len({key.kid for key in keys}) < len(keys):
-        problems.append('Two of WAGTAIL_PREFS["SIGNING_KEYS"] have the same "kid".')
+        problems.append(f'Two of {ring} have the same "kid".')
     for key in keys:
         if not KID.fullmatch(str(key.kid)):
-            problems.append('The "kid" of a signing key is 1 to 16 letters, digits, hyphens or underscores.')
+            problems.append(
+                f'The "kid" of a key in {ring} is 1 to 16 letters, digits, hyphens or underscores.'
+            )
         if len(key.key) < MIN_KEY_BYTES:
-            problems.append(f"The signing key {key.kid!r} has fewer than {MIN_KEY_BYTES} bytes.")
+            problems.append(f"The key {key.kid!r} in {ring} has fewer than {MIN_KEY_BYTES} bytes.")
         if key.key == django_settings.SECRET_KEY.encode():
             problems.append(
-                f"The signing key {key.kid!r} is SECRET_KEY: replacing that would break every link sent."
+                f"The key {key.kid!r} in {ring} is SECRET_KEY: replacing that would break what it made."
             )
-    return [Error(problem, hint=hint, id="wagtail_prefs.E002") for problem in problems]
+    return problems
 
 
 def check_senders(**_kwargs: Any) -> list[CheckMessage]:

@@ -1,4 +1,8 @@
-"""The key ring: purpose-bound keys derived from `SIGNING_KEYS`, so that a MAC for one purpose is noise for another."""
+"""The key rings: purpose-bound keys, so that a MAC for one purpose is noise for another.
+
+What we sign and check ourselves is under `SIGNING_KEYS`. What is looked up by its digest is under `PEPPERS`: a database
+that was copied says nothing without them, and a digest whose pepper is lost finds nobody any more.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +36,16 @@ def mac_is_valid(purpose: str, message: bytes, kid: str, given: bytes) -> bool:
 
 
 def digests(purpose: str, message: bytes) -> Iterator[str]:
-    """The keyed digest under every key of the ring, newest first, as hex: for look-ups across a rotation."""
-    for key in conf.signing_keys:
+    """The keyed digest under every pepper, newest first, as hex: for look-ups across a rotation."""
+    for key in conf.peppers:
         yield hmac.digest(derive(key, purpose), message, hashlib.sha256).hex()
 
 
 def digest(purpose: str, message: bytes) -> str:
-    """The keyed digest under the newest key, as hex."""
+    """The keyed digest under the newest pepper, as hex."""
     return next(digests(purpose, message))
+
+
+def fingerprint(key: SigningKey) -> str:
+    """What a key can be known by again, and nothing else: 256 bits of which nobody gets back to it."""
+    return hmac.digest(derive(key, "fingerprint"), b"", hashlib.sha256).hex()

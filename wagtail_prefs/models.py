@@ -5,7 +5,7 @@ from .backends.database.models import Subscriber, Subscription
 from .centers import page as page  # a page type, unless the site has its own base page model
 from .centers.embedding import EmbedSettings
 from .centers.models import CenterSnapshot, PublishedCenter
-from .contacts.models import Contact, State, Suppression
+from .contacts.models import Contact, KeyInUse, State, Suppression
 from .decisions.models import DecisionCount, Send, SendCountMark
 from .delivery.models import Backfill, Delivery, DeliveryCount, Lane
 from .ledger.models import (
@@ -45,6 +45,7 @@ __all__ = [
     "Hits",
     "ImportRun",
     "ImportUpload",
+    "KeyInUse",
     "Lane",
     "Mail",
     "MatchKey",

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..concealed import LENGTH, ConcealedCharField, ConcealedEmailField, ConcealedJSONField
 from ..ids import random_id, uuid7
 
 
@@ -33,8 +34,8 @@ class OneTimeLink(models.Model):
     contact = models.ForeignKey("wagtail_prefs.Contact", on_delete=models.CASCADE, related_name="+")
     epoch = models.PositiveIntegerField()  # the contact's when it was made: raising that revokes it
     center = models.UUIDField(null=True)
-    address = models.EmailField(max_length=254, blank=True)
-    answers = models.JSONField(default=dict)  # {"revision", "answers", "locale"} of a sign-up
+    address = ConcealedEmailField(max_length=LENGTH, blank=True)
+    answers = ConcealedJSONField(default=dict)  # {"revision", "answers", "locale"} of a sign-up
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)
@@ -88,9 +89,9 @@ class AccessRequest(models.Model):
     audience = models.ForeignKey("wagtail_prefs.Audience", on_delete=models.CASCADE, related_name="+")
     center = models.UUIDField()
     host = models.PositiveSmallIntegerField(null=True)  # index of the center's host page it was asked from
-    address = models.CharField(max_length=254)
+    address = ConcealedCharField(max_length=LENGTH)
     locale = models.CharField(max_length=35)
-    details = models.JSONField(default=dict)  # of a sign-up: {"revision", "answers", "source_url"}
+    details = ConcealedJSONField(default=dict)  # of a sign-up: {"revision", "answers", "source_url"}
     idempotency_key = models.CharField(max_length=64, null=True, unique=True)  # noqa: DJ001 - keyed digest; null is none
     asked_at = models.DateTimeField()
     due_at = models.DateTimeField(db_index=True)

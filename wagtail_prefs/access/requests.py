@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from .. import keys
 from ..canonical import canonical
+from ..ciphers import MARK
 from ..values import Json
 from .models import AccessRequest
 
@@ -43,7 +44,7 @@ def ask(
                 audience_id=audience_id,
                 center=center,
                 host=host,
-                address=address[:MAX_ADDRESS],
+                address=address[:MAX_ADDRESS].removeprefix(MARK),  # what begins like that is no address
                 locale=locale,
                 details=details or {},
                 idempotency_key=digest,

@@ -39,12 +39,12 @@ def mailbox(address: str) -> str:
 
 
 def address_key(audience_key: str, email: str) -> str:
-    """The keyed hash under the newest key of the ring, for writing."""
+    """The keyed hash under the newest pepper, for writing."""
     return keys.digest("address", _message(audience_key, email))
 
 
 def address_keys(audience_key: str, email: str) -> list[str]:
-    """The keyed hashes under every key of the ring, for looking up across a rotation."""
+    """The keyed hashes under every pepper, for looking up across a rotation."""
     return list(keys.digests("address", _message(audience_key, email)))
 
 

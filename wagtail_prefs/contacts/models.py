@@ -11,6 +11,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..concealed import LENGTH, ConcealedEmailField
 from ..ids import random_id, uuid7
 
 
@@ -19,7 +20,7 @@ class Contact(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     audience = models.ForeignKey("wagtail_prefs.Audience", on_delete=models.PROTECT, related_name="contacts")
-    email = models.EmailField(_("e-mail address"), max_length=254, blank=True)
+    email = ConcealedEmailField(_("e-mail address"), max_length=LENGTH, blank=True)
     address_key = models.CharField(max_length=64, null=True, editable=False)  # noqa: DJ001 - null is "erased", unique else
     external_id = models.CharField(_("external id"), max_length=255, blank=True)
     link_id = models.CharField(max_length=22, unique=True, default=random_id, editable=False)
@@ -99,7 +100,7 @@ class State(models.Model):
     paused_until = models.DateTimeField(null=True)
     pause_version = models.PositiveBigIntegerField(default=0)
     # only on the row ("", ""): {name: {"value", "version"}} and {id: {"sha256", "version"}}; what was cleared
-    # keeps its version alone
+    # keeps its version alone. With ENCRYPTION_KEYS a value of an attribute is {"concealed", "version"} (`store`)
     attributes = models.JSONField(default=dict)
     notices = models.JSONField(default=dict)
 
@@ -144,3 +145,24 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return f"{self.audience_id} {self.at:%Y-%m-%d}"
+
+
+class KeyInUse(models.Model):
+    """A pepper or an encryption key that this database was written with, by its fingerprint: it must not get lost.
+
+    Without its pepper a suppression finds nobody any more, and nothing can say whose it was.
+    """
+
+    PEPPERS, ENCRYPTION_KEYS = "PEPPERS", "ENCRYPTION_KEYS"  # the settings
+
+    fingerprint = models.CharField(max_length=64, primary_key=True, editable=False)
+    ring = models.CharField(max_length=16, editable=False)
+    kid = models.CharField(max_length=16, editable=False)
+    since = models.DateTimeField(editable=False)
+    # Of an encryption key: when nothing that stays was under it any more (`prefs_rekey`).
+    left_at = models.DateTimeField(null=True, editable=False)
+
+    wagtail_reference_index_ignore = True
+
+    def __str__(self) -> str:
+        return f"{self.ring} {self.kid}"

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from ..errors import UnknownContact
 from ..topics.models import Audience
 from ..values import ContactState, Target
-from . import store
+from . import keys_in_use, store
 from .addresses import address_key, address_keys, mailbox
 from .models import Contact, Suppression
 
@@ -72,6 +72,7 @@ def is_suppressed(audience_id: int, email: str) -> bool:
 
 def suppress(audience_id: int, email: str) -> None:
     """Remember, without knowing it, that an address must get nothing (security.md PR-01, LW-12)."""
+    keys_in_use.remember()  # what this is found by again
     key = address_key(_audience_key(audience_id), email)
     Suppression.objects.get_or_create(audience_id=audience_id, address_key=key, defaults={"at": now()})
 

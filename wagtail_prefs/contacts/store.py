@@ -16,6 +16,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from ..changes import FACTS
+from ..ciphers import conceal, is_current, reveal
+from ..concealed import JSON_MARK, place_of
+from ..conf import conf
 from ..topics.models import Audience
 from ..values import (
     SUBSCRIBED,
@@ -53,11 +56,17 @@ class Loaded:
     """A contact with its state, as one statement fetches them."""
 
     state: ContactState
-    email: str
+    stored_email: (
+        str  # as its column holds it: most who load a contact want no address, so it is revealed later
+    )
     external_id: str
     link_id: str
     epoch: int
     audience_id: int
+
+    @property
+    def email(self) -> str:
+        return reveal(self.stored_email, place=place_of(Contact, self.state.id, "email"))
 
     @property
     def target(self) -> Target:
@@ -231,7 +240,7 @@ def loaded(  # noqa: C901, PLR0912 - in a function of their own, the lines for a
             opted_out = choice == UNSUBSCRIBED
             if choice_version:
                 versions["opted_out"] = choice_version
-            _entries_of(profile, "attribute", "value", attributes, versions)
+            _entries_of(_revealed(contact["id"], profile), "attribute", "value", attributes, versions)
             _entries_of(seen, "notice", "sha256", notices, versions)
         else:
             if choice:
@@ -273,7 +282,7 @@ def loaded(  # noqa: C901, PLR0912 - in a function of their own, the lines for a
             versions=versions,
             assurance=assurance,
         ),
-        email=contact["email"],
+        stored_email=contact["email"],
         external_id=contact["external_id"],
         link_id=contact["link_id"],
         epoch=contact["epoch"] if epoch is None else epoch,
@@ -338,7 +347,7 @@ def _write_contact(state: ContactState, became: Mapping[str, Any]) -> None:
         if address:
             _move(state, address_keys(state.audience, address))
         values |= {
-            "email": address or "",
+            "email": conceal(address or "", place=place_of(Contact, state.id, "email")),
             "address_key": address_key(state.audience, address) if address else None,
             "email_dead_at": None,
         }
@@ -357,6 +366,45 @@ def _move(state: ContactState, spellings: Sequence[str]) -> None:
     if not Contact.objects.filter(pk=state.id, address_key__in=spellings).exists():
         for links in (Contact.objects.filter(pk=state.id), merged):
             links.update(epoch=F("epoch") + 1)
+
+
+def _place(contact_id: uuid.UUID, name: str) -> str:
+    return f"{place_of(State, contact_id, 'attributes')}:{name}"
+
+
+def concealed(contact_id: uuid.UUID, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of attributes as the column holds them: with ENCRYPTION_KEYS each value is concealed by itself.
+
+    Names and versions stay: to see that there are any, and which were cleared, nothing needs a key.
+    """
+    if not conf.encryption_keys:
+        return dict(entries)
+    found: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if "value" in entry:
+            text = conceal(json.dumps(entry["value"]), place=_place(contact_id, name))
+            entry = {"version": entry["version"], JSON_MARK: text}  # noqa: PLW2901 - the same entry, as it is stored
+        found[name] = entry
+    return found
+
+
+def _revealed(contact_id: Any, stored: Any) -> dict[str, Any]:
+    entries: dict[str, Any] = as_json(stored)
+    for name, entry in entries.items():
+        if JSON_MARK in entry:
+            text = reveal(entry[JSON_MARK], place=_place(as_uuid(contact_id), name))
+            entries[name] = {"version": entry["version"], "value": json.loads(text)}
+    return entries
+
+
+def conceal_anew(contact_id: uuid.UUID, stored: Any) -> dict[str, Any] | None:
+    """The same attributes under the newest key, as the column would hold them; None where they stand like that."""
+    entries: dict[str, Any] = as_json(stored)
+    texts = [entry.get(JSON_MARK) for entry in entries.values() if entry.keys() & {JSON_MARK, "value"}]
+    wanted = bool(conf.encryption_keys)
+    if all((text is not None and is_current(text)) if wanted else text is None for text in texts):
+        return None
+    return concealed(contact_id, _revealed(contact_id, entries))
 
 
 def _entries_of(stored: Any, kind: str, field: str, held: dict[str, Any], versions: dict[str, int]) -> None:
@@ -412,7 +460,7 @@ def _values_of(
         versions.get(f"frequency:{scope}", 0),
         moment(pause.until if pause else None),
         versions.get(f"pause:{scope}", 0),
-        json.dumps(attributes),
+        json.dumps(concealed(state.id, attributes)),
         json.dumps(notices),
     )
 

@@ -137,10 +137,8 @@ def holders(entries: Iterable[Retired]) -> list[Holder]:
         erased_at=None,
     )
     return [
-        Holder(contact, audiences[audience], canonical(email), external_id)
-        for contact, audience, email, external_id in live.values_list(
-            "pk", "audience_id", "email", "external_id"
-        )
+        Holder(contact.pk, audiences[contact.audience_id], canonical(contact.email), contact.external_id)
+        for contact in live.only("audience_id", "email", "external_id")
     ]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from ..changes import change_from_json
+from ..ciphers import Unreadable
 from ..values import Json
 from .format1 import FORMAT
 from .models import Record, SideValue
@@ -130,13 +131,21 @@ def of(contact: UUID, *, until_seq: int | None = None) -> Folded:
     bodies = [json.loads(text) for text in chosen.order_by("seq").values_list("body", flat=True)]
     rows = SideValue.objects.filter(record__in=chosen.values("id"))
     sides = {
-        (str(record), name): Side(bytes(salt), value)
+        (str(record), name): Side(bytes(salt), _revealed(record, name, value))
         for record, name, salt, value in rows.values_list("record", "name", "salt", "value")
     }
     folded = fold(bodies, lambda record_id, path: sides.get((record_id, path)))
     if bodies and bodies[0]["subject_ref"] != str(contact):
         raise ValueError("the records are of another contact")
     return folded
+
+
+def _revealed(record: UUID, name: str, stored: str) -> str:
+    """The value as it was committed to. One that nobody can read fits no commitment: it is Broken."""
+    try:
+        return SideValue.revealed(record, name, stored)
+    except Unreadable:
+        return stored
 
 
 def side_value_matches(body: Json, name: str, side: Side) -> bool:

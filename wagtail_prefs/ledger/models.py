@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..ciphers import reveal
+from ..concealed import place_of
 from ..ids import uuid7
 from ..values import ActorType
 
@@ -42,7 +46,10 @@ class Record(models.Model):
 
 
 class SideValue(models.Model):
-    """A personal value that a record holds `HMAC(salt, value)` of. Erasing deletes the row and leaves the chain whole."""
+    """A personal value that a record holds `HMAC(salt, value)` of. Erasing deletes the row and leaves the chain whole.
+
+    With ENCRYPTION_KEYS the column holds the value concealed; what was committed to is the value itself.
+    """
 
     record = models.UUIDField(editable=False)
     name = models.CharField(max_length=128, editable=False)
@@ -58,6 +65,16 @@ class SideValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.record} {self.name}"
+
+    @staticmethod
+    def place(record: UUID | str, name: str) -> str:
+        """What is bound into a concealed value. The number of the row is not: another one may take its place."""
+        return place_of(SideValue, f"{record}:{name}", "value")
+
+    @classmethod
+    def revealed(cls, record: UUID | str, name: str, stored: str) -> str:
+        """The value that a column holds; raises ciphers.Unreadable."""
+        return reveal(stored, place=cls.place(record, name))
 
 
 class Seal(models.Model):

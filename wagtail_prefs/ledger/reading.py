@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db import OperationalError, connection
 
+from ..ciphers import MARK, Unreadable
 from ..values import iso
 from .models import Record, SideValue
 
@@ -154,8 +155,21 @@ def values(page: Sequence[Row]) -> dict[str, list[Value]]:
     rest = f"FROM {_table(SideValue)} AS s WHERE s.record {say['among']}"
     found: dict[str, list[Value]] = {}
     for (text,) in _read([column], rest, [known]):
-        found.setdefault(text[:ID], []).append(text[ID + 1 :])
+        found.setdefault(text[:ID], []).append(_revealed(text) if _CONCEALED in text else text[ID + 1 :])
     return found
+
+
+#: Neither a name nor JSON has a line's end, so this is the beginning of a value.
+_CONCEALED = f"\n{MARK}"
+
+
+def _revealed(text: str) -> Value:
+    """A personal value that is concealed, as it was committed to. One that nobody can read fits no commitment."""
+    record, name, salt, stored = text.split("\n", 3)
+    try:
+        return f"{name}\n{salt}\n{SideValue.revealed(record, name, stored)}"
+    except (Unreadable, UnicodeError):
+        return text[ID + 1 :]
 
 
 def contact_of(text: str) -> bytes | None:

@@ -17,6 +17,7 @@ from django.db.models import AutoField, Q
 
 from ..canonical import canonical
 from ..changes import Change, changes_from_json
+from ..ciphers import Unreadable, conceal, is_current
 from ..ids import uuid7
 from ..values import Actor, ActorType, ChangeBatch, Effect, Json, Merged, Source
 from ..writes import Write
@@ -101,8 +102,13 @@ def next_record(
     writes = [_insert(Record, [[row[column] for column in _columns(Record)]])]
     kept = [item for item in commitments if item.name not in erased]
     if kept:
-        writes.append(_insert(SideValue, [[record_id, item.name, item.salt, item.text] for item in kept]))
+        rows = [[record_id, item.name, item.salt, _stored(record_id, item)] for item in kept]
+        writes.append(_insert(SideValue, rows))
     return Next(record_id, record_hash, writes)
+
+
+def _stored(record_id: UUID, item: format1.Commitment) -> str:
+    return conceal(item.text, place=SideValue.place(record_id, item.name))
 
 
 def _insert(model: type[Record] | type[SideValue], rows: Sequence[Sequence[Any]]) -> Write:
@@ -166,6 +172,31 @@ def forget(contact: UUID) -> int:
     """Delete the personal values of all records of a contact; the chain stays whole. Returns how many there were."""
     records = Record.objects.filter(contact_ref=contact).values("id")
     return SideValue.objects.filter(record__in=records).delete()[0]
+
+
+def conceal_anew(contacts: Iterable[UUID], *, write: bool) -> tuple[int, int]:
+    """Put the personal values of these people's records under the newest key: how many were, and how many nobody can
+    read. The caller holds the rows of these people, so that none is erased meanwhile.
+
+    The guard lets no value be changed, so a row goes and another comes in its place: what it commits to is the same.
+    """
+    records = Record.objects.filter(contact_ref__in=list(contacts)).values("id")
+    old, new, unreadable = [], [], 0
+    for row in SideValue.objects.filter(record__in=records).iterator():
+        if is_current(row.value):
+            continue
+        try:
+            text = SideValue.revealed(row.record, row.name, row.value)
+        except Unreadable:
+            unreadable += 1
+            continue
+        stored = conceal(text, place=SideValue.place(row.record, row.name))
+        old.append(row.pk)
+        new.append(SideValue(record=row.record, name=row.name, salt=row.salt, value=stored))
+    if write and old:
+        SideValue.objects.filter(pk__in=old).delete()
+        SideValue.objects.bulk_create(new, batch_size=500)
+    return len(old), unreadable
 
 
 def times(contact: UUID, seqs: Iterable[int]) -> dict[int, datetime]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..concealed import LENGTH, ConcealedEmailField, ConcealedJSONField
 from ..ids import uuid7
 
 
@@ -15,9 +16,11 @@ class Mail(models.Model):
     kind = models.CharField(_("kind"), max_length=32)  # a name of `kinds.KINDS`
     audience_id = models.BigIntegerField()
     contact = models.UUIDField(null=True, db_index=True)  # whom to forget it with; null: nobody we know
-    to = models.EmailField(_("to"), max_length=254, blank=True)
+    to = ConcealedEmailField(_("to"), max_length=LENGTH, blank=True)
     locale = models.CharField(_("language"), max_length=35)
-    context = models.JSONField(default=dict)  # what the templates may say: links of ours, and editors' words
+    context = ConcealedJSONField(
+        default=dict
+    )  # what the templates may say: links of ours, and editors' words
     created_at = models.DateTimeField(_("made"), auto_now_add=True)
     due_at = models.DateTimeField(_("due"), null=True)  # null: sent or given up
     lease = models.CharField(max_length=22, blank=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..access.retention import forget_now_and_then
+from ..contacts.keys_in_use import remember
 from ..decisions.alarm import watch_unsubscriptions
 from ..decisions.promises import count_now_and_then
 from ..delivery.alarms import watch
@@ -25,6 +26,7 @@ from ..sync.polling import poll_backends
 from ..sync.uploads import forget_old
 
 CHORES: list[Callable[[], object]] = [
+    remember,
     work_off,
     work_off_arrivals,
     poll_backends,

@@ -214,7 +214,12 @@ def _history(ids: Sequence[UUID]) -> tuple[list[Json], list[Json]]:
         ]
     kept = SideValue.objects.filter(record__in=hers.values("pk")).order_by("record", "name")
     return lines, [
-        {"receipt": str(value.record), "name": value.name, "value": json.loads(value.value)} for value in kept
+        {
+            "receipt": str(value.record),
+            "name": value.name,
+            "value": json.loads(SideValue.revealed(value.record, value.name, value.value)),
+        }
+        for value in kept
     ]
 
 

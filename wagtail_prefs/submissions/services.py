@@ -319,12 +319,11 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source, remember: bool = Tr
 def _addresses(people: Sequence[Saved]) -> set[str]:
     """The addresses of people who are being erased, also those they had before."""
     records = Record.objects.filter(contact_ref__in=[person.state.id for person in people]).values("id")
-    before = SideValue.objects.filter(name="address:email", record__in=records).values_list(
-        "value", flat=True
-    )
+    before = SideValue.objects.filter(name="address:email", record__in=records)
     found = {person.email for person in people}
-    for value in before:
-        found |= {address for address in json.loads(value).values() if isinstance(address, str)}
+    for record, name, stored in before.values_list("record", "name", "value"):
+        value = json.loads(SideValue.revealed(record, name, stored))
+        found |= {address for address in value.values() if isinstance(address, str)}
     return found - {""}
 
 
