@@ -940,6 +940,7 @@ def test_seals_that_would_never_be_made_are_an_error(configure: Callable[..., No
     assert found() == ["wagtail_prefs.E021"]
 
 
+@pytest.mark.django_db  # other checks of a deployment read it
 def test_seals_that_stay_in_the_database_are_a_warning_in_a_deployment(
     configure: Callable[..., None],
 ) -> None:
