@@ -16,7 +16,19 @@ from hypothesis import given, strategies as st
 
 from tests.blocks.conftest import compiled, context, state
 from tests.centers.test_answers import snapshot
-from tests.centers.test_outlook import NEWS, OFFERS, facts_of, page, pages, seen, states, told, topic, weekly, yes
+from tests.centers.test_outlook import (
+    NEWS,
+    OFFERS,
+    facts_of,
+    page,
+    pages,
+    seen,
+    states,
+    told,
+    topic,
+    weekly,
+    yes,
+)
 from tests.properties import examples
 from wagtail_prefs.centers import outlook as module
 from wagtail_prefs.centers.outlook import outlook
