@@ -25,6 +25,14 @@ def place_of(model: type[models.Model], pk: Any, field: str) -> str:
     return f"{model._meta.model_name}:{pk}:{field}"
 
 
+def readable(instance: models.Model, field: str) -> Any:
+    """A concealed text of a row; "" where its key is missing."""
+    try:
+        return getattr(instance, field)
+    except ciphers.Unreadable:
+        return ""
+
+
 class _Stored(str):
     """A concealed text that a column holds. What somebody types is none of these, whatever it looks like."""
 

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
 
 from tests import factories
-from wagtail_prefs import ciphers
+from wagtail_prefs import ciphers, decide
+from wagtail_prefs.access import services as access
 from wagtail_prefs.access.models import AccessRequest, OneTimeLink
-from wagtail_prefs.changes import SetAttribute, SetChoice
+from wagtail_prefs.access.services import Purpose
+from wagtail_prefs.backends.database.models import Subscriber
+from wagtail_prefs.changes import OptOut, SetAttribute, SetChoice
 from wagtail_prefs.contacts import keys_in_use, services as contacts, store
 from wagtail_prefs.contacts.models import Contact, KeyInUse, Suppression
+from wagtail_prefs.decisions import suppressions
+from wagtail_prefs.decisions.values import Verdict
+from wagtail_prefs.delivery import services as delivery
+from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.ledger import fold, verify
 from wagtail_prefs.ledger.models import SideValue
 from wagtail_prefs.mail.models import Mail
 from wagtail_prefs.rights import at_rest
-from wagtail_prefs.submissions import services as submissions
+from wagtail_prefs.submissions import audit, services as submissions
 from wagtail_prefs.values import Actor, ActorType, Source
 
 pytestmark = pytest.mark.django_db
@@ -350,3 +361,89 @@ def signing_keys() -> list[dict[str, str]]:
 
 def set_peppers(*keys: dict[str, str]) -> None:
     django_settings.WAGTAIL_PREFS = {**django_settings.WAGTAIL_PREFS, "PEPPERS": list(keys)}
+
+
+# --- a key that is lost ----------------------------------------------------------------------------------------------
+
+
+def test_who_may_leave_does_not_hang_on_a_key(client: Any, rings: Any) -> None:
+    """Her address and answers are unreadable: she still unsubscribes, and nothing that was kept is lost by that."""
+    rings(encryption="e1")
+    contact = make_person()
+    center = factories.make_center()
+    unsubscribe = reverse("wagtail_prefs:one-click", args=[access.make_token(Purpose.UNSUBSCRIBE, contact)])
+    manage = reverse(
+        "wagtail_prefs:manage",
+        args=[access.make_token(Purpose.MANAGE, contact, center=center.translation_key)],
+    )
+    rings(encryption="e2")
+
+    page = client.get(manage)
+    assert page.status_code == 200
+    assert "qzx" not in page.content.decode()
+    assert client.post(unsubscribe, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert contacts.load_state(contact.pk).opted_out
+    (decision,) = decide([contact.pk], "news", "email")
+    assert (decision.verdict, decision.reason) == (Verdict.REFUSE, "opted_out")
+
+    rings(encryption="e2 e1")  # it was found again
+    state = contacts.load_state(contact.pk)
+    assert (state.opted_out, state.attributes) == (True, {"given_name": "qzx Anna"})
+    assert contacts.load_target(contact.pk).identifiers.email == ADDRESS
+    assert verify.verify().problems == []
+    assert audit.differences(contact.pk) == []
+
+
+def test_what_she_tells_anew_replaces_what_nobody_can_read(rings: Any) -> None:
+    rings(encryption="e1")
+    contact = make_person()
+    told = [SetAttribute("city", "qzx Ulm")]
+    submissions.record(contact.pk, told, actor=SHE, source=Source(method="python"))
+    rings(encryption="e2")
+    told = [SetAttribute("city", "qzx Bern")]
+    submissions.record(contact.pk, told, actor=SHE, source=Source(method="python"))
+    assert contacts.load_state(contact.pk).attributes == {"city": "qzx Bern"}
+    rings(encryption="e2 e1")
+    assert contacts.load_state(contact.pk).attributes == {"given_name": "qzx Anna", "city": "qzx Bern"}
+
+
+def test_no_platform_is_told_of_an_address_that_nobody_can_read(rings: Any) -> None:
+    rings(encryption="e1")
+    contact = make_person()
+    rings(encryption="e2")
+    other = make_person("qzx-berta@mail.example.org")
+    delivery.run_once()
+    told = dict(Subscriber.objects.values_list("contact", "email"))
+    assert told == {other.pk: "qzx-berta@mail.example.org"}  # she waits, and others do not wait for her
+    row = Delivery.objects.get(contact=contact.pk)
+    assert (row.delivered, row.last_code) == (0, "unreadable")
+    with pytest.raises(ciphers.Unreadable):
+        submissions.erase(contact.pk, actor=SHE, source=Source(method="python"))
+    assert contacts.load_state(contact.pk).erased is False
+
+    rings(encryption="e2 e1")
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        delivery.run_once()
+    assert Subscriber.objects.get(contact=contact.pk).email == ADDRESS
+
+
+@pytest.mark.parametrize("form", suppressions.FORMATS)
+def test_files_of_suppressions_name_the_addresses_that_are_encrypted(rings: Any, form: Any) -> None:
+    plain = make_person()
+    rings(encryption="e1")
+    other = make_person("qzx-berta@mail.example.org")
+    for contact in (plain, other):
+        submissions.record(contact.pk, [OptOut()], actor=SHE, source=Source(method="python"))
+    asked = suppressions.question(plain.audience_id, "news", "email")
+
+    def file() -> str:
+        return b"".join(suppressions.File(asked, form, address=True)).decode()
+
+    text = file()
+    assert ciphers.MARK not in text
+    assert ADDRESS in text
+    assert "qzx-berta@mail.example.org" in text
+    rings(encryption="e2")
+    assert ADDRESS in file()
+    assert "berta" not in file()
+    assert ciphers.MARK not in file()

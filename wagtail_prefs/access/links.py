@@ -20,6 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from wagtail.models import Site
 
+from ..concealed import readable
 from ..conf import conf
 from ..contacts.models import Contact
 from ..errors import BadToken, UnknownContact
@@ -176,7 +177,7 @@ def open_link(token: str, *purposes: Purpose) -> Link:
         **said,
         expired=tells and timezone.now() - said["issued"] > conf.manage_link_life,
         contact_id=contact.id,
-        email=contact.email,
+        email=readable(contact, "email"),  # who may come in does not hang on it
         language=contact.language,
         version=contact.version,
         called_back=revoked,

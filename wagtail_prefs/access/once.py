@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef
 from django.urls import reverse
 from django.utils import timezone
 
+from ..concealed import readable
 from ..conf import conf
 from ..contacts.models import Contact
 from ..errors import BadToken, UnknownContact
@@ -135,7 +136,7 @@ def look(token: str, *purposes: Purpose) -> Once:
         # With her own link_id: it leads on to whom she was merged into, as long as her epoch holds.
         link_id=row.contact.link_id,
         epoch=row.epoch,
-        email=contact.email,
+        email=readable(contact, "email"),
         language=contact.language,
         address=row.address,
         answers=row.answers,

@@ -85,15 +85,19 @@ def unsuppress(audience_id: int, email: str) -> None:
 
 def load_state(contact_id: UUID) -> ContactState:
     """Today's state of a contact; raises UnknownContact."""
-    return load_target(contact_id).state
+    return _load(contact_id).state
 
 
 def load_target(contact_id: UUID) -> Target:
     """What backends see of a contact; raises UnknownContact."""
+    return _load(contact_id).target
+
+
+def _load(contact_id: UUID) -> store.Loaded:
     found = store.load(contact_id)
     if found is None:
         raise UnknownContact
-    return found.target
+    return found
 
 
 def load_targets(contact_ids: Iterable[UUID], at: datetime | None = None) -> dict[UUID, Target]:

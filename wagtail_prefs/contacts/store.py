@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from ..changes import FACTS
-from ..ciphers import conceal, is_current, reveal
+from ..ciphers import Unreadable, conceal, is_current, reveal
 from ..concealed import JSON_MARK, place_of
 from ..conf import conf
 from ..topics.models import Audience
@@ -56,9 +56,8 @@ class Loaded:
     """A contact with its state, as one statement fetches them."""
 
     state: ContactState
-    stored_email: (
-        str  # as its column holds it: most who load a contact want no address, so it is revealed later
-    )
+    #: As its column holds it: most who load a contact want no address, so it is revealed later.
+    stored_email: str
     external_id: str
     link_id: str
     epoch: int
@@ -66,7 +65,20 @@ class Loaded:
 
     @property
     def email(self) -> str:
-        return reveal(self.stored_email, place=place_of(Contact, self.state.id, "email"))
+        """Her address; "" where she has none, and where nobody can read it (`unreadable`)."""
+        return self._address or ""
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether her address, or something she told, is under a key that is not in the settings."""
+        return self._address is None or bool(self.state.unreadable)
+
+    @property
+    def _address(self) -> str | None:
+        try:
+            return reveal(self.stored_email, place=place_of(Contact, self.state.id, "email"))
+        except Unreadable:
+            return None
 
     @property
     def target(self) -> Target:
@@ -81,6 +93,7 @@ class Loaded:
             Identifiers(email=self.email, phone=_phone(self.state), external_id=self.external_id),
             paused=paused,
             ended=len(pauses) - len(paused),
+            unreadable=self.unreadable,
         )
 
 
@@ -229,6 +242,7 @@ def loaded(  # noqa: C901, PLR0912 - in a function of their own, the lines for a
     attributes: dict[str, Any] = {}
     notices: dict[str, str] = {}
     versions: dict[str, int] = {}
+    unreadable: dict[str, str] = {}
     for (
         topic, channel, choice, choice_version, waits, choice_until, frequency, frequency_version, paused_until,
         pause_version, profile, seen,
@@ -240,7 +254,9 @@ def loaded(  # noqa: C901, PLR0912 - in a function of their own, the lines for a
             opted_out = choice == UNSUBSCRIBED
             if choice_version:
                 versions["opted_out"] = choice_version
-            _entries_of(_revealed(contact["id"], profile), "attribute", "value", attributes, versions)
+            entries = as_json(profile)
+            unreadable = _reveal(contact["id"], entries)
+            _entries_of(entries, "attribute", "value", attributes, versions)
             _entries_of(seen, "notice", "sha256", notices, versions)
         else:
             if choice:
@@ -281,6 +297,7 @@ def loaded(  # noqa: C901, PLR0912 - in a function of their own, the lines for a
             notices=notices,
             versions=versions,
             assurance=assurance,
+            unreadable=unreadable,
         ),
         stored_email=contact["email"],
         external_id=contact["external_id"],
@@ -388,23 +405,33 @@ def concealed(contact_id: uuid.UUID, entries: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def _revealed(contact_id: Any, stored: Any) -> dict[str, Any]:
-    entries: dict[str, Any] = as_json(stored)
+def _reveal(contact_id: Any, entries: dict[str, Any]) -> dict[str, str]:
+    """Put the values in their places; returns what nobody can read, by name."""
+    unreadable: dict[str, str] = {}
     for name, entry in entries.items():
         if JSON_MARK in entry:
-            text = reveal(entry[JSON_MARK], place=_place(as_uuid(contact_id), name))
-            entries[name] = {"version": entry["version"], "value": json.loads(text)}
-    return entries
+            try:
+                text = reveal(entry[JSON_MARK], place=_place(as_uuid(contact_id), name))
+            except Unreadable:
+                unreadable[name] = entry[JSON_MARK]
+            else:
+                entries[name] = {"version": entry["version"], "value": json.loads(text)}
+    return unreadable
 
 
 def conceal_anew(contact_id: uuid.UUID, stored: Any) -> dict[str, Any] | None:
-    """The same attributes under the newest key, as the column would hold them; None where they stand like that."""
+    """The same attributes under the newest key, as the column would hold them; None where they stand like that.
+
+    Raises Unreadable.
+    """
     entries: dict[str, Any] = as_json(stored)
     texts = [entry.get(JSON_MARK) for entry in entries.values() if entry.keys() & {JSON_MARK, "value"}]
     wanted = bool(conf.encryption_keys)
     if all((text is not None and is_current(text)) if wanted else text is None for text in texts):
         return None
-    return concealed(contact_id, _revealed(contact_id, entries))
+    if _reveal(contact_id, entries):
+        raise Unreadable
+    return concealed(contact_id, entries)
 
 
 def _entries_of(stored: Any, kind: str, field: str, held: dict[str, Any], versions: dict[str, int]) -> None:
@@ -448,6 +475,8 @@ def _values_of(
         said = UNSUBSCRIBED if state.opted_out else (SUBSCRIBED if "opted_out" in versions else "")
         version, waits, until = versions.get("opted_out", 0), False, None
         attributes = _entries(state, "attribute", "value", state.attributes)
+        for name, text in state.unreadable.items():
+            attributes[name][JSON_MARK] = text
         notices = _entries(state, "notice", "sha256", state.notices)
     scope = key_to_scope(key)
     pause = state.pauses.get(key)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import logging
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -28,8 +29,11 @@ from wagtail.log_actions import LogActionRegistry, LogFormatter
 
 from ..canonical import canonical
 from ..cells import safe
+from ..ciphers import MARK, Unreadable, reveal
+from ..concealed import place_of
 from ..conf import conf
 from ..contacts import store
+from ..contacts.models import Contact
 from ..errors import PrefsError
 from ..law import services as law
 from ..topics.models import Topic
@@ -203,6 +207,7 @@ class File:
         self._form = form
         self._head = after is None
         self._columns = suppressed.columns(since=asked.since is not None, address=address)
+        self._address = address
         self._pieces = self._read(address)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -275,7 +280,22 @@ class File:
         self.rows += rows
         self.last = upto
         content: bytes = (text or "").encode(errors="replace")
-        return _UNSAFE.sub(_cell, content) if b"\x02" in content else content
+        content = _UNSAFE.sub(_cell, content) if b"\x02" in content else content
+        return self._revealed(content) if self._address and MARK.encode() in content else content
+
+    def _revealed(self, content: bytes) -> bytes:
+        """With the addresses that are encrypted; what nobody can read is left empty."""
+        if self._form == "ndjson":
+            lines = [json.loads(line) for line in content.split(b"\n") if line]
+            for line in lines:
+                line["email"] = _address(UUID(line["contact"]), line["email"])
+            texts = (json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
+            return "".join(texts).encode(errors="replace")
+        at = self._columns.index("email")
+        rows = list(csv.reader(io.StringIO(content.decode(errors="replace"), newline="")))
+        for row in rows:
+            row[at] = safe(_address(UUID(row[0]), row[at]))
+        return _csv(rows)
 
 
 @contextmanager
@@ -295,6 +315,13 @@ def _as_ranges() -> Iterator[None]:
 def _cell(match: re.Match[bytes]) -> bytes:
     """A text that could be a formula, or needs quotes, as a cell of its own."""
     return _csv([[safe(bytes.fromhex(match[1].decode()).decode(errors="replace"))]])[:-2]
+
+
+def _address(contact: UUID, stored: str) -> str:
+    try:
+        return reveal(stored, place=place_of(Contact, contact, "email"))
+    except Unreadable:
+        return ""
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:

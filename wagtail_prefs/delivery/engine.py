@@ -133,6 +133,8 @@ class _Round:
             retired.apply(job)
             if job.target is None or job.gone:
                 self._plan_to_forget(job, retired.to_forget(job))
+            elif job.target.unreadable:
+                self._fail(job, "read", Outcome.RETRY, "unreadable", restricts=job.row.restricts)
             elif job.row.checking and told.get(job.row.id) == job.sent:
                 self._plan_to_look(job, job.target)
             else:

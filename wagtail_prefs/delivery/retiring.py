@@ -84,7 +84,8 @@ def write_late(alias: str, told: Mapping[UUID, Identifiers]) -> None:
     """
     for contact, target in load_targets(told).items():
         was, erased = told[contact], target.state.erased
-        if erased or canonical(was.email) != canonical(target.identifiers.email):
+        moved = not target.unreadable and canonical(was.email) != canonical(target.identifiers.email)
+        if erased or moved:
             with transaction.atomic():
                 write(contact, was, erased=erased, alias=alias)
 

@@ -23,6 +23,7 @@ from ..canonical import canonical
 from ..centers import services as centers, visibility
 from ..centers.services import Snapshot, remembered
 from ..changes import Change, ChangeAddress, Erase, Expire, Merge, PauseFor, Undo
+from ..ciphers import Unreadable
 from ..conf import conf
 from ..contacts import rules, services as contacts, store
 from ..contacts.addresses import canonical_email
@@ -289,7 +290,7 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source, remember: bool = Tr
     platform that speaks: it may only tell us that it forgot the old address. Her addresses are remembered as keyed
     hashes, so that nobody mails them again by importing them (security.md LW-12), unless `remember` is False: for
     whoever never said anything, and has no no that could be forgotten. Raises UnknownContact for one who is erased
-    already.
+    already, and ciphers.Unreadable while the key of her address is missing.
     """
     with transaction.atomic():
         follow = actor.type is not ActorType.BACKEND
@@ -454,6 +455,8 @@ def _try(wish: _Wish, *, via: bool) -> Saved:
                 request=once.requests[0] if once.requests else None,
             )
             if moved is not None or after.erased:
+                if found.loaded.unreadable:  # or nobody could tell platforms which address to forget
+                    raise Unreadable
                 delivery.retire(state.id, found.loaded.target.identifiers, erased=after.erased)
             restricts = any(effect.is_no for effect in effects)
             writes.carry_out(

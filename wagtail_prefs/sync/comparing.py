@@ -400,7 +400,7 @@ class _Step:
             contact: {"target": target, "rows": of[contact]}
             for contact, target in targets.items()
             # Who was merged has an address that is another's by now.
-            if not target.state.erased and target.state.merged_into is None
+            if not target.state.erased and target.state.merged_into is None and not target.unreadable
             if all(row.delivered >= target.state.version for row in of[contact].values())
         }
 

@@ -29,6 +29,9 @@ class ContactState:
 
     `choices` holds what was said: a yes that waits for its confirmation stands in `pending` and nowhere else, so what
     looks only for `subscribed` is right. `until` is when a yes, or the wait for one, ends by itself.
+
+    `unreadable` are attributes whose encryption key is missing, as their column holds them: nobody sees them, and a save
+    leaves them as they are. Nobody is kept from leaving by a lost key.
     """
 
     id: UUID
@@ -51,6 +54,7 @@ class ContactState:
     suppressed: bool = False  # the address was erased once: only its owner, by its own link, brings it back
     merged_into: UUID | None = None
     erased: bool = False
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Target:
 
     `paused` are the pauses of the state that are in force at the moment the target was made; `ended` is how many of
     them have ended by themselves, so that what is said after such an end has a key of its own. A plan asks no clock:
-    these two are its time. `again` is how often the platform had to be told all once more, as if it had not heard. Whoever stands behind `retired` must get nothing any more: the address she had before.
+    these two are its time. `again` is how often the platform had to be told all once more, as if it had not heard. Whoever stands behind `retired` must get nothing any more: the address she had before. With `unreadable` the address or an
+    attribute is missing because its encryption key is: no platform may be told of that.
     """
 
     state: ContactState
@@ -78,6 +83,7 @@ class Target:
     paused: frozenset[Key] = frozenset()
     ended: int = 0
     again: int = 0
+    unreadable: bool = False
 
     def subscribed(self, topic: str, channel: str) -> bool:
         """Whether she may be sent this topic on this channel as far as her own choices say; a pause is not looked at."""

@@ -484,6 +484,11 @@ class _Draft:
             attributes=self.attributes,
             notices=self.notices,
             versions={**self.before.versions, **touched},
+            unreadable={
+                name: text
+                for name, text in self.before.unreadable.items()
+                if not self.erased and f"attribute:{name}" not in touched
+            },
             **facts,
         )
         return state, effects
