@@ -24,6 +24,7 @@ from .admin import (
     person_rights,
     promises,
     results,
+    retention,
     staff_log,
     waiting,
 )
@@ -57,6 +58,7 @@ def register_viewsets() -> list[ViewSet]:
         *center_viewsets(),
         *contact_viewsets(),
         person_rights.ErasuresViewSet(),
+        retention.RetentionViewSet(),
         *delivery_listings(),
         arrivals.ArrivalViewSet(),
         results.ResultsViewSet(),

@@ -14,7 +14,7 @@ from ..delivery.retiring import forget_retired
 from ..ledger.counts import count_new
 from ..mail.retention import forget_old_mails
 from ..rights.erasure import follow_now_and_then
-from ..rights.retention import forget_daily
+from ..rights.retention import answer_asked, forget_daily
 from ..sending.pause_notice import announce_ended_pauses
 from ..sending.retention import forget_settled
 from ..submissions.requests import work_off
@@ -46,4 +46,5 @@ CHORES: list[Callable[[], object]] = [
     watch,
     forget_arrivals,
     forget_daily,
+    answer_asked,
 ]

@@ -49,6 +49,8 @@ EVERY = timedelta(days=1)
 #: After one that left something to do; and seconds in which a process does not ask whether one is due.
 SOON = timedelta(minutes=10)
 PAUSE = 600
+#: After which a dry run that has not ended is not waited for any more.
+GIVEN_UP = timedelta(hours=1)
 #: People and chains of one round, and rows that are deleted at once.
 MOST, BATCH = 1_000, 1_000
 #: Batches of one round.
@@ -77,19 +79,50 @@ def run(
     `forgotten`, and, where it could not do its work, why (`problem`). One rule that fails keeps none of the others from
     theirs.
     """
+    made: RetentionRun = RetentionRun.objects.create(started_at=timezone.now(), dry=not apply, by=by[:80])
+    return _go_through(made, on_rule)
+
+
+def _go_through(
+    made: RetentionRun, on_rule: Callable[[str, dict[str, object]], None] | None = None
+) -> RetentionRun:
     now = timezone.now()
-    made: RetentionRun = RetentionRun.objects.create(started_at=now, dry=not apply, by=by[:80])
     for rule in RULES:
-        said = _carry_out(rule, now, apply)
+        said = _carry_out(rule, now, apply=not made.dry)
         made.report[rule.key] = said
+        made.save(update_fields=["report"])  # who waits for it sees how far it is
         if on_rule:
             on_rule(rule.key, said)
     made.done_at = timezone.now()
-    made.save(update_fields=["report", "done_at"])
+    made.save(update_fields=["done_at"])
     return made
 
 
-def _carry_out(rule: Rule, now: datetime, apply: bool) -> dict[str, object]:
+def ask(by: str) -> RetentionRun:
+    """Have the worker say what is over: a dry run, and the one that is asked for already where there is one."""
+    found = _asked().order_by("-started_at").first()
+    made: RetentionRun = found or RetentionRun.objects.create(started_at=timezone.now(), dry=True, by=by[:80])
+    return made
+
+
+def _asked() -> QuerySet[RetentionRun]:
+    """Dry runs that have not ended; one that its worker left is none any more after an hour."""
+    found: QuerySet[RetentionRun] = RetentionRun.objects.filter(
+        dry=True, done_at=None, started_at__gt=timezone.now() - GIVEN_UP
+    )
+    return found
+
+
+def answer_asked() -> int:
+    """Carry out a dry run that staff have asked for; a chore of the worker, mostly one SELECT and nothing."""
+    made = _asked().filter(report={}, by__startswith="admin:").order_by("started_at").first()
+    if made is None:
+        return 0
+    _go_through(made)
+    return 1
+
+
+def _carry_out(rule: Rule, now: datetime, *, apply: bool) -> dict[str, object]:
     said: dict[str, object] = {"found": 0, "forgotten": 0}
     try:
         said["found"] = rule.find(now)
