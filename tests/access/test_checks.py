@@ -89,6 +89,7 @@ def test_a_check_of_sign_ups_that_is_none(settings: Settings) -> None:
     assert found(settings, SIGN_UP_CHECK="django.setup") == []
 
 
+@pytest.mark.django_db  # one of deployments looks for keys that were used
 def test_a_cache_that_cannot_count_is_a_warning_of_deployments(settings: Settings) -> None:
     def warned() -> bool:
         return "wagtail_prefs.W055" in [message.id for message in run_checks(include_deployment_checks=True)]

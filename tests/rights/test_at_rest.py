@@ -30,9 +30,10 @@ from wagtail_prefs.decisions.values import Verdict
 from wagtail_prefs.delivery import services as delivery
 from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.ledger import fold, verify
-from wagtail_prefs.ledger.models import SideValue
+from wagtail_prefs.ledger.models import Record, SideValue
 from wagtail_prefs.mail.models import Mail
 from wagtail_prefs.rights import at_rest
+from wagtail_prefs.rights.evidence import evidence
 from wagtail_prefs.submissions import audit, services as submissions
 from wagtail_prefs.values import Actor, ActorType, Source
 
@@ -170,6 +171,9 @@ def test_with_encryption_no_column_holds_her_in_plain_and_everything_reads_her(r
     assert loaded.state.attributes == {"given_name": "qzx Anna"}
     assert fold.of(contact.pk)["attribute:given_name"].after == "qzx Anna"
     assert verify.verify().problems == []
+    record = Record.objects.filter(contact_ref=contact.pk).get(seq=1)
+    told = evidence(record)["values"]["attribute:given_name"]["value"]
+    assert told["after"] == "qzx Anna"
     fresh.language = "de"
     fresh.save()
     assert plain_columns() == set()

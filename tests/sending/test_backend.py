@@ -293,6 +293,7 @@ def ids(*, deploy: bool = False, databases: list[str] | None = None) -> set[str 
     return {one.id for one in run_checks(include_deployment_checks=deploy, databases=databases)}
 
 
+@pytest.mark.django_db  # one of deployments looks for keys that were used
 def test_who_forgets_to_ask_is_told(mailer: Any, settings: Any) -> None:
     settings_with(settings, SENDERS={"email": {"default": "decide"}})
     mailer("django.core.mail.backends.smtp.EmailBackend", host=smtp.HOST)

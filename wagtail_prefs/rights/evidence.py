@@ -41,7 +41,7 @@ def evidence(record: Record) -> Json:
         "whole": stands.whole,
         "seal": None if stands.seal is None else {"number": stands.seal, "at": _at(stands)},
         "values": {
-            name: {"salt": bytes(salt).hex(), "value": json.loads(text)}
+            name: {"salt": bytes(salt).hex(), "value": json.loads(SideValue.revealed(record.pk, name, text))}
             for name, salt, text in values.values_list("name", "salt", "value")
         },
         "receipt": receipts.make(record),
