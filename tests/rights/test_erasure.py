@@ -168,6 +168,29 @@ def test_again_is_the_same_account(anna: UUID) -> None:
         erase_person(UUID(int=1), actor=STAFF, source=BY_STAFF)
 
 
+def test_whoever_erases_there_is_an_account_and_it_is_followed(anna: UUID) -> None:
+    told()
+    submissions.erase(anna, actor=Actor(ActorType.BACKEND, "crm"), source=Source(method="inbound"))
+    found = erasures.account_of(anna)
+    assert (found.by, found.reason, found.contact) == ("backend:crm", "", anna)
+    assert set(states(found).values()) == {Step.WAITING}
+    told()
+    follow_erasures()
+    assert set(states(found).values()) == {Step.DONE} and found.done_at
+    # Somebody asks for it who does not know that it is done.
+    assert erase_person(anna, actor=STAFF, source=BY_STAFF, reason="By letter") == found
+    found.refresh_from_db()
+    assert (found.by, found.reason) == ("backend:crm", "")
+
+
+def test_whom_she_was_has_no_account_of_her_own(anna: UUID) -> None:
+    bea = make_contact("bea@mail.example.org").pk
+    save(bea, JOIN)
+    submissions.merge_contacts(bea, anna, actor=HERSELF, source=Source(method="python"))
+    submissions.erase(anna, actor=HERSELF, source=Source(method="python"))
+    assert Erasure.objects.get().contact == anna
+
+
 def test_by_the_id_of_whom_she_was_before_it_is_her(anna: UUID) -> None:
     bea = make_contact("bea@mail.example.org").pk
     save(bea, JOIN)
@@ -223,10 +246,10 @@ def test_a_platform_that_left_the_settings_is_named(anna: UUID) -> None:
 
 
 def test_a_rollback_leaves_her_and_no_account(anna: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> int:
+    def fails(*_: object) -> list[Erasure]:
         raise RuntimeError
 
-    monkeypatch.setattr(erasures, "_follow", fails)
+    monkeypatch.setattr(erasures, "_look", fails)
     with pytest.raises(RuntimeError):
         erase_person(anna, actor=STAFF, source=BY_STAFF)
     assert Contact.objects.get(pk=anna).erased_at is None

@@ -34,11 +34,12 @@ from django.utils import timezone
 from tests import factories, pages
 from tests.admin.staff import EVERYTHING, make_staff
 from tests.blocks.asking import asking
-from tests.submissions import addresses
+from tests.submissions import addresses, sign_ups
 from tests.web.conftest import path_of, post
 from tests.web.test_fresh import form_of, issued
 from wagtail_prefs import send
 from wagtail_prefs.access import services as access
+from wagtail_prefs.access.models import AccessRequest
 from wagtail_prefs.access.services import Purpose, manage_url, one_click_url
 from wagtail_prefs.backends import memory
 from wagtail_prefs.canonical import canonical
@@ -260,6 +261,12 @@ def life(settings: Any, tmp_path: Path, lines: list[str]) -> Iterator[Life]:
     exported = staff.post(reverse("prefs_contacts:export", args=[contact.pk]), {"reason": "Asked by letter"})
     assert exported["Content-Type"] == "application/zip"
     deliver()
+    # The worker is away for a while, and she asks once more: by an address she had, and by hers a minute later.
+    assert (
+        post(anonymous, f"/prefs/request-link/{center.translation_key}/", {"email": TWIN}).status_code == 200
+    )
+    sign_ups.ask_link(center, f" {NOW.title()}")
+    assert AccessRequest.objects.count() == 2
     seals.seal(timezone.now(), everything=True)
     yield Life(center, contact, staff)
     memory.store("crm").clear()

@@ -29,6 +29,7 @@ from wagtail_prefs.ledger import services as ledger
 from wagtail_prefs.ledger.models import Record, SideValue
 from wagtail_prefs.mail.messages import message
 from wagtail_prefs.mail.models import Mail
+from wagtail_prefs.rights.models import Erasure
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.submissions.audit import differences
 from wagtail_prefs.submissions.requests import nudge, work_off
@@ -616,9 +617,39 @@ def test_what_nobody_confirms_is_gone_after_seven_days(
     assert told(contact.pk)[-1][0] == "system"
     assert ledger.first_broken(contact.pk) is None
     assert differences(contact.pk) == []
+    account = Erasure.objects.get()
+    assert (account.contact, account.by, account.backends) == (contact.pk, "system:expiry", {})
+    assert account.done_at is not None
     # Nothing is held against her: she may come another day.
     assert not factories.make_contact("new@mail.example.org").suppressed
     assert submissions.expire_due() == 0
+
+
+def test_what_waits_of_an_address_that_is_erased_is_dropped_and_nothing_else(
+    center: PreferenceCenterPage,
+) -> None:
+    """Else it would stay for as long as a request is tried: a day."""
+    contact, other = factories.make_contact(ANNA), "bea@mail.example.org"
+    for typed in (ANNA, f" {ANNA.title()} ", "no address", other):
+        ask_link(center, typed)
+    sign_up(center, ANNA.upper(), "news")
+    AccessRequest.objects.update(due_at=timezone.now() + DAY)
+    submissions.erase(contact.pk, actor=PERSON, source=PYTHON)
+    assert {row.address for row in AccessRequest.objects.all()} == {"no address", other}
+
+
+def test_a_sign_up_that_nobody_confirmed_ends_without_the_next_one(
+    center: PreferenceCenterPage, clock: time_machine.Traveller
+) -> None:
+    """Nobody asked for anything to be forgotten, and somebody has just asked to be signed up."""
+    sign_up(center, ANNA, "news")
+    work_off()
+    clock.shift(8 * DAY)
+    sign_up(center, ANNA, "offers")
+    submissions.expire_due()
+    assert contacts.find(factories.make_audience().pk, ANNA) is None
+    work_off()
+    assert contacts.load_state(who(ANNA).pk).pending == {OFFERS}
 
 
 def test_an_address_that_was_erased_once_stays_remembered(

@@ -41,6 +41,7 @@ from wagtail_prefs.delivery.services import run_once
 from wagtail_prefs.ledger.models import Record
 from wagtail_prefs.ledger.services import read_body
 from wagtail_prefs.management.chores import CHORES
+from wagtail_prefs.rights.erasure import account_of
 from wagtail_prefs.submissions.services import erase, merge_contacts, record
 from wagtail_prefs.sync import arrivals, inbound
 from wagtail_prefs.sync.inbound import work_off_arrivals
@@ -613,6 +614,7 @@ def test_only_an_authoritative_platform_has_her_forgotten(esp: Any, tell: Tell) 
     esp(authoritative=True)
     assert tell(Erase()).state == "done"
     assert Contact.objects.get(pk=contact).erased_at is not None
+    assert account_of(contact).by == "backend:esp"
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------

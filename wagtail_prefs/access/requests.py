@@ -5,13 +5,18 @@ Whose address it is, and whether a mail goes out, is found out by the worker, wh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
 from .. import keys
 from ..canonical import canonical
 from ..ciphers import MARK
+from ..concealed import readable
+from ..contacts.addresses import canonical_email
 from ..values import Json
 from .models import AccessRequest
 
@@ -54,3 +59,32 @@ def ask(
         ],
         ignore_conflicts=True,
     )
+
+
+def forget_asked(audience_id: int, addresses: Iterable[str]) -> None:
+    """Drop what was asked for addresses that are being forgotten. What a worker has in hand just now is left to it: it
+    finds nobody there any more, and waits for whoever calls this.
+
+    All that waits is read, since nothing finds it by its address. That is mostly nothing: it waits for seconds.
+    """
+    wanted = {_folded(address) for address in addresses}
+    if not wanted:
+        return
+    rows = AccessRequest.objects.filter(audience=audience_id)
+    if connection.features.has_select_for_update_skip_locked:
+        rows = rows.select_for_update(skip_locked=True)
+    found = [
+        row.pk
+        for row in rows.only("address").iterator(chunk_size=1000)
+        if _folded(readable(row, "address")) in wanted
+    ]
+    if found:
+        AccessRequest.objects.filter(pk__in=found).delete()
+
+
+def _folded(address: str) -> str:
+    """As canonical as it can be: anybody typed it."""
+    try:
+        return canonical_email(address)
+    except (ValidationError, UnicodeError):
+        return address.strip().casefold()

@@ -22,7 +22,7 @@ from .links import (
 from .networks import network_of
 from .once import Once, consume, issue, look
 from .receipt_links import open_receipt, receipt_path
-from .requests import ask
+from .requests import ask, forget_asked
 from .sessions import Session, contact_of, make_code, open_session, redeem_code, renew_session, start_session
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ask",
     "consume",
     "contact_of",
+    "forget_asked",
     "fresh_link_told",
     "issue",
     "lead_on",

@@ -1,7 +1,8 @@
 """Forgetting somebody, and seeing that every platform follows (GDPR Articles 17 and 19).
 
 `submissions.erase` forgets her here, at once and for good. What platforms were given of her they are told to forget by the
-delivery engine; this keeps the account of it: who asked, why, and which platform has confirmed, until none is left.
+delivery engine; this keeps the account of it: who asked, why, and which platform has confirmed, until none is left. Every
+erasure has one, whoever did it: also a platform that speaks for her, and the end of a sign-up that nobody confirmed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..contacts.models import Contact
 from ..delivery import rows
 from ..delivery.models import Delivery
 from ..errors import UnknownContact
-from ..submissions import services as submissions
+from ..submissions import services as submissions, signals
 from ..values import Actor, Outcome, Source, iso
 from .models import Erasure
 
@@ -63,8 +64,7 @@ STUCK = frozenset({Step.FAILING, Step.GIVEN_UP, Step.GONE, Step.KEEPS})
 def erase_person(contact_id: UUID, *, actor: Actor, source: Source, reason: str = "") -> Erasure:
     """Forget a person, and begin to follow it up. Again for the same person gives the first account again.
 
-    `reason` is the staff's, in words that name nobody. Raises UnknownContact for nobody, and for one who was erased by
-    another way than this.
+    `reason` is the staff's, in words that name nobody. Raises UnknownContact for nobody.
     """
     with transaction.atomic():
         known = _account(contact_id)
@@ -77,19 +77,31 @@ def erase_person(contact_id: UUID, *, actor: Actor, source: Source, reason: str 
             if known is None:
                 raise
             return known
-        person = saved.state.id  # whom she was merged into, where she was asked for by an older id
-        now = timezone.now()
-        by = f"{actor.type.value}:{actor.id}" if actor.id else actor.type.value
-        found: Erasure = Erasure.objects.create(
-            contact=person,
-            audience_id=Contact.objects.values_list("audience_id", flat=True).get(pk=person),
-            at=now,
-            by=by[:80],
-            reason=reason,
-            due_at=now + conf.erasure_life,
-        )
-        _follow([found], now)
+        # Of whom she was merged into, where she was asked for by an older id.
+        found: Erasure = Erasure.objects.get(contact=saved.state.id)
+        if reason:
+            found.reason = reason
+            found.save(update_fields=["reason"])
     return found
+
+
+def connect() -> None:
+    """Have every erasure followed, whoever did it. Doing it twice changes nothing."""
+    signals.erased.connect(_open_account, dispatch_uid="wagtail_prefs.erasure")
+
+
+def _open_account(contact: UUID, actor: Actor, **_kwargs: object) -> None:
+    now = timezone.now()
+    by = f"{actor.type.value}:{actor.id}" if actor.id else actor.type.value
+    account = Erasure(
+        contact=contact,
+        audience_id=Contact.objects.values_list("audience_id", flat=True).get(pk=contact),
+        at=now,
+        by=by[:80],
+        due_at=now + conf.erasure_life,
+    )
+    _look([account], now)
+    account.save(force_insert=True)
 
 
 def account_of(contact_id: UUID) -> Erasure:
@@ -176,8 +188,15 @@ def _open() -> QuerySet[Erasure]:
 
 
 def _follow(erasures: Sequence[Erasure], now: datetime) -> int:
+    changed = _look(erasures, now)
+    Erasure.objects.bulk_update(changed, ["backends", "done_at"])
+    return len(changed)
+
+
+def _look(erasures: Sequence[Erasure], now: datetime) -> list[Erasure]:
+    """Note in each how far the platforms are; returns those in which something is new. Writes nothing."""
     if not erasures:
-        return 0
+        return []
     whose = {erasure.contact: erasure.contact for erasure in erasures}
     since = {erasure.contact: erasure.at for erasure in erasures}
     former = Contact.objects.filter(merged_into__in=list(whose)).values_list("pk", "merged_into_id")
@@ -187,13 +206,11 @@ def _follow(erasures: Sequence[Erasure], now: datetime) -> int:
     for row in heard.defer("log"):
         person = whose[row.contact]
         steps[person][row.backend].append(_step(row, since[person]))
-    changed = [
+    return [
         erasure
         for erasure in erasures
         if _note(erasure, {alias: _worst(found) for alias, found in steps[erasure.contact].items()}, now)
     ]
-    Erasure.objects.bulk_update(changed, ["backends", "done_at"])
-    return len(changed)
 
 
 def _step(row: Delivery, erased_at: datetime) -> Step:

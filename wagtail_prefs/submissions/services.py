@@ -40,8 +40,8 @@ from ..mail import services as mail
 from ..sending import queue
 from ..sending.waking import wake
 from ..topics.models import Topic
-from ..values import Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
-from . import new_address, receipt_mail
+from ..values import DISPUTED, Actor, ActorType, Answers, Assurance, ContactState, Effect, Merged, Source
+from . import new_address, receipt_mail, signals
 from .gone import gone_answers, gone_topics, without
 from .gpc import Shared, refusals, without_restored, without_yes
 from .history import (
@@ -278,6 +278,8 @@ def merge_contacts(loser: UUID, winner: UUID, *, actor: Actor, source: Source) -
             raise ValueError("contacts of two audiences are not merged")
         saved = _save(_Wish({"id": winner}, [change], actor, source, others={loser: there}))
         _save(_Wish({"id": loser}, [change], actor, source))
+        if contacts.dispute(winner, there.country):
+            saved = replace(saved, state=replace(saved.state, country=DISPUTED))
         queue.hand_over(loser, winner)
         sends.hand_over(loser, winner)  # what either was sent counts for the caps of the one they are now
     return saved
@@ -303,9 +305,14 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source, remember: bool = Tr
             *(_save(_Wish({"id": former}, [Erase()], actor, source, former=True)) for former in list(merged)),
         ]
         audience = Contact.objects.values_list("audience_id", flat=True).get(pk=saved.state.id)
-        for address in sorted(_addresses(people)) if remember else ():
-            if contacts.find(audience, address) is None:  # else it is somebody else's by now
-                contacts.suppress(audience, address)
+        hers = [
+            address
+            for address in (sorted(_addresses(people)) if remember else ())
+            if contacts.find(audience, address) is None  # else it is somebody else's by now
+        ]
+        for address in hers:
+            contacts.suppress(audience, address)
+        access.forget_asked(audience, hers)
         for person in people:
             ledger.forget(person.state.id)
             queue.forget(
@@ -314,6 +321,7 @@ def erase(contact_id: UUID, *, actor: Actor, source: Source, remember: bool = Tr
             sends.forget(person.state.id)  # and we for them
             mail.forget(person.state.id)
             OneTimeLink.objects.filter(contact=person.state.id).delete()
+        signals.erased.send(sender=Contact, contact=saved.state.id, actor=actor)
     return replace(saved, email="")
 
 
