@@ -55,8 +55,10 @@ def test_a_contact_is_found_by_her_id_and_by_her_row(contact: Contact) -> None:
 
 
 def test_the_same_address_is_the_same_contact(contact: Contact) -> None:
-    again = wagtail_prefs.contact_for(" Rosa@MAIL.example.org ", country="FR")
-    assert (again.pk, again.country) == (contact.pk, "DE")
+    again = wagtail_prefs.contact_for(" Rosa@MAIL.example.org ", language="fr", country="DE")
+    assert (again.pk, again.country, again.language) == (contact.pk, "DE", contact.language)
+    again = wagtail_prefs.contact_for("rosa@mail.example.org", country="FR")
+    assert (again.pk, again.country) == (contact.pk, "ZZ")  # nobody knows which
 
 
 def test_somebody_must_act(contact: Contact) -> None:

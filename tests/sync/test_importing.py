@@ -193,6 +193,16 @@ def test_rows_of_a_new_customer_know_where_she_is(tmp_path: Path, shop: None) ->
     assert differences(make_contact(ANNA).pk) == []
 
 
+def test_a_file_that_disputes_her_country_makes_nobody_a_customer(tmp_path: Path, shop: None) -> None:
+    """In Canada she would be one; whoever says Russia may be right."""
+    make_contact(ANNA, country="CA")
+    assert both(file(tmp_path, f"{ANNA},yes,,RU,order 7,{day(-3)},sale", head=SALES)) == {2: ["no_customer"]}
+    assert state().country == "ZZ"
+    # A file that fills in what is missing does not settle it.
+    assert both(file(tmp_path, f"{ANNA},yes,,CA,order 8,{day(-3)},sale", head=SALES)) == {2: ["no_customer"]}
+    assert state().country == "ZZ"
+
+
 def test_her_yes_that_stands_takes_no_harm_from_a_sale(tmp_path: Path, shop: None) -> None:
     save(make_contact(ANNA, country="CA").pk, SetChoice("offers", "email", "subscribed"))
     assert both(file(tmp_path, f"{ANNA},yes,,CA,order 7,{day(-3)},sale", head=SALES)) == {2: ["unchanged"]}

@@ -69,6 +69,9 @@ SOURCES: dict[str, _StrPromise] = {
     "page": gettext_lazy("from the page"),
     "browser": gettext_lazy("from her browser"),
     "staff": gettext_lazy("from staff"),
+    "dispute": gettext_lazy(
+        "programs name different countries, so the strictest law holds until she says which"
+    ),
 }
 
 

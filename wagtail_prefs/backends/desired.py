@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.utils.dateparse import parse_datetime
 
 from ..values import (
+    DISPUTED,
     UNSUBSCRIBED,
     Capabilities,
     ChangeBatch,
@@ -104,7 +105,7 @@ def contact_ids(state: ContactState, identifiers: Identifiers) -> Json:
         "phone": identifiers.phone,
         "external_id": identifiers.external_id,
         "language": state.language,
-        "country": state.country,
+        "country": "" if state.country == DISPUTED else state.country,
         "timezone": state.timezone,
     }
     return {name: value for name, value in ids.items() if value}

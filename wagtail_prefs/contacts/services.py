@@ -10,10 +10,13 @@ from django.utils.timezone import now
 
 from ..errors import UnknownContact
 from ..topics.models import Audience
-from ..values import ContactState, Target
+from ..values import DISPUTED, ContactState, Target
 from . import keys_in_use, store
 from .addresses import address_key, address_keys, mailbox
 from .models import Contact, Suppression
+
+#: Whence a fact is: her own word, and the word of programs against each other.
+SAID, DISPUTE = "said", "dispute"
 
 
 def find(audience_id: int, email: str) -> Contact | None:
@@ -41,11 +44,13 @@ def get_or_create(
 ) -> Contact:
     """The contact behind an address, made if it is new; `source` says where the given facts come from.
 
-    Facts of a contact that exists are left alone. An address that was erased once comes back suppressed: only its
+    Facts of a contact that exists are left alone, but for a country that this one disputes. An address that was erased once comes back suppressed: only its
     owner's own link lets it have more than transactional mail. Raises ValidationError for what is no address.
     """
     found = find(audience_id, email)
     if found is not None:
+        if dispute(found.pk, country):
+            found.country = DISPUTED
         return found
     contact, _ = Contact.objects.get_or_create(
         audience_id=audience_id,
@@ -62,6 +67,24 @@ def get_or_create(
         },
     )
     return contact.merged_into or contact
+
+
+def dispute(contact_id: UUID, country: str) -> bool:
+    """Note that a program has named a country for somebody; whether it is another one than that which a program named
+    before. Then nobody knows which is right, and until she says so herself the strictest law holds (security.md LW-01).
+    """
+    live = Contact.objects.filter(pk=contact_id, erased_at=None).exclude(country_source=SAID)
+    held = live.values_list("country", flat=True).first() if country else None
+    if not held or not differ(held, country):
+        return False
+    # Who looks for changes since a moment must find it.
+    noted = {"country": DISPUTED, "country_source": DISPUTE, "touched_at": now()}
+    return bool(live.filter(country=held).update(**noted))
+
+
+def differ(held: str, named: str) -> bool:
+    """Whether these are two countries. A country and a region of it are not, and what is disputed is settled by nobody."""
+    return "" not in (held, named) and held != DISPUTED and held[:2].upper() != named[:2].upper()
 
 
 def is_suppressed(audience_id: int, email: str) -> bool:

@@ -31,7 +31,17 @@ from ..ledger.services import batched
 from ..submissions import services as submissions
 from ..submissions.sales import as_customer
 from ..topics.models import Audience, Topic
-from ..values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Effect, Key, Source as Where
+from ..values import (
+    DISPUTED,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Actor,
+    ActorType,
+    ContactState,
+    Effect,
+    Key,
+    Source as Where,
+)
 from .codes import Code
 from .models import ImportRun
 from .reading import Line, Source
@@ -260,6 +270,8 @@ class _Work:
             written = line.email if len(line.email) <= 254 else line.address
             made = contacts.get_or_create(self.audience.pk, written, **line.facts, source="import")
             pk = made.pk
+        else:
+            contacts.dispute(pk, line.facts.get("country", ""))
         state = plan.person.state
         if plan.changes:
             try:
@@ -305,10 +317,19 @@ class _Plan:
     names: bool = False  # gives her an external id
 
 
+def _disputed(person: _Person, line: Line) -> tuple[_Person, bool]:
+    """The person, once the country of the line is noted; whether that says another one than was known."""
+    state, named = person.state, line.facts.get("country", "")
+    if person.contact is None or "country" in state.attributes or not contacts.differ(state.country, named):
+        return person, False
+    return replace(person, state=replace(state, country=DISPUTED)), True
+
+
 class _Planning:
     """One row and the person that it is about."""
 
     def __init__(self, work: _Work, line: Line, person: _Person, now: datetime) -> None:
+        person, self.disputes = _disputed(person, line)
         self.work, self.line, self.person, self.now = work, line, person, now
         self.state = person.state
         self.codes: list[Code] = list(line.problems)
@@ -333,7 +354,7 @@ class _Planning:
                 self._yes(key)
         is_new = person.contact is None
         # Somebody of whom nothing is to be noted is not noted either: nobody asked us to keep her.
-        is_wanted = bool(self.changes) or (is_new and not line.chooses)
+        is_wanted = bool(self.changes) or self.disputes or (is_new and not line.chooses)
         if is_new and is_wanted:
             self.codes.append(Code.NEW)
         if not is_new or is_wanted:

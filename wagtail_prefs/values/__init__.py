@@ -25,6 +25,7 @@ from .backends import (
 )
 from .base import (
     CHANNELS,
+    DISPUTED,
     FREQUENCIES,
     PENDING,
     SUBSCRIBED,
@@ -57,6 +58,7 @@ from .state import ACTIONS, ContactState, Effect, Identifiers, Merged, MergeRule
 __all__ = [
     "ACTIONS",
     "CHANNELS",
+    "DISPUTED",
     "EVIDENCE_KINDS",
     "FREQUENCIES",
     "PENDING",

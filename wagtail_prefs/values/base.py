@@ -20,6 +20,10 @@ FREQUENCIES = ("as_it_happens", "daily", "weekly", "fortnightly", "monthly", "qu
 #: The channels there are, in the order people meet them.
 CHANNELS = ("email", "sms", "push", "in_app", "post", "phone")
 
+#: Stands for a country where programs name different ones: no country, so that the strictest law holds, and none that is
+#: filled in from a file. Only she ends it, by saying where she lives. (CLDR's code for an unknown region.)
+DISPUTED = "ZZ"
+
 SUBSCRIBED = "subscribed"
 UNSUBSCRIBED = "unsubscribed"
 #: A yes that its owner has not confirmed: asked for, and no consent.
