@@ -52,12 +52,10 @@ class Line:
     problem: str
 
 
-def kept_for(key: str) -> str:
-    """The time that a rule goes by, in words; "" where it stands in the rule's name."""
-    name = TIMES.get(key)
-    if name is None:
-        return ""
-    number = conf.retention[name]
+def kept_for(rule: retention.Rule) -> str:
+    """The time that a rule goes by, in words."""
+    name = TIMES.get(rule.key, "")
+    number = rule.kept.days if rule.kept else conf.retention[name]
     if number is None:
         return _("for ever")
     if name.endswith("_months"):
@@ -74,7 +72,7 @@ def lines(run: RetentionRun | None) -> list[Line]:
         found.append(
             Line(
                 rule.label,
-                kept_for(rule.key),
+                kept_for(rule),
                 said.get("found"),
                 said.get("forgotten"),
                 said.get("problem", ""),

@@ -63,13 +63,15 @@ ACTOR, SOURCE = Actor(ActorType.SYSTEM, "retention"), Source(method="retention")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`find` says how much is over, `forget` forgets some of it and returns how much. `own` is what nothing else forgets."""
+    """`find` says how much is over, `forget` forgets some of it and returns how much. With `kept` something else
+    forgets it as well, all the time, after so long; the others go by the settings.
+    """
 
     key: str
     label: str | Promise
     find: Callable[[datetime], int]
     forget: Callable[[datetime], int]
-    own: bool = True
+    kept: timedelta | None = None
 
 
 def run(
@@ -355,38 +357,38 @@ def _old_reports(now: datetime) -> QuerySet[RetentionRun]:
 RULES = (
     Rule(
         "links",
-        _("Links that work once, 90 days after their end"),
+        _("Links that work once, after their end"),
         lambda now: OneTimeLink.objects.filter(expires_at__lt=now - access.KEPT).count(),
         lambda _now: access.forget_old_access(),
-        own=False,
+        kept=access.KEPT,
     ),
     Rule(
         "mails",
-        _("Mails of the plugin, after 30 days"),
+        _("Mails of the plugin"),
         lambda now: mail.old(now).count(),
         lambda _now: mail.forget_old_mails(),
-        own=False,
+        kept=mail.KEPT,
     ),
     Rule(
         "waits",
-        _("Mails that waited, 30 days after they were settled"),
+        _("Mails that waited, after they were settled"),
         lambda now: Waiting.objects.filter(settled_at__lt=now - sending.KEPT).exclude(outcome="").count(),
         lambda _now: sending.forget_settled(),
-        own=False,
+        kept=sending.KEPT,
     ),
     Rule(
         "arrivals",
-        _("Events of platforms, after 30 days"),
+        _("Events of platforms"),
         lambda now: Arrival.objects.filter(received_at__lt=now - arrivals.KEPT, due_at=None).count(),
         lambda _now: arrivals.forget_old_arrivals(),
-        own=False,
+        kept=arrivals.KEPT,
     ),
     Rule(
         "uploads",
-        _("Files to import, after a day"),
+        _("Files to import that nobody finished"),
         lambda now: ImportUpload.objects.filter(created_at__lt=now - uploads.KEPT).count(),
         lambda _now: uploads.forget_old(),
-        own=False,
+        kept=uploads.KEPT,
     ),
     Rule("sends", _("Messages that were sent"), lambda now: _old_sends(now).count(), _forget_sends),
     Rule(
