@@ -29,7 +29,16 @@ from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.ledger import services as ledger
 from wagtail_prefs.rights import erasure as erasures
-from wagtail_prefs.rights.erasure import Step, erase_person, follow_erasures, overdue, settle_by_hand, stuck
+from wagtail_prefs.rights.erasure import (
+    Step,
+    There,
+    erase_person,
+    follow_erasures,
+    known_there,
+    overdue,
+    settle_by_hand,
+    stuck,
+)
 from wagtail_prefs.rights.models import Erasure
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import Actor, ActorType, Outcome, Source
@@ -127,12 +136,30 @@ def test_a_platform_that_cannot_delete_waits_for_somebody_who_can(crm: memory.St
     told()
     follow_erasures()
     assert states(found) == {"crm": Step.KEEPS} and found.done_at is None and stuck(found) == ["crm"]
+    # Whoever deletes her there finds her by what the platform calls her; her address is gone.
+    assert known_there(found) == [There("crm", (str(contact),), (), ())]
     # It learns to, but she is long forgotten here: nobody has told it since whom to delete.
     configure(settings, "wagtail_prefs.backends.memory.MemoryBackend")
     follow_erasures()
     assert states(found) == {"crm": Step.KEEPS}
     assert settle_by_hand(found, "crm", "admin:9")
     assert states(found) == {"crm": Step.BY_HAND} and found.done_at
+    assert Delivery.objects.get().remote_id == "" and known_there(found) == []
+
+
+def test_an_address_is_no_id_that_is_kept(crm: memory.Store, settings: Any) -> None:
+    configure(settings, f"{__name__}.Keeps")
+    make_topics()
+    contact = make_contact("anna@mail.example.org").pk
+    save(contact, JOIN)
+    told()
+    Delivery.objects.update(remote_id="anna@mail.example.org")
+    found = erase_person(contact, actor=STAFF, source=BY_STAFF)
+    assert known_there(found) == []  # the engine takes care of it
+    told()
+    follow_erasures()
+    assert states(found) == {"crm": Step.KEEPS}
+    assert known_there(found) == [There("crm", (), (), ())]
 
 
 def test_a_platform_of_which_nobody_knows_what_it_can_is_looked_at_again(

@@ -21,6 +21,8 @@ CHANGED = "wagtail_prefs.contact.change"
 RETRIED = "wagtail_prefs.contact.retry"
 VERIFIED = "wagtail_prefs.contact.verify"
 MISSED = "wagtail_prefs.contact.search"
+TRACED = "wagtail_prefs.contact.trace"
+BY_HAND = "wagtail_prefs.contact.by_hand"
 
 
 def looked(contact: Contact, user: Any) -> None:
@@ -49,6 +51,16 @@ def missed(audience: Audience, user: Any) -> None:
     log(audience, MISSED, user=user)
 
 
+def traced(contact: Contact, user: Any) -> None:
+    """Somebody saw by what platforms know one who was erased."""
+    log(contact, TRACED, user=user)
+
+
+def deleted_by_hand(contact: Contact, user: Any, backend: str) -> None:
+    """Somebody says that one who was erased is deleted on a platform."""
+    log(contact, BY_HAND, user=user, data={"backend": backend})
+
+
 def was_saved(contact: Contact, act: str) -> bool:
     """Whether a form of staff was saved already: the button was pressed twice."""
     entries = ModelLogEntry.objects.for_instance(contact)
@@ -73,6 +85,21 @@ def register_actions(actions: LogActionRegistry) -> None:
     actions.register_action(
         MISSED, gettext_lazy("Look for a person"), gettext_lazy("Looked for somebody who is not there")
     )
+
+    actions.register_action(
+        TRACED,
+        gettext_lazy("See ids of an erased person"),
+        gettext_lazy("Saw by what platforms know the erased person"),
+    )
+
+    @actions.register_action(BY_HAND)
+    class ByHandFormatter(LogFormatter):
+        label = gettext_lazy("Delete on a platform by hand")
+
+        def format_message(self, log_entry: Any) -> str:
+            return _("Had the person deleted at %(backend)s by hand") % {
+                "backend": log_entry.data.get("backend", "")
+            }
 
     @actions.register_action(CHANGED)
     class ChangedFormatter(LogFormatter):

@@ -115,7 +115,7 @@ def verdict(job: Job, now: datetime, capabilities: Capabilities) -> Settled:
     worst = job.worst
     wakes = next_edge(job.target) if capabilities.wakes else None
     if worst is None or worst.outcome in FINE:
-        done = _delivered(job, worst, now, wakes)
+        done = _delivered(job, worst, now, wakes, erases=capabilities.erases)
         must_look = (
             worst is not None
             and worst.outcome is Outcome.ACCEPTED_UNKNOWN
@@ -124,7 +124,7 @@ def verdict(job: Job, now: datetime, capabilities: Capabilities) -> Settled:
         )
         return _to_look_after(done, job, now) if must_look else done
     failed = replace(
-        _delivered(job, worst, now, None),
+        _delivered(job, worst, now, None, erases=capabilities.erases),
         delivered=job.row.delivered,
         done=False,
         attempts=job.row.attempts + 1,
@@ -171,10 +171,16 @@ def next_edge(target: Target | None) -> datetime | None:
     return min(target.state.pauses[key].until for key in target.paused)
 
 
-def _delivered(job: Job, last: Result | None, now: datetime, wakes: datetime | None) -> Settled:
+def _delivered(
+    job: Job, last: Result | None, now: datetime, wakes: datetime | None, *, erases: bool
+) -> Settled:
     outcome = last.outcome.value if last else Outcome.DONE.value
     code = last.code if last else ("" if job.target else "unknown-contact")  # nothing to say any more
     known = next((answer.remote_id for _, answer in job.results if answer.remote_id), job.row.remote_id)
+    if job.gone and (last is None or last.outcome in FINE) and (erases or "@" in known):
+        # Of one who is forgotten over there no id is kept here; of one whom only people can delete there it is what they
+        # find her by, unless it is an address.
+        known = ""
     return Settled(
         row_id=job.row.id,
         sent=job.sent,
@@ -185,8 +191,7 @@ def _delivered(job: Job, last: Result | None, now: datetime, wakes: datetime | N
         failing_since=None,
         outcome=outcome,
         code=code,
-        # Of one who is forgotten over there no id is kept here.
-        remote_id="" if job.gone and (last is None or last.outcome in FINE) else known,
+        remote_id=known,
         retired=job.row.retired,
         entry={
             "at": iso(now),

@@ -12,17 +12,19 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from ..backends.registry import backends
 from ..conf import conf
 from ..contacts.models import Contact
-from ..delivery import rows
+from ..delivery import retiring, rows
 from ..delivery.models import Delivery
 from ..errors import UnknownContact
 from ..submissions import services as submissions, signals
@@ -157,8 +159,52 @@ def overdue(now: datetime | None = None, early: timedelta = EARLY) -> QuerySet[E
     return found
 
 
+def late(now: datetime | None = None) -> QuerySet[Erasure]:
+    """The erasures that should have been done by now."""
+    return overdue(now, timedelta())
+
+
+def for_people() -> QuerySet[Erasure]:
+    """The erasures with a platform that waits for somebody."""
+    text = Cast("backends", TextField())  # the aliases are anybody's: no path leads to all states
+    found: QuerySet[Erasure] = _open().annotate(steps=text)
+    said = Q()
+    for step in STUCK:
+        said |= Q(steps__contains=f'"state": "{step.value}"')
+    return found.filter(said)
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """By what one platform knows her, as far as it is known here: for whoever deletes her there."""
+
+    alias: str
+    ids: tuple[str, ...]
+    external_ids: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+def known_there(erasure: Erasure) -> list[There]:
+    """By what the platforms know her that wait for somebody. An address only while they may still confirm: 30 days."""
+    aliases = stuck(erasure)
+    former = Contact.objects.filter(merged_into=erasure.contact).values("pk")
+    heard = Delivery.objects.filter(backend__in=aliases).exclude(rows.UNHEARD)
+    hers = heard.filter(Q(contact=erasure.contact) | Q(contact__in=former)).order_by("backend", "contact")
+    found: dict[str, list[set[str]]] = {alias: [set(), set(), set()] for alias in aliases}
+    for row in hers.defer("log"):
+        entries, _unreadable = retiring.read(row.backend, row.contact, row.retired)
+        ids, external_ids, addresses = found[row.backend]
+        ids |= {row.remote_id, *(entry.remote for entry in entries)} - {""}
+        external_ids |= {entry.external_id for entry in entries} - {""}
+        addresses |= {entry.email for entry in entries} - {""}
+    return [There(alias, *(tuple(sorted(each)) for each in kinds)) for alias, kinds in found.items()]
+
+
 def settle_by_hand(erasure: Erasure, alias: str, by: str) -> bool:
-    """Note that somebody had a platform forget her by other means; says whether it was not over before."""
+    """Note that somebody had a platform forget her by other means; says whether it was not over before.
+
+    By what the platform knew her is forgotten here with it.
+    """
     with transaction.atomic():
         held = Erasure.objects.select_for_update().get(pk=erasure.pk)
         entry = held.backends.get(alias)
@@ -168,6 +214,10 @@ def settle_by_hand(erasure: Erasure, alias: str, by: str) -> bool:
         held.backends[alias] = {"state": Step.BY_HAND.value, "at": iso(now), "by": by[:80]}
         _close(held, now)
         held.save(update_fields=["backends", "done_at"])
+        if entry["state"] == Step.KEEPS:  # of the others the engine still has to take care, or has nothing
+            former = Contact.objects.filter(merged_into=held.contact).values("pk")
+            hers = Delivery.objects.filter(Q(contact=held.contact) | Q(contact__in=former), backend=alias)
+            hers.update(remote_id="")
     return True
 
 
