@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -21,8 +22,9 @@ from wagtail_prefs.admin import staff_log
 from wagtail_prefs.canonical import sha256_hex
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.changes import SetAttribute, SetChoice
-from wagtail_prefs.ledger import format1
-from wagtail_prefs.ledger.models import Record
+from wagtail_prefs.law import services as law
+from wagtail_prefs.ledger import format1, guard, seals
+from wagtail_prefs.ledger.models import Record, SideValue
 from wagtail_prefs.rights import receipts
 from wagtail_prefs.rights.services import EXPORTED, erase_person
 from wagtail_prefs.submissions import services as submissions
@@ -74,9 +76,58 @@ def test_what_held_then_with_record_law_and_page(officer: Client, scene: Scene) 
     assert "News by e-mail" in text and "Offers by e-mail" in text
     assert str(first(scene).pk) in text
     assert at("seen", scene, first(scene).pk) in text and at("evidence", scene, first(scene).pk) in text
-    assert "her country was unknown, so the strictest" in text and "Language: en" in text
+    assert "her country was unknown, so the strictest" in text and "<dd>en</dd>" in text
+    assert "Her chain is whole up to then: 1 record, each as it was written." in text
+    assert "is in no seal yet" in text
+    assert "Advertising took a yes." in text and "A no had to reach every sender at once." in text
     before = read(officer, at("then", scene), **moment(-timedelta(hours=2)))
     assert "By then she had said nothing" in before and "News by e-mail" not in before
+
+
+def test_topics_stand_by_channels_as_elsewhere(officer: Client, scene: Scene) -> None:
+    text = read(officer, at("then", scene))
+    table = text[text.index("What she had chosen, by topic and channel") :]
+    rows = table[: table.index("</table>")].split("<tr>")
+    assert "Topic" in rows[1] and "E-mail" in rows[1]
+    (news,) = (row for row in rows if '<th scope="row">News</th>' in row)
+    (offers,) = (row for row in rows if '<th scope="row">Offers</th>' in row)
+    assert "<strong>Subscribed</strong>" in news and "Unsubscribed" in offers
+    assert 'href="#record-1"' in news and 'id="record-1"' in text
+    (events,) = (row for row in rows if '<th scope="row">Events</th>' in row)
+    assert "Never asked" in events and "#record" not in events
+
+
+def test_a_chain_that_was_changed_says_so(officer: Client, scene: Scene) -> None:
+    scene.save(scene.choose(offers=True))
+    scene.save(scene.choose(offers=False))
+    with guard.taken_down("default"):
+        changed = first(scene).body.replace('"jurisdiction":"unknown"', '"jurisdiction":"DE"')
+        assert changed != first(scene).body
+        Record.objects.filter(contact_ref=scene.contact.pk, seq=1).update(body=changed)
+    text = read(officer, at("then", scene))
+    assert "The chain of her records is broken at number 1" in text and "is whole" not in text
+
+
+def test_the_seal_that_holds_the_chain_is_named(officer: Client, scene: Scene) -> None:
+    seals.seal(timezone.now(), everything=True)
+    text = read(officer, at("then", scene))
+    assert "Seal 1 of " in text and "is in no seal yet" not in text
+
+
+def test_rules_of_another_file_are_not_told_as_those_of_then(
+    officer: Client, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = law.current()
+    monkeypatch.setattr(law, "current", lambda: replace(current, version="2031-01-01"))
+    text = read(officer, at("then", scene))
+    assert "The file of rules is another one today" in text and "Advertising took a yes." not in text
+
+
+def test_a_value_that_was_changed_does_not_open_its_commitment(officer: Client, scene: Scene) -> None:
+    with guard.taken_down("default"):
+        SideValue.objects.filter(record=first(scene).pk).update(value='"198.51.100.0/24"')
+    data = json.loads(officer.post(at("evidence", scene, first(scene).pk), {"reason": WHY}).content)
+    assert data["values"]["ip_truncated"]["opens"] is False
 
 
 def test_a_later_record_does_not_reach_back(officer: Client, scene: Scene) -> None:
@@ -94,7 +145,8 @@ def test_what_is_no_moment_is_said(officer: Client, scene: Scene, date: str) -> 
 
 def test_it_is_logged_and_writes_nothing_else(officer: Client, scene: Scene) -> None:
     version = Record.objects.count()
-    for url in (at("then", scene), at("seen", scene, first(scene).pk)):
+    for name in ("then", "seen", "seen-page"):
+        url = at(name, scene, *([] if name == "then" else [first(scene).pk]))
         ModelLogEntry.objects.all().delete()
         read(officer, url)
         assert [entry.action for entry in ModelLogEntry.objects.all()] == [staff_log.VIEWED]
@@ -151,6 +203,7 @@ def test_the_evidence_proves_itself(officer: Client, scene: Scene) -> None:
     own = data["record"]
     assert format1.record_hash(own["prev"], own["body"].encode()) == own["hash"]
     assert data["whole"] is True and data["values"].keys() == {"ip_truncated"}
+    assert data["values"]["ip_truncated"]["opens"] is True
     body = json.loads(own["body"])
     assert data["page"]["revision"] == body["form_version"]
     assert body["notice_sha256"] in {text["sha256"] for text in data["texts"]}

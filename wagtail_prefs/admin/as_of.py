@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,19 +16,22 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.functional import cached_property
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from wagtail.log_actions import log
 from wagtail.utils.decorators import xframe_options_sameorigin_override
 
 from ..centers.drawing import draw
 from ..centers.texts import texts
-from ..ledger.as_of import Held, as_of
+from ..law import services as law
+from ..ledger.as_of import Held, Then, as_of
 from ..ledger.fold import Broken, Gone
 from ..ledger.models import Record
 from ..ledger.services import is_personal, read_body
+from ..ledger.standing import chain
 from ..rights.evidence import evidence, page_of
 from ..rights.services import EXPORTED
-from ..values import Actor, ActorType, Json
+from ..topics.models import Topic
+from ..values import Actor, ActorType, Json, Key
 from . import people, permissions as may, staff_log, staff_words as words
 from .person_rights import RightView
 from .staff import PersonView
@@ -41,6 +44,14 @@ REASONS = {
     "unknown": gettext_lazy("her country was unknown, so the strictest"),
     "uncertain": gettext_lazy("nothing sure is known of her country, so the strictest"),
 }
+
+
+MODELS = {
+    "opt_in": gettext_lazy("Advertising took a yes."),
+    "opt_in_soft": gettext_lazy("Advertising took a yes, or a purchase for what is alike."),
+    "opt_out": gettext_lazy("Advertising was allowed until she said no."),
+}
+BASES: Mapping[str, Any] = dict(Topic.Basis.choices)
 
 
 class MomentForm(forms.Form):
@@ -65,15 +76,33 @@ class MomentForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that held, in words, and what is behind it."""
+    """One thing that held, in words; `number` is that of the record behind it."""
 
     label: str
     value: str
     until: datetime | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A topic by a channel; `number` is that of the record behind it, None where there was none."""
+
+    cell: people.Cell
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A record, and what held by it then."""
+
     record: Record
     by: str
+    lines: tuple[Line, ...]
     law: str
-    basis: str
+    rules: tuple[str, ...]  # those of the file of that date; none where the file is another one by now
+    version: str
+    bases: tuple[str, ...]
     evidence: str
     language: str
     has_page: bool
@@ -91,20 +120,19 @@ class ThenView(PersonView):
         now = timezone.localtime()
         asked = "date" in request.GET
         form = MomentForm(request.GET if asked else None, initial={"date": now.date(), "time": now.time()})
-        lines: list[Line] | None = None
         at = form.cleaned_data["at"] if asked and form.is_valid() else None if asked else now
-        broken = False
+        context: dict[str, Any] = {"then": None, "broken": False}
         if at is not None:
             try:
-                lines = self._lines(at)
+                context = self._then(at)
             except (ValueError, KeyError, TypeError):
-                broken = True
+                context["broken"] = True
         return self.page(
-            form=form, lines=lines, at=at, broken=broken, zone=timezone.get_current_timezone_name(),
-            may_export=self.allowed(may.EXPORT), contact=self.contact,
+            form=form, at=at, zone=timezone.get_current_timezone_name(), may_export=self.allowed(may.EXPORT),
+            contact=self.contact, **context,
         )  # fmt: skip
 
-    def _lines(self, at: datetime) -> list[Line]:
+    def _then(self, at: datetime) -> dict[str, Any]:
         then, person = as_of(self.contact.pk, at), self.person()
         bodies = {held.record.pk: read_body(held.record) for held in then.held.values()}
         staff = people.names(
@@ -112,22 +140,81 @@ class ThenView(PersonView):
             for body in bodies.values()
             if body["actor"]["type"] == ActorType.ADMIN.value
         )
-        return [
-            _line(held, bodies[held.record.pk], person, staff) for _path, held in sorted(then.held.items())
-        ]
+        lines = {path: _line(held, person) for path, held in sorted(then.held.items())}
+        by_record: dict[int, list[str]] = {}
+        for path, line in lines.items():
+            by_record.setdefault(line.number, []).append(path)
+        return {
+            "then": then,
+            "chain": chain(self.contact.pk, then.version) if then.version else None,
+            "person": person,
+            "rows": _grid(then, person),
+            "others": [line for path, line in lines.items() if not path.startswith(("choice:", "pending:"))],
+            "behind": [
+                _behind(then.held[paths[0]].record, bodies, [lines[path] for path in paths], paths, staff)
+                for _number, paths in sorted(by_record.items(), reverse=True)
+            ],
+        }
 
 
-def _line(held: Held, body: Json, person: people.Person, staff: Mapping[str, str]) -> Line:
-    actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
-    basis = next(one["lawful_basis"] for one in body["effects"] if one["path"] == held.path)
+def _grid(then: Then, person: people.Person) -> list[tuple[people.Row, list[Square]]]:
+    """What she had chosen, topics by channels, as her page shows what she chooses now."""
+    choices, pending, until = dict[Key, str](), set[Key](), dict[Key, datetime]()
+    numbers: dict[Key, int] = {}
+    for path, held in then.held.items():
+        kind, _colon, rest = path.partition(":")
+        if kind in {"choice", "pending"}:
+            topic, _colon, channel = rest.rpartition(":")
+            key = topic, channel
+            if kind == "choice" and isinstance(held.value, str):
+                choices[key] = held.value
+            elif kind == "pending" and held.value:
+                pending.add(key)
+            if held.until:
+                until[key] = held.until
+            numbers[key] = max(numbers.get(key, 0), held.record.seq)
+    state = replace(person.state, choices=choices, pending=frozenset(pending), until=until)
+    was = replace(person, target=replace(person.target, state=state), at=then.at)
+    return [
+        (
+            row,
+            [
+                Square(cell, numbers.get((row.key, channel)))
+                for channel, cell in zip(was.channels, row.cells, strict=True)
+            ],
+        )
+        for row in was.rows
+    ]
+
+
+def _line(held: Held, person: people.Person) -> Line:
     return Line(
         label=words.path_words(held.path, person.labels),
         value=_value(held, person),
         until=held.until,
-        record=held.record,
+        number=held.record.seq,
+    )
+
+
+def _behind(
+    record: Record,
+    bodies: Mapping[UUID, Json],
+    lines: Sequence[Line],
+    paths: Sequence[str],
+    staff: Mapping[str, str],
+) -> Behind:
+    body = bodies[record.pk]
+    actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
+    applied = body.get("law") or {}
+    bases = [one["lawful_basis"] for one in body["effects"] if one["path"] in paths]
+    return Behind(
+        record=record,
         by=words.actor_words(actor, body["method"], staff),
+        lines=tuple(lines),
         law=_law(body),
-        basis=basis or "",
+        rules=tuple(_rules(body["jurisdiction"] or "", applied.get("version", ""))),
+        version=applied.get("version", ""),
+        bases=tuple(dict.fromkeys(str(BASES.get(basis, basis)) for basis in bases if basis)),
         evidence=body["evidence_ref"] or "",
         language=body["language"] or "",
         has_page=bool(body["form_version"]),
@@ -155,14 +242,58 @@ def _value(held: Held, person: people.Person) -> str:
 def _law(body: Json) -> str:
     """Which rules were applied and why, as the record itself says."""
     place = body["jurisdiction"] or _("no country")
-    law = body.get("law")
-    if not law:
+    applied = body.get("law")
+    if not applied:
         return place
     return _("%(place)s: %(reason)s (rules of %(version)s)") % {
         "place": place,
-        "reason": REASONS.get(law["reason"], law["reason"]),
-        "version": law["version"],
+        "reason": REASONS.get(applied["reason"], applied["reason"]),
+        "version": applied["version"],
     }
+
+
+def _rules(jurisdiction: str, version: str) -> Iterator[str]:
+    """What the law asked for, in full; nothing where the file of that date is not the one that is here."""
+    current = law.current()
+    if not version or current.version != version:
+        return
+    entry = current.jurisdictions.get(jurisdiction)
+    codes = [jurisdiction, *(entry.applies_to if entry else ())]
+    rules = next((one for one in map(current.rules_for, codes) if one.jurisdiction == jurisdiction), None)
+    if rules is None:
+        return
+    yield str(MODELS[rules.model])
+    yield (
+        _("A yes had to be confirmed by mail.")
+        if rules.double_opt_in
+        else _("A yes needed no confirmation by law.")
+    )
+    yield (
+        _("A box could be ticked beforehand.")
+        if rules.preticked_allowed
+        else _("No box could be ticked beforehand.")
+    )
+    if rules.honour_hours:
+        yield ngettext(
+            "A no had to have reached every sender within %(hours)s hour.",
+            "A no had to have reached every sender within %(hours)s hours.",
+            rules.honour_hours,
+        ) % {"hours": rules.honour_hours}
+    else:
+        yield _("A no had to reach every sender at once.")
+    for months, text in (
+        (rules.sale_months, gettext_lazy("After a purchase she could be written to for %(months)s months.")),
+        (
+            rules.inquiry_months,
+            gettext_lazy("After an inquiry she could be written to for %(months)s months."),
+        ),
+        (
+            rules.reask_months or None,
+            gettext_lazy("After a no she could not be asked again for %(months)s months."),
+        ),
+    ):
+        if months is not None:
+            yield text % {"months": months}
 
 
 class RecordView(PersonView):
@@ -209,6 +340,7 @@ class SeenPageView(RecordView):
     """The old page itself, to be read in a frame."""
 
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        staff_log.looked(self.contact, request.user)
         context: dict[str, Any] = {"form": None}
         if snapshot := page_of(self.record):
             # She had her link; whoever reads this has none, and is not told to get one.

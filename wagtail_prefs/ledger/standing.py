@@ -1,4 +1,4 @@
-"""Where one record stands: whether it is whole, fits between its neighbours, and which seal holds it.
+"""Where one record stands, and the chain up to it: whether it is whole, and which seal holds it.
 
 A few rows, for a page that anybody may open. What is wrong elsewhere in the ledger finds `verify`.
 """
@@ -46,6 +46,31 @@ def standing(record: Record) -> Standing:
         if own in _held(seal, record.contact_ref, record.seq):
             return Standing(True, seal.number, seal.at)
     return Standing(True)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain up to a record. `broken` is the number of the first that is not what it was or is missing, None for a whole
+    chain; `seal` and `sealed_at` are of the last record, whose hash holds all before it.
+    """
+
+    broken: int | None
+    seal: int | None = None
+    sealed_at: datetime | None = None
+
+
+def chain(contact: UUID, until_seq: int) -> Chain:
+    """How the records of a contact stand up to `until_seq`: one statement for them, however many, and those of `standing`."""
+    before, last = format1.GENESIS, None
+    records = Record.objects.filter(contact_ref=contact, seq__lte=until_seq).order_by("seq")
+    for number, record in enumerate(records.iterator(chunk_size=500), start=1):
+        if record.seq != number or record.prev != before or not _is_itself(record):
+            return Chain(number)
+        before, last = record.hash, record
+    if last is None or last.seq != until_seq:
+        return Chain((last.seq if last else 0) + 1)
+    stands = standing(last)
+    return Chain(None, stands.seal, stands.sealed_at) if stands.whole else Chain(last.seq)
 
 
 def _is_itself(record: Record) -> bool:

@@ -7,6 +7,7 @@ import json
 from ..centers import services as centers
 from ..centers.texts import texts
 from ..errors import NotPublished
+from ..ledger.fold import Side, side_value_matches
 from ..ledger.models import Record, SideValue
 from ..ledger.services import read_body
 from ..ledger.standing import Standing, standing
@@ -29,10 +30,11 @@ def page_of(record: Record) -> centers.Snapshot | None:
 
 
 def evidence(record: Record) -> Json:
-    """A record to the letter, its hashes and its seal, the personal values that are still there with their salts, its
-    receipt, and every text of the page that it was made on. Of nobody else.
+    """A record to the letter, its hashes and its seal, the personal values that are still there with their salts and
+    whether each is what the record committed to, its receipt, and every text of the page that it was made on. Of nobody
+    else.
     """
-    stands, page = standing(record), page_of(record)
+    stands, page, body = standing(record), page_of(record), read_body(record)
     values = SideValue.objects.filter(record=record.pk).order_by("name")
     return {
         "type": TYPE,
@@ -41,7 +43,7 @@ def evidence(record: Record) -> Json:
         "whole": stands.whole,
         "seal": None if stands.seal is None else {"number": stands.seal, "at": _at(stands)},
         "values": {
-            name: {"salt": bytes(salt).hex(), "value": json.loads(SideValue.revealed(record.pk, name, text))}
+            name: _value(body, name, Side(bytes(salt), SideValue.revealed(record.pk, name, text)))
             for name, salt, text in values.values_list("name", "salt", "value")
         },
         "receipt": receipts.make(record),
@@ -51,6 +53,15 @@ def evidence(record: Record) -> Json:
             for text in (texts(page) if page else ())
         ],
     }
+
+
+def _value(body: Json, name: str, side: Side) -> Json:
+    """`opens`: whether `HMAC-SHA256(salt, value)`, the value as canonical JSON, is the record's commitment."""
+    try:
+        value = json.loads(side.value)
+    except ValueError:  # somebody has been at it: as it stands there
+        value = side.value
+    return {"salt": side.salt.hex(), "value": value, "opens": side_value_matches(body, name, side)}
 
 
 def _at(stands: Standing) -> str | None:
