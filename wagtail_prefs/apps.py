@@ -19,7 +19,7 @@ class WagtailPrefsConfig(AppConfig):
         from .centers import fields, receivers  # noqa: PLC0415
         from .contacts import keys_in_use  # noqa: PLC0415
         from .ledger import guard  # noqa: PLC0415
-        from .rights import erasure  # noqa: PLC0415
+        from .rights import duplicates, erasure  # noqa: PLC0415
         from .sync import anymail  # noqa: PLC0415
         from .web import logs  # noqa: PLC0415
 
@@ -31,3 +31,4 @@ class WagtailPrefsConfig(AppConfig):
         fields.build_blocks()
         anymail.connect()
         erasure.connect()
+        duplicates.connect()

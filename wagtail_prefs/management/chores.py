@@ -13,6 +13,7 @@ from ..delivery.backfill import feed
 from ..delivery.retiring import forget_retired
 from ..ledger.counts import count_new
 from ..mail.retention import forget_old_mails
+from ..rights.duplicates import go_on
 from ..rights.erasure import follow_now_and_then
 from ..rights.retention import answer_asked, forget_daily
 from ..sending.pause_notice import announce_ended_pauses
@@ -47,4 +48,5 @@ CHORES: list[Callable[[], object]] = [
     forget_arrivals,
     forget_daily,
     answer_asked,
+    go_on,
 ]

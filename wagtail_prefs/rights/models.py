@@ -97,7 +97,15 @@ class Duplicate(models.Model):
 
 
 class DuplicateScan(models.Model):
-    """One look through the contacts of an audience; `after` is the last one that was looked at, so that it can go on."""
+    """One look through the contacts of an audience, in the phases of `duplicates`. Where it is, so that it can go on:
+    `after` is the last contact that was looked at, `place` the last group or pair of the phases behind that.
+    """
+
+    class Phase(models.TextChoices):
+        WALK = "walk", _("Looking at people")
+        PAIR = "pair", _("Putting pairs together")
+        CHECK = "check", _("Looking through earlier pairs")
+        CLEAN = "clean", _("Clearing up")
 
     audience = models.ForeignKey("wagtail_prefs.Audience", on_delete=models.CASCADE, related_name="+")
     started_at = models.DateTimeField(_("started"), editable=False)
@@ -105,6 +113,11 @@ class DuplicateScan(models.Model):
     after = models.UUIDField(null=True, editable=False)
     looked_at = models.PositiveBigIntegerField(default=0, editable=False)
     found = models.PositiveBigIntegerField(default=0, editable=False)
+    total = models.PositiveBigIntegerField(default=0, editable=False)
+    # so many shared something that they are no two who may be one
+    crowds = models.PositiveBigIntegerField(default=0, editable=False)
+    phase = models.CharField(max_length=8, choices=Phase.choices, default=Phase.WALK, editable=False)
+    place = models.CharField(max_length=96, default="", editable=False)
     done_at = models.DateTimeField(_("done"), null=True, editable=False)
 
     wagtail_reference_index_ignore = True

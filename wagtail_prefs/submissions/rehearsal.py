@@ -18,11 +18,24 @@ from .. import keys
 from ..backends.registry import backends
 from ..canonical import canonical
 from ..centers.services import Snapshot
+from ..changes import Merge
 from ..contacts import rules
 from ..law import services as law
 from ..ledger import format1, services as ledger
 from ..ledger.models import Record
-from ..values import Actor, Answers, ChangeBatch, ContactState, Identifiers, Json, Operation, Source, Target
+from ..values import (
+    Actor,
+    Answers,
+    ChangeBatch,
+    ContactState,
+    Effect,
+    Identifiers,
+    Json,
+    Merged,
+    Operation,
+    Source,
+    Target,
+)
 from .services import plain_answers, proof_of
 from .wishes import wishes
 from .words import Line, words_of
@@ -102,6 +115,26 @@ def rehearse(
     entry = Record(id=RECORD_ID, seq=after.version, at=now, body=canonical(body).decode())
     planned = tuple(_planned(alias, target, ledger.batch(entry)) for alias in backends)
     return Rehearsal(after, applied, merged, json.loads(entry.body), planned)
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """What merging two contacts would come to for the one who stays: `yielded` is what stays behind, and why."""
+
+    before: ContactState
+    after: ContactState
+    effects: tuple[Effect, ...]
+    yielded: tuple[Merged, ...]
+
+
+def rehearse_merge(
+    loser: ContactState, winner: ContactState, address: str, actor: Actor, now: datetime
+) -> Merging:
+    """Say what `services.merge_contacts` would come to; `address` is the winner's. Raises UnknownContact."""
+    act = rules.Act(actor=actor, at=now, address=address, others={loser.id: loser})
+    accepted, yielded = rules.merge(winner, [Merge(loser.id, winner.id)], winner.version, act)
+    after, effects = rules.apply(winner, accepted, act)
+    return Merging(winner, after, tuple(effects), tuple(yielded))
 
 
 def _planned(alias: str, target: Target, batch: ChangeBatch) -> Planned:

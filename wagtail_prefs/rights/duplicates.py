@@ -1,0 +1,425 @@
+"""Two contacts who may be one person: found by what they share, and settled by staff.
+
+A scan goes through the people of an audience in small steps, each a transaction, and can be stopped anywhere. It notes
+keyed digests of what would be the same of one person (`KINDS`), puts those together who share one, looks through the
+pairs that were open before, and drops all digests again: nothing of it is kept but ids. It costs a few statements for a
+hundred people, however many there are; what so many share that it says nothing of any two is counted and left.
+
+Nobody is merged by a scan. Staff see both side by side and what a merge would come to: the stricter value wins.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from .. import keys
+from ..contacts import store
+from ..contacts.addresses import canonical_email
+from ..contacts.models import Contact
+from ..delivery.models import Delivery
+from ..errors import PrefsError, UnknownContact
+from ..submissions import services as submissions, signals
+from ..submissions.rehearsal import Merging, rehearse_merge
+from ..topics.models import Audience
+from ..values import Actor, Source
+from .models import Duplicate, DuplicateScan, MatchKey
+
+Phase = DuplicateScan.Phase
+
+#: What two rows of one person may share, in the order in which it says most.
+KINDS: Mapping[str, str | Promise] = {
+    "mailbox": _("the same mailbox, spelled otherwise"),
+    "external_id": _("the same external id, spelled otherwise"),
+    "remote_id": _("the same id at a platform"),
+    "phone": _("the same phone number"),
+}
+#: People, groups and pairs of one step, and digests that are dropped in one.
+PEOPLE, GROUPS, PAIRS, DROPPED = 200, 100, 500, 20_000
+#: More people than this who share something are a family, a shop or a number that everybody types: no two of them.
+MOST = 20
+#: Steps and seconds of one look of the worker.
+STEPS, SECONDS = 50, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How a mail provider reads the part before the @, by its own help pages. All of them drop what follows a plus."""
+
+    domain: str  # of the mailbox: one account may have the same name at several
+    ignored: str = ""  # characters that make no difference
+
+
+_APPLE, _PROTON, _GOOGLE = Provider("icloud.com"), Provider("proton.me", ".-_"), Provider("gmail.com", ".")
+PROVIDERS: Mapping[str, Provider] = {
+    "gmail.com": _GOOGLE,
+    "googlemail.com": _GOOGLE,
+    "icloud.com": _APPLE,
+    "me.com": _APPLE,
+    "mac.com": _APPLE,
+    "proton.me": _PROTON,
+    "protonmail.com": _PROTON,
+    "pm.me": _PROTON,
+    **{name: Provider(name) for name in ("outlook.com", "hotmail.com", "live.com", "fastmail.com")},
+}
+
+
+class Running(PrefsError):
+    """A scan of this audience is under way."""
+
+
+class Settled(PrefsError):
+    """Somebody has said already what these two are, or one of them is gone."""
+
+
+class Moved(PrefsError):
+    """One of the two has changed since the page was drawn: what it showed is no longer so."""
+
+
+# --- what is the same of one person ----------------------------------------------------------------------------------
+
+
+def mailbox(email: str) -> str:
+    """One spelling for all addresses of a mailbox, where its provider is known; "" where it is not."""
+    try:
+        local, _at, domain = canonical_email(email).rpartition("@")
+    except (ValidationError, UnicodeError):
+        return ""
+    provider = PROVIDERS.get(domain)
+    if provider is None:
+        return ""
+    name = local.partition("+")[0].translate({ord(sign): None for sign in provider.ignored})
+    return f"{name}@{provider.domain}" if name else ""
+
+
+def phone(said: object, country: str) -> str:
+    """One spelling of a phone number; "" for what is none. Without a country code it is one of her country."""
+    if not isinstance(said, str):
+        return ""
+    digits = re.sub(r"[^\d+]", "", unicodedata.normalize("NFKC", said))
+    digits = f"+{digits[2:]}" if digits.startswith("00") else digits
+    number = digits.lstrip("+")
+    if not (number.isascii() and number.isdigit() and 7 <= len(number.lstrip("0")) <= 15):
+        return ""
+    if digits.startswith("+"):
+        return f"+{number}"
+    return f"{country[:2].upper()} {number.lstrip('0')}" if country else ""
+
+
+def _shared(person: store.Loaded, remote: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What could be the same of somebody else, by kind."""
+    state = person.state
+    found = {
+        ("mailbox", mailbox(person.email) if person.email else ""),
+        ("phone", phone(state.attributes.get("phone"), state.country)),
+        ("external_id", "".join(person.external_id.split()).casefold()),
+        *(("remote_id", f"{alias}\n{remote_id}") for alias, remote_id in remote),
+    }
+    return {(kind, value) for kind, value in found if value}
+
+
+# --- a scan ----------------------------------------------------------------------------------------------------------
+
+
+def start(audience: Audience, by: str) -> DuplicateScan:
+    """Begin to look for duplicates; the worker carries it out. Raises Running."""
+    try:
+        with transaction.atomic():
+            made: DuplicateScan = DuplicateScan.objects.create(
+                audience=audience,
+                started_at=timezone.now(),
+                started_by=by[:80],
+                total=_live().filter(audience=audience).count(),
+            )
+    except IntegrityError as error:
+        raise Running from error
+    return made
+
+
+def stop(audience: Audience) -> bool:
+    """End a scan before its end: what it found stays, its digests go. Returns whether there was one."""
+    running = DuplicateScan.objects.filter(audience=audience, done_at=None).exclude(phase=Phase.CLEAN)
+    return bool(running.update(phase=Phase.CLEAN))
+
+
+def go_on() -> int:
+    """A chore of the worker: some steps of every scan under way; one SELECT where there is none. Returns the steps."""
+    done = 0
+    for scan in DuplicateScan.objects.filter(done_at=None).order_by("pk").values_list("pk", flat=True):
+        ends = time.monotonic() + SECONDS
+        for _number in range(STEPS):
+            if not step(scan):
+                break
+            done += 1
+            if time.monotonic() >= ends:
+                break
+    return done
+
+
+def step(scan_id: int) -> bool:
+    """One step of a scan; False where it has ended, or somebody else is at it just now."""
+    with transaction.atomic():
+        rows = DuplicateScan.objects.select_for_update(
+            skip_locked=connection.features.has_select_for_update_skip_locked
+        )
+        scan = rows.select_related(None).filter(pk=scan_id, done_at=None).first()
+        if scan is None:
+            return False
+        _PHASES[scan.phase](scan)
+        scan.save()
+    return True
+
+
+def _walk(scan: DuplicateScan) -> None:
+    """Note the digests of the next people."""
+    people = _live().filter(audience=scan.audience_id).order_by("pk")
+    if scan.after is not None:
+        people = people.filter(pk__gt=scan.after)
+    ids = list(people.values_list("pk", flat=True)[:PEOPLE])
+    if not ids:
+        scan.phase = Phase.PAIR
+        return
+    remote: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
+    rows = Delivery.objects.filter(contact__in=ids).exclude(remote_id="")
+    for contact, alias, remote_id in rows.values_list("contact", "backend", "remote_id"):
+        remote[contact].append((alias, remote_id))
+    MatchKey.objects.bulk_create(
+        [
+            MatchKey(
+                audience_id=scan.audience_id,
+                kind=kind,
+                key=_digest(scan, kind, value),
+                contact=person.state.id,
+            )
+            for person in store.load_many(ids)
+            for kind, value in sorted(_shared(person, remote[person.state.id]))
+        ],
+        ignore_conflicts=True,
+    )
+    scan.after = ids[-1]
+    scan.looked_at += len(ids)
+
+
+def _digest(scan: DuplicateScan, kind: str, value: str) -> str:
+    return keys.digest("match", f"{scan.audience_id}\n{kind}\n{value}".encode())
+
+
+def _pair(scan: DuplicateScan) -> None:
+    """Put those together who share one of the next digests."""
+    groups = _groups(scan)
+    pairs: dict[tuple[UUID, UUID], set[str]] = defaultdict(set)
+    for kind in sorted({kind for kind, _key, _people in groups}):
+        few = [key for of, key, people in groups if of == kind and people <= MOST]
+        rows = MatchKey.objects.filter(audience=scan.audience_id, kind=kind, key__in=few)
+        of_key: dict[str, list[UUID]] = defaultdict(list)
+        for key, contact in rows.values_list("key", "contact"):
+            of_key[key].append(contact)
+        for people in of_key.values():
+            for pair in combinations(sorted(people), 2):
+                pairs[pair].add(kind)
+    scan.crowds += sum(people > MOST for _kind, _key, people in groups)
+    scan.found += _note(scan, pairs)
+    if len(groups) < GROUPS:
+        scan.phase, scan.place = Phase.CHECK, ""
+    else:
+        scan.place = " ".join(groups[-1][:2])
+
+
+def _groups(scan: DuplicateScan) -> list[tuple[str, str, int]]:
+    """The next digests that more than one person has, with how many do. One walk along the index."""
+    kind, _blank, key = scan.place.partition(" ")
+    table = connection.ops.quote_name(MatchKey._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT kind, {connection.ops.quote_name('key')}, COUNT(*) FROM {table}"  # noqa: S608 - names
+            " WHERE audience_id = %s AND (kind > %s OR (kind = %s AND key > %s))"
+            " GROUP BY kind, key HAVING COUNT(*) > 1 ORDER BY kind, key LIMIT %s",
+            [scan.audience_id, kind, kind, key, GROUPS],
+        )
+        return [(str(kind), str(key), int(people)) for kind, key, people in cursor.fetchall()]
+
+
+def _note(scan: DuplicateScan, pairs: Mapping[tuple[UUID, UUID], set[str]]) -> int:
+    """Note the pairs that nobody has settled yet; returns how many are new."""
+    known = {
+        (row.first, row.second): row
+        for row in Duplicate.objects.filter(first__in={first for first, _second in pairs})
+        if (row.first, row.second) in pairs
+    }
+    for pair, row in known.items():
+        if row.outcome == "" and not pairs[pair] <= set(row.kinds):
+            row.kinds = _in_order({*row.kinds, *pairs[pair]})
+            row.save(update_fields=["kinds"])
+    new = [
+        Duplicate(
+            audience_id=scan.audience_id,
+            first=first,
+            second=second,
+            kinds=_in_order(pairs[first, second]),
+            found_at=timezone.now(),
+        )
+        for first, second in sorted(pairs.keys() - known.keys())
+    ]
+    Duplicate.objects.bulk_create(new, ignore_conflicts=True)
+    return len(new)
+
+
+def _in_order(kinds: Iterable[str]) -> list[str]:
+    found = set(kinds)
+    return [kind for kind in KINDS if kind in found]
+
+
+def _check(scan: DuplicateScan) -> None:
+    """Look through the open pairs: who shares nothing any more is no pair, and who is gone is none either."""
+    rows = list(
+        Duplicate.objects.filter(audience=scan.audience_id, outcome="", pk__gt=int(scan.place or 0)).order_by(
+            "pk"
+        )[:PAIRS]
+    )
+    ids = {contact for row in rows for contact in (row.first, row.second)}
+    live = set(_live().filter(pk__in=ids).values_list("pk", flat=True))
+    has: dict[UUID, set[tuple[str, str]]] = defaultdict(set)
+    for contact, kind, key in MatchKey.objects.filter(contact__in=ids).values_list("contact", "kind", "key"):
+        has[contact].add((kind, key))
+    for row in rows:
+        kinds = _in_order(kind for kind, _key in has[row.first] & has[row.second])
+        if not {row.first, row.second} <= live:
+            row.outcome, row.settled_at = Duplicate.Outcome.GONE, timezone.now()
+            row.save(update_fields=["outcome", "settled_at"])
+        elif not kinds:
+            row.delete()
+        elif kinds != row.kinds:
+            row.kinds = kinds
+            row.save(update_fields=["kinds"])
+    if len(rows) < PAIRS:
+        scan.phase, scan.place = Phase.CLEAN, ""
+    else:
+        scan.place = str(rows[-1].pk)
+
+
+def _clean(scan: DuplicateScan) -> None:
+    """Drop the digests, and end where none is left."""
+    rows = MatchKey.objects.filter(audience=scan.audience_id).order_by("pk")
+    ids = list(rows.values_list("pk", flat=True)[:DROPPED])
+    if ids:
+        rows.filter(pk__lte=ids[-1]).delete()
+    if len(ids) < DROPPED:
+        scan.done_at = timezone.now()
+
+
+_PHASES: Mapping[str, Callable[[DuplicateScan], None]] = {
+    Phase.WALK: _walk,
+    Phase.PAIR: _pair,
+    Phase.CHECK: _check,
+    Phase.CLEAN: _clean,
+}
+
+
+def _live() -> QuerySet[Contact]:
+    found: QuerySet[Contact] = Contact.objects.filter(merged_into=None, erased_at=None)
+    return found
+
+
+def connect() -> None:
+    """Forget with every erasure, whoever did it. Doing it twice changes nothing."""
+    signals.erased.connect(_erased, dispatch_uid="wagtail_prefs.duplicates")
+
+
+def _erased(contact: UUID, **_kwargs: object) -> None:
+    forget(contact)
+
+
+def forget(contact: UUID) -> None:
+    """Drop what a scan has noted of one who is gone, and end her pairs; in the transaction in which she goes."""
+    MatchKey.objects.filter(contact=contact).delete()
+    _end_pairs(contact)
+
+
+def _end_pairs(contact: UUID) -> None:
+    pairs = Duplicate.objects.filter(Q(first=contact) | Q(second=contact), outcome="")
+    pairs.update(outcome=Duplicate.Outcome.GONE, settled_at=timezone.now())
+
+
+# --- settling --------------------------------------------------------------------------------------------------------
+
+
+def open_pairs(audiences: Iterable[Audience]) -> QuerySet[Duplicate]:
+    """The pairs that wait for somebody to say what they are; both are still there."""
+    found: QuerySet[Duplicate] = Duplicate.objects.filter(
+        Exists(_live().filter(pk=OuterRef("first"))),
+        Exists(_live().filter(pk=OuterRef("second"))),
+        audience__in=list(audiences),
+        outcome="",
+    )
+    return found
+
+
+def rehearse(pair: Duplicate, keep: UUID, actor: Actor) -> Merging:
+    """What merging the other one into `keep` would come to now. Raises UnknownContact."""
+    people = {one.state.id: one for one in store.load_many([pair.first, pair.second])}
+    loser = other(pair, keep)
+    if keep not in people or loser not in people:
+        raise UnknownContact
+    return rehearse_merge(people[loser].state, people[keep].state, people[keep].email, actor, timezone.now())
+
+
+def other(pair: Duplicate, keep: UUID) -> UUID:
+    """The one of the two who is not kept. Raises ValueError for who is neither."""
+    if keep not in (pair.first, pair.second):
+        raise ValueError("neither of the two")
+    found: UUID = pair.second if keep == pair.first else pair.first
+    return found
+
+
+def merge(
+    pair: Duplicate, keep: UUID, versions: Mapping[UUID, int], *, actor: Actor, source: Source, reason: str
+) -> submissions.Saved:
+    """Make the two one: `keep` goes on, and the links of the other lead to her. It cannot be taken back.
+
+    `versions` are those of both that the decision was made on. Raises Settled, Moved, and UnknownContact for one who was
+    erased or merged meanwhile.
+    """
+    with transaction.atomic():
+        held = _hold(pair)
+        ids = sorted([held.first, held.second])
+        rows = Contact.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+        now: Sequence[tuple[UUID, int]] = list(rows.values_list("pk", "version"))
+        if dict(now) != dict(versions):
+            raise Moved
+        saved = submissions.merge_contacts(other(held, keep), keep, actor=actor, source=source)
+        _settle(held, Duplicate.Outcome.MERGED, actor, reason)
+        forget(other(held, keep))
+    return saved
+
+
+def tell_apart(pair: Duplicate, *, actor: Actor, reason: str) -> None:
+    """Note that they are two people: nobody is asked about them again. Raises Settled."""
+    with transaction.atomic():
+        _settle(_hold(pair), Duplicate.Outcome.DISTINCT, actor, reason)
+
+
+def _hold(pair: Duplicate) -> Duplicate:
+    held: Duplicate | None = Duplicate.objects.select_for_update().filter(pk=pair.pk, outcome="").first()
+    if held is None:
+        raise Settled
+    return held
+
+
+def _settle(pair: Duplicate, outcome: str, actor: Actor, reason: str) -> None:
+    by: Any = f"{actor.type.value}:{actor.id}"
+    pair.outcome, pair.settled_at, pair.by, pair.reason = outcome, timezone.now(), by[:80], reason[:500]
+    pair.save(update_fields=["outcome", "settled_at", "by", "reason"])
