@@ -4,7 +4,7 @@ from .access.models import AccessRequest, ApiKey, Hits, OneTimeLink, Revocation,
 from .backends.database.models import Subscriber, Subscription
 from .centers import page as page  # a page type, unless the site has its own base page model
 from .centers.embedding import EmbedSettings
-from .centers.models import CenterSnapshot, PublishedCenter
+from .centers.models import CenterSnapshot, PublishedCenter, ShownText
 from .contacts.models import Contact, KeyInUse, State, Suppression
 from .decisions.models import DecisionCount, Send, SendCountMark
 from .delivery.models import Backfill, Delivery, DeliveryCount, Lane
@@ -60,6 +60,7 @@ __all__ = [
     "SealExport",
     "Send",
     "SendCountMark",
+    "ShownText",
     "SideValue",
     "State",
     "Subscriber",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from tests.factories import all_blocks, make_audience, make_center, make_topics, topics_block
 from wagtail_prefs.canonical import sha256_hex
 from wagtail_prefs.centers import services as centers
+from wagtail_prefs.centers.models import ShownText
 from wagtail_prefs.centers.services import Snapshot
 from wagtail_prefs.centers.texts import RULES, TREES, WORDS, find, texts
 from wagtail_prefs.html import tree_to_text
@@ -95,6 +101,27 @@ def test_what_was_shown_outlives_the_page_and_the_topic() -> None:
     ]
     assert [text.text for where, text in find(sha256_hex("News")) if where.digest == first.digest]
     assert list(find("0" * 64)) == []
+
+
+def test_only_pages_that_showed_a_text_are_read_and_the_newest_so_many_are_told_of() -> None:
+    page = make_center(title="As it was")
+    for number in range(4):
+        page.title = f"Edition {number}"
+        page.save_revision().publish()
+    news = sha256_hex("News")
+    assert len({where.digest for where, _text in find(news)}) == 5
+    (newest,) = {where.digest for where, _text in find(news, limit=1)}
+    assert newest == published(page).digest
+    centers.get_snapshot.cache_clear()
+    with CaptureQueriesContext(connection) as asked:
+        ((where, _text),) = find(sha256_hex("Edition 2"))
+    assert len(asked) == 2 and where.document["title"] == "Edition 2"
+    # What was published before there was an index.
+    ShownText.objects.all().delete()
+    assert list(find(news)) == []
+    migration = import_module("wagtail_prefs.migrations.0027_shown_texts")
+    migration.fill(apps, SimpleNamespace(connection=connection))
+    assert len({where.digest for where, _text in find(news)}) == 5
 
 
 def test_nothing_of_the_rules_is_taken_for_a_text() -> None:

@@ -29,6 +29,23 @@ class CenterSnapshot(models.Model):
         return self.digest[:12]
 
 
+class ShownText(models.Model):
+    """That a snapshot shows a text: an index, by which `texts.find` need not read them all."""
+
+    sha256 = models.CharField(max_length=64, editable=False)
+    snapshot = models.CharField(max_length=64, editable=False)  # its digest
+
+    wagtail_reference_index_ignore = True
+
+    class Meta:
+        verbose_name = _("text shown")
+        verbose_name_plural = _("texts shown")
+        constraints = [models.UniqueConstraint(fields=["sha256", "snapshot"], name="prefs_shown_text")]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} {self.snapshot[:12]}"
+
+
 class PublishedCenter(models.Model):
     """Which snapshot of a center is served in a locale, and where its page and its host pages are."""
 

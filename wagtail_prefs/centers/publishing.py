@@ -17,6 +17,7 @@ from .mixins import PreferenceCenterMixin
 from .models import CenterSnapshot, PublishedCenter
 from .origins import allowed_origins
 from .serving import forget
+from .texts import remember
 from .values import Snapshot, document_bytes
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def publish(page: PreferenceCenterMixin) -> Snapshot | None:
             ],
             ignore_conflicts=True,  # the same content has the same name
         )
+        remember(snapshot)
         PublishedCenter.objects.update_or_create(
             center=snapshot.center,
             locale=snapshot.locale,

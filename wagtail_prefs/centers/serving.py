@@ -37,6 +37,11 @@ def get_snapshot(digest: str) -> Snapshot:
     row = CenterSnapshot.objects.filter(digest=digest).first()
     if row is None:
         raise NotPublished
+    return snapshot_of(row)
+
+
+def snapshot_of(row: CenterSnapshot) -> Snapshot:
+    """A stored snapshot, read."""
     document = json.loads(row.document)
     direction: Direction = document["direction"]
     return Snapshot(

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..canonical import sha256_hex
 from ..html import tree_to_text
-from .models import CenterSnapshot
+from .models import CenterSnapshot, ShownText
 from .serving import get_snapshot
 from .values import Snapshot, remembered
 
@@ -19,6 +19,8 @@ from .values import Snapshot, remembered
 WORDS = frozenset(["title", "heading", "label", "help", "locked", "group", "min_label", "max_label", "alt"])
 #: Fields that hold a tree of rich text.
 TREES = frozenset(["text", "content"])
+#: So many pages that showed a text are told of.
+MOST = 100
 #: Fields with rules, in which nothing is read.
 RULES = frozenset(["when", "do", "constraints"])
 
@@ -41,9 +43,21 @@ def texts(snapshot: Snapshot) -> tuple[Text, ...]:
     return (*_walk(snapshot.document, ""), *_notices(snapshot))
 
 
-def find(sha256: str) -> Iterator[tuple[Snapshot, Text]]:
-    """Where a text was shown, in every page that was ever published; the newest first. Reads all snapshots."""
-    for digest in CenterSnapshot.objects.order_by("-created_at", "digest").values_list("digest", flat=True):
+def remember(snapshot: Snapshot) -> None:
+    """Note which texts a snapshot shows. To be called when it is written; doing it twice changes nothing."""
+    found = dict.fromkeys(text.sha256 for text in texts(snapshot))
+    rows = [ShownText(sha256=sha256, snapshot=snapshot.digest) for sha256 in found]
+    ShownText.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def find(sha256: str, limit: int = MOST) -> Iterator[tuple[Snapshot, Text]]:
+    """Where a text was shown, in pages that are published or once were; the newest `limit` of them, the newest first.
+
+    By an index: only these snapshots are read.
+    """
+    shown = ShownText.objects.filter(sha256=sha256).values("snapshot")
+    found = CenterSnapshot.objects.filter(digest__in=shown).order_by("-created_at", "digest")
+    for digest in found.values_list("digest", flat=True)[:limit]:
         snapshot = get_snapshot(digest)
         for text in texts(snapshot):
             if text.sha256 == sha256:
