@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import hmac
 import io
 import json
 import zipfile
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
@@ -20,6 +22,7 @@ from hypothesis import given, settings, strategies as st
 from tests.delivery.people import HERSELF, JOIN, JOIN_OFFERS, LEAVE, WEEKLY, save
 from tests.factories import make_contact, make_topics
 from wagtail_prefs import decide
+from wagtail_prefs.access import services as access
 from wagtail_prefs.changes import SetAttribute
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.delivery import services as delivery
@@ -103,6 +106,45 @@ def test_everything_of_hers_is_there(anna: UUID) -> None:
     # What a record commits to is told once, where it can be read.
     hidden = [line for line in data["history"] if line["path"] == "attribute:city"]
     assert [line["after"] for line in hidden] == ["in values"]
+
+
+def test_the_history_is_in_words_too(anna: UUID) -> None:
+    data = export(anna)
+    said = [line["words"] for line in data["history"] if line["path"] == "choice:news:email"]
+    yes, no = "News per E-Mail: angemeldet", "News per E-Mail: abgemeldet"  # she reads German
+    assert said == [yes, no, yes]
+    assert all(line["words"] for line in data["history"])
+    assert "City of annasword" not in text_of([line["words"] for line in data["history"]])
+
+
+def test_she_can_hold_the_chain_against_itself(anna: UUID) -> None:
+    """With what docs/reference/export.md says, and nothing of ours."""
+    data = export(anna)
+    assert [record["number"] for record in data["records"]] == list(range(1, len(data["records"]) + 1))
+    before, read = "0" * 64, 0
+    for record in data["records"]:
+        assert record["prev"] == before
+        before = record["hash"]
+        if record["body"] is not None:
+            line = b"wagtail-prefs/ledger/1\n" + bytes.fromhex(record["prev"]) + record["body"].encode()
+            assert hashlib.sha256(line).hexdigest() == record["hash"]
+            read += 1
+    by_staff = {line["receipt"] for line in data["history"] if line["by"] == "staff"}
+    assert {record["receipt"] for record in data["records"] if record["body"] is None} == by_staff
+    assert read == len(data["records"]) - len(by_staff) > 0
+    bodies = " ".join(record["body"] or "" for record in data["records"])
+    for value in data["values"]:
+        text = json.dumps(value["value"], ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        digest = hmac.digest(bytes.fromhex(value["salt"]), text.encode(), "sha256").hex()
+        assert digest in bodies, value["name"]
+
+
+def test_what_a_link_waits_for_is_there_and_the_link_is_not(anna: UUID) -> None:
+    contact = Contact.objects.get(pk=anna)
+    url = access.issue(access.Purpose.CHANGE_ADDRESS, contact, center=uuid4(), address="new@mail.example.org")
+    data = export(anna)
+    assert [link["address"] for link in data["links"]] == ["new@mail.example.org"]
+    assert url.rstrip("/").rpartition("/")[2] not in text_of(data)
 
 
 def test_nobody_elses_word_is_in_it(anna: UUID) -> None:

@@ -15,10 +15,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import get_supported_language_variant, override
 
 from ..access.models import OneTimeLink
+from ..blocks.words import by_channel
 from ..cells import safe
+from ..concealed import readable
 from ..contacts import store
 from ..contacts.models import Contact
 from ..decisions.models import Send
@@ -28,8 +32,9 @@ from ..ledger import services as ledger
 from ..ledger.models import Record, SideValue
 from ..mail.models import Mail
 from ..sending.models import Waiting
+from ..submissions.words import Words
 from ..topics.models import Audience, Topic
-from ..values import Identifiers, Json, iso, key_to_scope
+from ..values import CHANNELS, ActorType, ContactState, Identifiers, Json, iso, key_to_scope
 
 #: Of what `export` gives; a new field is no new number, one that is gone or means something else is.
 FORMAT = 1
@@ -43,13 +48,14 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "notices": ("notice", "sha256"),
     "history": (
         "receipt", "contact", "number", "at", "by", "method", "language", "page", "law", "path", "action", "before", "after",
-        "until", "legal_basis", "evidence", "hash",
+        "until", "legal_basis", "evidence", "hash", "words",
     ),
-    "values": ("receipt", "name", "value"),
+    "records": ("receipt", "contact", "number", "prev", "hash", "body"),
+    "values": ("receipt", "name", "value", "salt"),
     "messages": ("contact", "message", "topic", "channel", "at"),
     "waiting": ("contact", "topic", "channel", "since", "until", "outcome"),
     "mails": ("contact", "kind", "at", "sent_at"),
-    "links": ("contact", "purpose", "at", "until", "used_at"),
+    "links": ("contact", "purpose", "at", "until", "used_at", "address", "answers"),
     "platforms": ("contact", "platform", "id_there", "told_at"),
 }  # fmt: skip
 _SOURCED = ("language", "country", "timezone")
@@ -69,8 +75,8 @@ def export(contact_id: UUID) -> Json:
     people = [Contact.objects.get(pk=contact_id), *rows]
     ids = [person.pk for person in people]
     labels = _labels(audience)
-    history, values = _history(ids)
     state = found.state
+    history, records, values = _history(ids, _words(labels, state))
     return {
         "format": FORMAT,
         "made_at": iso(timezone.now()),
@@ -107,6 +113,7 @@ def export(contact_id: UUID) -> Json:
         "profile": [{"name": name, "value": value} for name, value in sorted(state.attributes.items())],
         "notices": [{"notice": name, "sha256": digest} for name, digest in sorted(state.notices.items())],
         "history": history,
+        "records": records,
         "values": values,
         "messages": [
             {
@@ -145,6 +152,8 @@ def export(contact_id: UUID) -> Json:
                 "at": iso(link.issued_at),
                 "until": iso(link.expires_at),
                 "used_at": _moment(link.used_at),
+                "address": readable(link, "address"),
+                "answers": readable(link, "answers") or None,
             }
             for link in OneTimeLink.objects.filter(contact__in=ids).order_by("issued_at", "pk")
         ],
@@ -180,13 +189,45 @@ def _labels(audience: Audience) -> dict[str, str]:
     }
 
 
-def _history(ids: Sequence[UUID]) -> tuple[list[Json], list[Json]]:
-    """A line for each thing that became another, and the personal values that records only commit to."""
+def _words(labels: Mapping[str, str], state: ContactState) -> Words:
+    """Words about what became of her choices: in her language where this site speaks it, in her time zone."""
+    try:
+        locale = get_supported_language_variant(state.language)
+    except LookupError:
+        locale = settings.LANGUAGE_CODE
+    words = Words((), locale, state.timezone)
+    with override(locale):
+        words.where = {
+            f"choice:{topic}:{channel}": ("", by_channel(label, channel))
+            for topic, label in labels.items()
+            for channel in CHANNELS
+        }
+    return words
+
+
+def _history(ids: Sequence[UUID], words: Words) -> tuple[list[Json], list[Json], list[Json]]:
+    """A line for each thing that became another, the records by which she can hold the chain against itself, and the
+    personal values that records only commit to.
+
+    What staff did names who of them it was, which is about them: of these records there is no body, only its hash.
+    """
     hers = Record.objects.filter(contact_ref__in=ids)
     records = list(hers.order_by("at", "contact_ref", "seq"))
-    lines: list[Json] = []
+    lines, whole = list[Json](), list[Json]()
     for record in records:
         body = ledger.read_body(record)
+        theirs = body["actor"]["type"] == ActorType.ADMIN.value and bool(body["actor"]["id"])
+        whole.append(
+            {
+                "receipt": str(record.pk),
+                "contact": str(record.contact_ref),
+                "number": record.seq,
+                "prev": record.prev,
+                "hash": record.hash,
+                "body": None if theirs else record.body,
+            }
+        )
+        told = [" ".join(line.text for line in words.past([effect])) for effect in ledger.effects_of(body)]
         head = {
             "receipt": str(record.pk),
             "contact": str(record.contact_ref),
@@ -209,18 +250,24 @@ def _history(ids: Sequence[UUID]) -> tuple[list[Json], list[Json]]:
                 "legal_basis": effect["lawful_basis"],
                 "evidence": body["evidence_ref"],
                 "hash": record.hash,
+                "words": said,
             }
-            for effect in body["effects"]
+            for effect, said in zip(body["effects"], told, strict=True)
         ]
     kept = SideValue.objects.filter(record__in=hers.values("pk")).order_by("record", "name")
-    return lines, [
-        {
-            "receipt": str(value.record),
-            "name": value.name,
-            "value": json.loads(SideValue.revealed(value.record, value.name, value.value)),
-        }
-        for value in kept
-    ]
+    return (
+        lines,
+        whole,
+        [
+            {
+                "receipt": str(value.record),
+                "name": value.name,
+                "value": json.loads(SideValue.revealed(value.record, value.name, value.value)),
+                "salt": bytes(value.salt).hex(),
+            }
+            for value in kept
+        ],
+    )
 
 
 #: Who of the staff, and which of our programs, is about them and not about her.
