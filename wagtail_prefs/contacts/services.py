@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.timezone import now
 
 from ..errors import UnknownContact
@@ -73,13 +74,23 @@ def dispute(contact_id: UUID, country: str) -> bool:
     """Note that a program has named a country for somebody; whether it is another one than that which a program named
     before. Then nobody knows which is right, and until she says so herself the strictest law holds (security.md LW-01).
     """
-    live = Contact.objects.filter(pk=contact_id, erased_at=None).exclude(country_source=SAID)
-    held = live.values_list("country", flat=True).first() if country else None
-    if not held or not differ(held, country):
+    live, held = _named(contact_id, country)
+    if not differ(held, country):
         return False
     # Who looks for changes since a moment must find it.
     noted = {"country": DISPUTED, "country_source": DISPUTE, "touched_at": now()}
     return bool(live.filter(country=held).update(**noted))
+
+
+def would_dispute(contact_id: UUID, country: str) -> bool:
+    """What `dispute` would return; writes nothing."""
+    return differ(_named(contact_id, country)[1], country)
+
+
+def _named(contact_id: UUID, country: str) -> tuple[QuerySet[Contact], str]:
+    """Her row where her country is not by her own word, and that country; asks for it only where there is another."""
+    live = Contact.objects.filter(pk=contact_id, erased_at=None).exclude(country_source=SAID)
+    return live, (live.values_list("country", flat=True).first() if country else None) or ""
 
 
 def differ(held: str, named: str) -> bool:

@@ -15,20 +15,20 @@ import time
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from .. import keys
-from ..contacts import store
+from ..contacts import services as contacts, store
 from ..contacts.addresses import canonical_email
 from ..contacts.models import Contact
 from ..delivery.models import Delivery
@@ -36,10 +36,11 @@ from ..errors import PrefsError, UnknownContact
 from ..submissions import services as submissions, signals
 from ..submissions.rehearsal import Merging, rehearse_merge
 from ..topics.models import Audience
-from ..values import Actor, Source
+from ..values import DISPUTED, Actor, Source
 from .models import Duplicate, DuplicateScan, MatchKey
 
 Phase = DuplicateScan.Phase
+Row = TypeVar("Row", bound=Model)
 
 #: What two rows of one person may share, in the order in which it says most.
 KINDS: Mapping[str, str | Promise] = {
@@ -58,7 +59,12 @@ STEPS, SECONDS = 50, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How a mail provider reads the part before the @, by its own help pages. All of them drop what follows a plus."""
+    """How a mail provider reads the part before the @. All of these drop what follows a plus.
+
+    Gmail's dots: support.google.com/mail/answer/7436150; Proton's domains: proton.me/support/addresses-and-aliases, and
+    its signs: only said by its support and by who tried it; the pluses of the others: the table of the Python package
+    email-normalize 3.1. A pair is no more than a question, so a rule that changes does no harm.
+    """
 
     domain: str  # of the mailbox: one account may have the same name at several
     ignored: str = ""  # characters that make no difference
@@ -173,10 +179,7 @@ def go_on() -> int:
 def step(scan_id: int) -> bool:
     """One step of a scan; False where it has ended, or somebody else is at it just now."""
     with transaction.atomic():
-        rows = DuplicateScan.objects.select_for_update(
-            skip_locked=connection.features.has_select_for_update_skip_locked
-        )
-        scan = rows.select_related(None).filter(pk=scan_id, done_at=None).first()
+        scan = _free(DuplicateScan.objects.filter(pk=scan_id, done_at=None)).first()
         if scan is None:
             return False
         _PHASES[scan.phase](scan)
@@ -254,16 +257,9 @@ def _groups(scan: DuplicateScan) -> list[tuple[str, str, int]]:
 
 
 def _note(scan: DuplicateScan, pairs: Mapping[tuple[UUID, UUID], set[str]]) -> int:
-    """Note the pairs that nobody has settled yet; returns how many are new."""
-    known = {
-        (row.first, row.second): row
-        for row in Duplicate.objects.filter(first__in={first for first, _second in pairs})
-        if (row.first, row.second) in pairs
-    }
-    for pair, row in known.items():
-        if row.outcome == "" and not pairs[pair] <= set(row.kinds):
-            row.kinds = _in_order({*row.kinds, *pairs[pair]})
-            row.save(update_fields=["kinds"])
+    """Note the pairs that nobody has settled yet; returns how many are new. What the known share `_check` writes down."""
+    rows = Duplicate.objects.filter(first__in={first for first, _second in pairs})
+    known = set(rows.values_list("first", "second"))
     new = [
         Duplicate(
             audience_id=scan.audience_id,
@@ -272,7 +268,7 @@ def _note(scan: DuplicateScan, pairs: Mapping[tuple[UUID, UUID], set[str]]) -> i
             kinds=_in_order(pairs[first, second]),
             found_at=timezone.now(),
         )
-        for first, second in sorted(pairs.keys() - known.keys())
+        for first, second in sorted(pairs.keys() - known)
     ]
     Duplicate.objects.bulk_create(new, ignore_conflicts=True)
     return len(new)
@@ -285,11 +281,10 @@ def _in_order(kinds: Iterable[str]) -> list[str]:
 
 def _check(scan: DuplicateScan) -> None:
     """Look through the open pairs: who shares nothing any more is no pair, and who is gone is none either."""
-    rows = list(
-        Duplicate.objects.filter(audience=scan.audience_id, outcome="", pk__gt=int(scan.place or 0)).order_by(
-            "pk"
-        )[:PAIRS]
-    )
+    open_ = Duplicate.objects.filter(audience=scan.audience_id, outcome="", pk__gt=int(scan.place or 0))
+    next_ = list(open_.order_by("pk").values_list("pk", flat=True)[:PAIRS])
+    # Under lock, past those that somebody is just settling: to wait for her could be to wait for each other.
+    rows = list(_free(Duplicate.objects.filter(pk__in=next_, outcome="")))
     ids = {contact for row in rows for contact in (row.first, row.second)}
     live = set(_live().filter(pk__in=ids).values_list("pk", flat=True))
     has: dict[UUID, set[tuple[str, str]]] = defaultdict(set)
@@ -305,10 +300,10 @@ def _check(scan: DuplicateScan) -> None:
         elif kinds != row.kinds:
             row.kinds = kinds
             row.save(update_fields=["kinds"])
-    if len(rows) < PAIRS:
+    if len(next_) < PAIRS:
         scan.phase, scan.place = Phase.CLEAN, ""
     else:
-        scan.place = str(rows[-1].pk)
+        scan.place = str(next_[-1])
 
 
 def _clean(scan: DuplicateScan) -> None:
@@ -327,6 +322,11 @@ _PHASES: Mapping[str, Callable[[DuplicateScan], None]] = {
     Phase.CHECK: _check,
     Phase.CLEAN: _clean,
 }
+
+
+def _free(rows: QuerySet[Row]) -> QuerySet[Row]:
+    """The rows that nobody holds, held from now on."""
+    return rows.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
 
 
 def _live() -> QuerySet[Contact]:
@@ -370,11 +370,16 @@ def open_pairs(audiences: Iterable[Audience]) -> QuerySet[Duplicate]:
 
 def rehearse(pair: Duplicate, keep: UUID, actor: Actor) -> Merging:
     """What merging the other one into `keep` would come to now. Raises UnknownContact."""
-    people = {one.state.id: one for one in store.load_many([pair.first, pair.second])}
     loser = other(pair, keep)
-    if keep not in people or loser not in people:
+    people = {one.state.id: one for one in store.load_many([pair.first, pair.second])}
+    if len(people) < 2 or any(one.state.erased or one.state.merged_into for one in people.values()):
         raise UnknownContact
-    return rehearse_merge(people[loser].state, people[keep].state, people[keep].email, actor, timezone.now())
+    there, kept = people[loser].state, people[keep]
+    came = rehearse_merge(there, kept.state, kept.email, actor, timezone.now())
+    hers = any(effect.path == "attribute:country" for effect in came.effects)  # her own word is not disputed
+    if not hers and contacts.would_dispute(keep, there.country):
+        came = replace(came, after=replace(came.after, country=DISPUTED))
+    return came
 
 
 def other(pair: Duplicate, keep: UUID) -> UUID:
@@ -394,10 +399,10 @@ def merge(
     erased or merged meanwhile.
     """
     with transaction.atomic():
-        held = _hold(pair)
-        ids = sorted([held.first, held.second])
-        rows = Contact.objects.select_for_update().filter(pk__in=ids).order_by("pk")
+        # First the people, in their order, then the pair, as an erasure goes.
+        rows = Contact.objects.select_for_update().filter(pk__in=[pair.first, pair.second]).order_by("pk")
         now: Sequence[tuple[UUID, int]] = list(rows.values_list("pk", "version"))
+        held = _hold(pair)
         if dict(now) != dict(versions):
             raise Moved
         saved = submissions.merge_contacts(other(held, keep), keep, actor=actor, source=source)
