@@ -23,6 +23,8 @@ VERIFIED = "wagtail_prefs.contact.verify"
 MISSED = "wagtail_prefs.contact.search"
 TRACED = "wagtail_prefs.contact.trace"
 BY_HAND = "wagtail_prefs.contact.by_hand"
+MERGED = "wagtail_prefs.contact.merge"
+APART = "wagtail_prefs.contact.apart"
 
 
 def looked(contact: Contact, user: Any) -> None:
@@ -59,6 +61,16 @@ def traced(contact: Contact, user: Any) -> None:
 def deleted_by_hand(contact: Contact, user: Any, backend: str) -> None:
     """Somebody says that one who was erased is deleted on a platform."""
     log(contact, BY_HAND, user=user, data={"backend": backend})
+
+
+def merged(contact: Contact, user: Any, *, into: str, receipt: str, reason: str) -> None:
+    """Somebody made one of two; `receipt` names the record of the one she became."""
+    log(contact, MERGED, user=user, data={"into": into, "receipt": receipt, "reason": reason})
+
+
+def told_apart(contact: Contact, user: Any, *, other: str, reason: str) -> None:
+    """Somebody says that two who share something are two people."""
+    log(contact, APART, user=user, data={"other": other, "reason": reason})
 
 
 def was_saved(contact: Contact, act: str) -> bool:
@@ -99,6 +111,22 @@ def register_actions(actions: LogActionRegistry) -> None:
         def format_message(self, log_entry: Any) -> str:
             return _("Had the person deleted at %(backend)s by hand") % {
                 "backend": log_entry.data.get("backend", "")
+            }
+
+    @actions.register_action(MERGED)
+    class MergedFormatter(LogFormatter):
+        label = gettext_lazy("Merge two contacts")
+
+        def format_message(self, log_entry: Any) -> str:
+            return _("Merged into another contact: %(reason)s") % {"reason": log_entry.data.get("reason", "")}
+
+    @actions.register_action(APART)
+    class ApartFormatter(LogFormatter):
+        label = gettext_lazy("Tell two contacts apart")
+
+        def format_message(self, log_entry: Any) -> str:
+            return _("Is not the same person as another contact: %(reason)s") % {
+                "reason": log_entry.data.get("reason", "")
             }
 
     @actions.register_action(CHANGED)
