@@ -14,16 +14,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.admin.doors import FOR_ALL, FORGED, everything, our_urls, turned_away
 from tests.admin.staff import EVERYTHING, make_staff
-from tests.admin.test_permissions import (  # noqa: F401 - fixtures
-    FOR_ALL,
-    FORGED,
-    everything,
-    our_urls,
-    there,
-    turned_away,
-    url_of,
-)
 from tests.factories import make_audience, make_contact, make_editor, make_site
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.topics.models import Topic
@@ -67,7 +59,7 @@ def opened(answer: Any) -> bool:
     return answer.status_code == 405 or not turned_away(answer)
 
 
-def looked(client: Client, url_of: Callable[[str, str], str]) -> set[str]:  # noqa: F811
+def looked(client: Client, url_of: Callable[[str, str], str]) -> set[str]:
     return {name for name, path in our_urls() if opened(client.get(url_of(name, path)))}
 
 
@@ -84,8 +76,8 @@ def table() -> dict[str, set[str]]:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_opens_its_doors_and_no_other(
     client: Client,
-    there: Contact,  # noqa: F811
-    url_of: Callable[[str, str], str],  # noqa: F811
+    there: Contact,
+    url_of: Callable[[str, str], str],
     role: str,
 ) -> None:
     client.force_login(user_of(role, there.audience.site))
@@ -114,8 +106,8 @@ def test_a_role_opens_its_doors_and_no_other(
 @pytest.mark.parametrize("role", [role for role in ROLES if not role.startswith("s")])
 def test_on_another_site_it_opens_nothing_of_this_one(
     client: Client,
-    there: Contact,  # noqa: F811
-    url_of: Callable[[str, str], str],  # noqa: F811
+    there: Contact,
+    url_of: Callable[[str, str], str],
     role: str,
 ) -> None:
     """Lists open, and hold nobody of this site; forms change nothing here."""
@@ -137,8 +129,8 @@ def test_on_another_site_it_opens_nothing_of_this_one(
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_form_from_another_website_changes_nothing(
-    there: Contact,  # noqa: F811
-    url_of: Callable[[str, str], str],  # noqa: F811
+    there: Contact,
+    url_of: Callable[[str, str], str],
     role: str,
 ) -> None:
     """Whoever she is: without the token of the page nothing is heard."""

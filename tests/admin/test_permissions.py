@@ -3,142 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import reverse
 from django.utils import timezone
 from wagtail.models import GroupSitePermission, ModelLogEntry, PageLogEntry
 from wagtail.permissions import policy_registry
 
+from tests.admin.doors import FOR_ALL, FORGED, everything, our_urls, turned_away
 from tests.admin.staff import EVERYTHING, make_staff
-from tests.api.client import make_key
 from tests.delivery.people import JOIN, save
-from tests.factories import make_audience, make_center, make_contact, make_editor, make_site, make_topics
-from wagtail_prefs.access.models import ApiKey
+from tests.factories import make_audience, make_contact, make_editor, make_site
 from wagtail_prefs.admin import permissions as may, staff_log
 from wagtail_prefs.backends.database.models import Subscriber
-from wagtail_prefs.contacts.models import Contact, State, Suppression
-from wagtail_prefs.delivery.models import Backfill, Delivery
+from wagtail_prefs.contacts.models import Contact
+from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.delivery.services import run_once
-from wagtail_prefs.ledger.models import Record
-from wagtail_prefs.rights.erasure import erase_person
-from wagtail_prefs.rights.models import Erasure
-from wagtail_prefs.sync import uploads
-from wagtail_prefs.sync.models import DriftRun, ImportRun, ImportUpload
-from wagtail_prefs.topics.models import Audience, Topic, TopicGroup, TopicMerge, TopicText
-from wagtail_prefs.values import Actor, ActorType, Source
+from wagtail_prefs.topics.models import Audience
 
 pytestmark = pytest.mark.django_db
 
 ROOT = Path(__file__).resolve().parents[2]
-#: What nobody may change who may not.
-TABLES = (
-    ApiKey, Audience, Backfill, Contact, Delivery, DriftRun, Erasure, ImportRun, ImportUpload, Record, State, Subscriber, Suppression, Topic, TopicGroup, TopicMerge, TopicText,
-)  # fmt: skip
-#: Wagtail's own, for everybody who may open the admin: names of topics for the editors of pages, and pages that a user
-#: may edit, which is none here.
-FOR_ALL = (
-    "wagtailsnippetchoosers_wagtail_prefs_topic:", "wagtailsnippetchoosers_wagtail_prefs_topicgroup:",
-    "wagtailsnippetchoosers_wagtail_prefs_audience:", "prefs_centers:",
-)  # fmt: skip
-
-
-def our_urls() -> Iterator[tuple[str, str]]:
-    """(name, path) of every URL in the admin that is ours, or about something of ours."""
-
-    def walk(resolver: Any, names: tuple[str, ...], prefix: str) -> Iterator[tuple[str, str, Any]]:
-        for entry in resolver.url_patterns:
-            if isinstance(entry, URLResolver):
-                inner = (*names, entry.namespace) if entry.namespace else names
-                yield from walk(entry, inner, prefix + str(entry.pattern))
-            elif isinstance(entry, URLPattern) and entry.name:
-                yield ":".join((*names, entry.name)), prefix + str(entry.pattern), entry.callback
-
-    for name, path, callback in walk(get_resolver(), (), ""):
-        if path.startswith("admin/") and ("prefs" in name or _is_ours(callback)):
-            yield name, path
-
-
-def _is_ours(callback: Any) -> bool:
-    while hasattr(callback, "__wrapped__"):
-        callback = callback.__wrapped__
-    return str(getattr(callback, "view_class", callback).__module__).startswith("wagtail_prefs")
-
-
-@pytest.fixture
-def there() -> Contact:
-    """Somebody of the first site, with everything that a URL can name."""
-    make_topics()
-    contact = make_contact()
-    save(contact.pk, JOIN)
-    run_once()
-    return contact
-
-
-@pytest.fixture
-def url_of(there: Contact) -> Callable[[str, str], str]:
-    """The address behind a name, about that person or about what is hers to see."""
-    center = make_center()
-    topic = Topic.objects.get(key="news")
-    delivery = Delivery.objects.get(contact=there.pk)
-    pages: dict[str, Any] = {
-        "wagtail_prefs_dry_run": {"page_id": center.pk, "persona": "new"},
-        "wagtail_prefs_dry_run_add": {
-            "content_type_app_name": "wagtail_prefs",
-            "content_type_model_name": "preferencecenterpage",
-            "parent_page_id": center.get_parent().pk,
-            "persona": "new",
-        },
-    }
-    upload = uploads.keep(b"email\n", {}, there.audience, user=make_editor("importer"))
-    gone = make_contact("erased@mail.example.org", audience=there.audience)
-    account = erase_person(gone.pk, actor=Actor(ActorType.SYSTEM), source=Source(method="python"))
-    run = ImportRun.objects.create(audience=there.audience, digest="0" * 64, done_at=timezone.now())
-    keys: dict[str, Any] = {
-        "prefs_api_keys": make_key(audience=there.audience)[0].pk,
-        "prefs_imports": upload.pk,
-        "prefs_erasures": account.pk,
-        "prefs_contacts": there.pk,
-        "prefs_deliveries": delivery.pk,
-        "prefs_subscribers": there.pk,
-        "topic": topic.pk,
-        "topicgroup": topic.group_id,
-        "audience": there.audience_id,
-    }
-
-    def url(name: str, path: str) -> str:
-        values = dict(pages.get(name, {}))
-        namespace = name.partition(":")[0].removeprefix("wagtailsnippets_wagtail_prefs_")
-        namespace = namespace.removeprefix("wagtailsnippetchoosers_wagtail_prefs_")
-        if ":pk>" in path:
-            values["pk"] = keys[namespace]  # a KeyError here: say which row a new screen of yours is about
-        if "delivery_id" in path:
-            values["delivery_id"] = delivery.pk
-        if ":alias>" in path:
-            values["alias"] = "database"
-        if ":record>" in path:
-            values["record"] = Record.objects.get(contact_ref=there.pk, seq=1).pk
-        if ":run>" in path:
-            values["run"] = run.pk
-        return reverse(name, kwargs=values)
-
-    return url
-
-
-def everything() -> list[Any]:
-    return [list(model._default_manager.order_by("pk").values()) for model in TABLES]
-
-
-def turned_away(answer: Any) -> bool:
-    """To the door of the admin, as Wagtail does it, or told that there is nothing."""
-    return answer.status_code in {403, 404, 405} or (
-        answer.status_code == 302 and answer["Location"] == reverse("wagtailadmin_home")
-    )
 
 
 def test_nobody_gets_in_who_is_not_staff(client: Client, url_of: Callable[[str, str], str]) -> None:
@@ -178,13 +67,6 @@ def test_whoever_may_not_is_turned_away(client: Client, url_of: Callable[[str, s
                 assert turned_away(answer), (name, answer.status_code)
                 assert (ModelLogEntry.objects.count(), PageLogEntry.objects.count()) == logged, name
     assert everything() == before
-
-
-#: A form that would do something anywhere.
-FORGED = {
-    "everything": "opt_out", "reason": "forged", "base_version": "1", "step": "confirm", "into": "1",
-    "act": "00000000-0000-4000-8000-000000000000", "word": "erase", "key": "forged", "name": "Forged",
-}  # fmt: skip
 
 
 def test_the_urls_are_real(client: Client, url_of: Callable[[str, str], str]) -> None:

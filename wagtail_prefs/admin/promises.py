@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _, gettext_lazy
 from wagtail.admin.views.generic.base import WagtailAdminTemplateMixin
 from wagtail.admin.viewsets.base import ViewSet
 from wagtail.admin.widgets.button import HeaderButton
-from wagtail.log_actions import LogActionRegistry, LogFormatter, log
+from wagtail.log_actions import LogActionRegistry, LogFormatter
 
 from ..decisions import promises
 from ..topics.models import Audience
-from . import permissions as may, promises_numbers as numbers
+from . import permissions as may, promises_numbers as numbers, results
 from .exports import Spreadsheet
 from .menu import SUBMENU_HOOK
 from .results import OfAudiences, PeriodForm, ResultsMenuItem
@@ -125,28 +125,16 @@ class PromisesView(WagtailAdminTemplateMixin, OfAudiences):
         return asked.urlencode()
 
 
-class DownloadView(OfAudiences):
+class DownloadView(results.DownloadView):
     """The same as a file, with everything that was counted."""
 
-    actions = (may.RESULTS, may.DOWNLOAD)
-    http_method_names = ["get"]
+    name = "promises"
+    form_class = AskForm
+    action = DOWNLOADED
+    numbers = numbers
 
-    def get(self, request: HttpRequest) -> HttpResponseBase:
-        kind = str(request.GET.get("format", Spreadsheet.FORMAT_CSV))
-        form = AskForm(request.GET, audiences=self.audiences) if self.audiences else None
-        if form is None or kind not in Spreadsheet.FORMATS or not form.is_valid():
-            raise Http404
-        asked = form.asked
-        period = asked.period
-        log(
-            period.audience,
-            DOWNLOADED,
-            user=request.user,
-            data={"since": period.since.isoformat(), "until": period.until.isoformat(), "format": kind},
-        )
-        rows = numbers.lines(asked, form.labels)
-        headings = [str(heading) for heading in numbers.HEADINGS]
-        return Spreadsheet("promises", headings).response(rows, kind)
+    def period_of(self, asked: Any) -> Any:
+        return asked.period
 
 
 class PromisesViewSet(ViewSet):

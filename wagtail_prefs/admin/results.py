@@ -211,25 +211,36 @@ class ResultsView(WagtailAdminTemplateMixin, OfAudiences):
 
 
 class DownloadView(OfAudiences):
-    """The same as a file, with everything that was counted."""
+    """The same as a file, with everything that was counted: a report's own is a class of this with these four."""
 
     actions = (may.RESULTS, may.DOWNLOAD)
     http_method_names = ["get"]
+    #: What the file is called, what was asked, the entry of the audit log, and the numbers: its HEADINGS and lines().
+    name = "results"
+    form_class: Any = AskForm
+    action = DOWNLOADED
+    numbers: Any = numbers
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         kind = str(request.GET.get("format", Spreadsheet.FORMAT_CSV))
-        form = AskForm(request.GET, audiences=self.audiences) if self.audiences else None
+        form = self.form_class(request.GET, audiences=self.audiences) if self.audiences else None
         if form is None or kind not in Spreadsheet.FORMATS or not form.is_valid():
             raise Http404
         asked = form.asked
+        period = self.period_of(asked)
         log(
-            asked.audience,
-            DOWNLOADED,
+            period.audience,
+            self.action,
             user=request.user,
-            data={"since": asked.since.isoformat(), "until": asked.until.isoformat(), "format": kind},
+            data={"since": period.since.isoformat(), "until": period.until.isoformat(), "format": kind},
         )
-        rows = numbers.lines(asked, form.labels)
-        return Spreadsheet("results", [str(heading) for heading in numbers.HEADINGS]).response(rows, kind)
+        rows = self.numbers.lines(asked, form.labels)
+        headings = [str(heading) for heading in self.numbers.HEADINGS]
+        return Spreadsheet(self.name, headings).response(rows, kind)
+
+    def period_of(self, asked: Any) -> Any:
+        """Whose numbers, from when until when."""
+        return asked
 
 
 class ResultsMenuItem(MenuItem):
