@@ -207,6 +207,28 @@ def test_a_draft_may_be_unfinished_and_publishing_says_what_is_missing(editor: C
     assert not PublishedCenter.objects.exists()
 
 
+def test_a_notice_that_is_not_translated_keeps_the_page_from_being_published(editor: Client) -> None:
+    """LW-17, by the form: the words of the English page on the German one."""
+    factories.make_topics()
+    notice = "<p>We use your address for what you choose here.</p>"
+    blocks = [
+        {**block, "value": {**block["value"], "content": notice}}
+        for block in [factories.privacy_block(), factories.unsubscribe_all_block()]
+    ]
+    english = factories.make_center(blocks)
+    german = factories.make_center(english.body.raw_data, locale="de", publish=False, translation_of=english)
+    edit = reverse("wagtailadmin_pages:edit", args=[german.pk])
+    for content, words in ((notice, True), ("<p>Ihre Adresse brauchen wir nur hierfür.</p>", False)):
+        form = center_form(list(Topic.objects.filter(key="news")))
+        (place,) = (name for name in form if name.endswith("value-notice"))
+        form[place.replace("-notice", "-content")] = rich_text(content)
+        answer = editor.post(edit, form)
+        assert answer.status_code == (200 if words else 302)
+        assert ("People must be told in the language of the page" in answer.content.decode()) is words
+        published = PublishedCenter.objects.filter(center=english.translation_key, locale="de")
+        assert published.exists() is not words
+
+
 def test_a_host_page_that_the_site_does_not_allow_is_refused_in_words(editor: Client) -> None:
     topics = factories.make_topics()
     home = factories.make_site().root_page

@@ -19,6 +19,7 @@ from wagtail_prefs.centers.checks.gather import check_page
 from wagtail_prefs.centers.checks.promises import reach, sender_of, verdict
 from wagtail_prefs.centers.checks.rules import RULES, check
 from wagtail_prefs.centers.checks.values import Facts, Finding
+from wagtail_prefs.centers.models import PublishedCenter
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.centers.values import Snapshot, make_snapshot
 from wagtail_prefs.topics.models import Topic, TopicGroupText, TopicText
@@ -342,7 +343,7 @@ CASES: list[tuple[str, Callable[[], Blocks], Callable[[], Blocks], Mapping[str, 
     ),
 ]
 #: What no block of ours can come to: told of compiled blocks, below.
-BY_OTHERS = {"consent-preset", "leaving-longer", "leaving-weaker", "not-compiled"}
+BY_OTHERS = {"consent-preset", "leaving-longer", "leaving-weaker", "not-compiled", "notice-untranslated"}
 
 
 @pytest.mark.django_db
@@ -383,6 +384,53 @@ def test_words_in_another_language_are_no_words_in_this_one() -> None:
     """TopicInfo falls back to German, so the page has words; they are the wrong ones."""
     told = [finding for finding in found(wordless_topic()) if finding.code == "topic-untranslated"]
     assert ["Neues" in finding.text for finding in told] == [True]
+
+
+def in_german(english: PreferenceCenterPage, **values: Any) -> PreferenceCenterPage:
+    """The German page, not published, with these words in place of the English ones."""
+    blocks = [
+        {**block, "value": {**block["value"], **values.get(block["type"], {})}}
+        for block in english.body.raw_data
+    ]
+    page = PreferenceCenterPage.objects.filter(locale__language_code="de").first()
+    if page is None:
+        return factories.make_center(blocks, locale="de", publish=False, translation_of=english)
+    page.body = page.body.stream_block.to_python(blocks)
+    return page
+
+
+@pytest.mark.django_db
+def test_a_notice_in_another_language_was_told_to_nobody() -> None:
+    """LW-17: the page is not published in that language until it is translated."""
+    always = {"text": "<p>Some messages come whatever you choose.</p>"}
+    english = factories.make_center(changed("transactional", **always))
+    told = [finding for finding in check_page(in_german(english)) if finding.code == "notice-untranslated"]
+    assert [(finding.level, finding.field) for finding in told] == [("error", "content"), ("error", "text")]
+    assert all("English" in finding.text and "German" in finding.text for finding in told)
+    german = {
+        "privacy_notice": {"content": "<p>Wir nutzen Ihre Adresse nur <b>hierfür</b>.</p>"},
+        "transactional": {"text": "<p>Manche Nachrichten kommen immer.</p>"},
+    }
+    assert "notice-untranslated" not in codes(check_page(in_german(english, **german)))
+    # Nobody whose own words were copied has anything to mend, and neither has she who has said it already.
+    in_german(english).save_revision().publish()
+    assert PublishedCenter.objects.filter(center=english.translation_key).count() == 2
+    assert "notice-untranslated" not in codes(check_page(english))
+    assert "notice-untranslated" in codes(check_page(in_german(english)))
+
+
+@pytest.mark.django_db
+def test_a_notice_without_words_is_none() -> None:
+    told = found(changed("privacy_notice", content=""))
+    assert [finding.level for finding in told if finding.code == "text-missing"] == ["error"]
+
+
+@pytest.mark.django_db
+def test_two_countries_of_one_language_may_say_the_same() -> None:
+    english = factories.make_center(good())
+    factories.make_locale("en-gb")
+    page = factories.make_center(english.body.raw_data, locale="en-gb", publish=False, translation_of=english)
+    assert "notice-untranslated" not in codes(check_page(page))
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +16,7 @@ from wagtail.blocks import URLBlock
 from wagtail.blocks.list_block import ListValue
 from wagtail.blocks.stream_block import StreamValue
 from wagtail.blocks.struct_block import StructBlock
+from wagtail.models import Locale
 from wagtail.rich_text import RichText
 
 from ...backends.registry import backends
@@ -23,10 +25,13 @@ from ...html import html_to_tree
 from ...topics.models import Audience, Topic, TopicGroupText, TopicText
 from ...values import Capabilities, CompileContext, TopicInfo
 from ..compile import compile_center
+from ..models import PublishedCenter
+from ..serving import get_snapshot
 from ..values import Snapshot
 from .promises import DECIDE
 from .rules import check
 from .values import Facts, Finding, Written
+from .wording import notice_words
 
 if TYPE_CHECKING:
     from ..mixins import PreferenceCenterMixin
@@ -63,7 +68,7 @@ def check_snapshot(page: PreferenceCenterMixin, snapshot: Snapshot) -> list[Find
 
 
 def facts_of(page: PreferenceCenterMixin, audience_id: int | None) -> Facts:
-    """Three statements for the topics library, however large it is; none without an audience."""
+    """Three statements for the topics library, however large it is; none without an audience. Two for other languages."""
     library = _library(audience_id, page.locale.language_code) if audience_id is not None else _Library()
     return Facts(
         language=str(page.locale),
@@ -74,12 +79,34 @@ def facts_of(page: PreferenceCenterMixin, audience_id: int | None) -> Facts:
         untranslated=library.untranslated,
         headings=library.headings,
         written={str(child.id): _written(child, page, library) for child in page.body},
+        elsewhere=_elsewhere(page),
     )
 
 
 def _audience_id(page: PreferenceCenterMixin) -> int | None:
     site = page.get_site()
     return Audience.objects.filter(site=site).values_list("pk", flat=True).first() if site else None
+
+
+def _elsewhere(page: PreferenceCenterMixin) -> dict[str, str]:
+    """The notices of the same center in languages that were published before this one: those it was translated from.
+
+    "de-AT" and "de" are one language.
+    """
+    code, found = page.locale.language_code, dict[str, str]()
+    published = PublishedCenter.objects.filter(center=page.translation_key).order_by("pk")
+    before = list(takewhile(lambda row: row[0] != code, published.values_list("locale", "digest")))
+    others = [(other, digest) for other, digest in before if _language(other) != _language(code)]
+    names = {locale.language_code: str(locale) for locale in Locale.objects.all()} if others else {}
+    for other, digest in others:
+        for spec in get_snapshot(digest).specs:
+            found.setdefault(notice_words(spec), names.get(other, other))
+    found.pop("", None)
+    return found
+
+
+def _language(code: str) -> str:
+    return code.partition("-")[0].lower()
 
 
 # --- the topics library ----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ RULES: tuple[Rule, ...] = (
     promises.promises,
     promises.unmapped,
     wording.untranslated,
+    wording.foreign_notices,
     wording.wordless,
     links.insecure_links,
     leaving.hidden_from_some,

@@ -59,6 +59,8 @@ class Facts:
         default_factory=dict
     )  # topic key -> its group, without one in this locale
     written: Mapping[str, Written] = field(default_factory=dict)  # by block id
+    #: words of notices on the same center in another language -> which language that is, in words
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, block_id: str) -> Written:
         return self.written.get(block_id, Written())

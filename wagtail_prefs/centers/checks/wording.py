@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from ...blocks.registry import BUILT_IN
+from ...html import tree_to_text
 from ...values import Json, Spec, controls_of
 from ..leaves import leaf_kind
 from ..values import Snapshot
 from .shown import leaving, name_of, private_topics, topics_of, words_of
 from .values import Facts, Finding
 
+#: A notice with fewer words may be the same in two languages.
+_SO_MANY_WORDS = 4
 #: Only inside a longer text is it clear what these are; alone they are unusable.
 _NEEDS_LABEL = {"action"}
 _NEEDS_CONTENT = {"rich_text"}
@@ -56,6 +59,42 @@ def untranslated(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
                 yield Finding(
                     "error", "group-untranslated", text % {**words, "group": group}, spec.block_id, field
                 )
+
+
+def foreign_notices(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
+    """`notice-untranslated`: what people must be told, word for word as on the page in another language.
+
+    Whoever reads only this page's language was told nothing, and the record would say that she was (security.md LW-17).
+    """
+    for spec in snapshot.specs:
+        language = facts.elsewhere.get(notice_words(spec))
+        if language is None:
+            continue
+        text = _(
+            "“%(block)s” has the same words as on the page in %(other)s. People must be told in the language of the page "
+            "(%(language)s): translate it."
+        )
+        words = {"block": name_of(spec, facts.of(spec.block_id).label), "other": language}
+        yield Finding(
+            "error",
+            "notice-untranslated",
+            text % {**words, "language": facts.language},
+            spec.block_id,
+            facts.field_of(spec.block_id, "content", "text"),
+        )
+
+
+def notice_words(spec: Spec) -> str:
+    """What an editor wrote for a block that the law wants: a privacy notice, what always comes. "" for any other, and for
+    so few words that they may be the same in two languages.
+    """
+    if not (spec.rules.get("notice") or spec.type == "transactional"):
+        return ""
+    trees = [spec.document.get("text"), *(control.get("content") for control in controls_of(spec.document))]
+    if spec.type == "transactional":
+        trees = trees[:1]  # below it are topics, which have words of their own
+    words = " ".join(tree_to_text(tree) for tree in trees if tree).split()
+    return " ".join(words) if len(words) >= _SO_MANY_WORDS else ""
 
 
 def wordless(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
