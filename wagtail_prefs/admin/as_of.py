@@ -108,7 +108,17 @@ class Behind:
     has_page: bool
 
 
-class ThenView(PersonView):
+class TitledView(PersonView):
+    """What it is stands in its head, and not her id."""
+
+    def get_page_subtitle(self) -> str:
+        return ""
+
+    def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
+        return self.below_her(self.page_title)
+
+
+class ThenView(TitledView):
     """Her state at a moment. By GET: it can be linked to, and changes nothing."""
 
     page_title = gettext_lazy("As of a date")
@@ -296,7 +306,7 @@ def _rules(jurisdiction: str, version: str) -> Iterator[str]:
             yield text % {"months": months}
 
 
-class RecordView(PersonView):
+class RecordView(TitledView):
     """About one record of hers."""
 
     record_id: UUID
@@ -324,6 +334,8 @@ class SeenView(RecordView):
     def get(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         snapshot, body = page_of(self.record), read_body(self.record)
         staff_log.looked(self.contact, request.user)
+        actor = Actor(ActorType(body["actor"]["type"]), body["actor"]["id"])
+        staff = people.names([str(actor.id)]) if actor.type is ActorType.ADMIN else {}
         return self.page(
             contact=self.contact,
             record=self.record,
@@ -331,7 +343,7 @@ class SeenView(RecordView):
             texts=texts(snapshot) if snapshot else (),
             notice=body["notice_sha256"],
             evidence=body["evidence_ref"],
-            method=body["method"],
+            by=words.actor_words(actor, body["method"], staff),
         )
 
 

@@ -140,7 +140,7 @@ class ErasuresView(StaffView):
             "accounts": [
                 {
                     "account": one,
-                    "by": words.actor_words(_actor(one.by), "", staff),
+                    "by": _by(one.by, staff),
                     "lines": _lines(one, told.get(one.pk, ())),
                     "late": one.done_at is None and one.due_at <= now,
                     "may_reveal": bool(erasure.stuck(one))
@@ -207,6 +207,18 @@ def _actor(by: str) -> Actor:
         return Actor(ActorType(kind), name)
     except ValueError:
         return Actor(ActorType.SYSTEM, by)
+
+
+def _by(by: str, staff: Mapping[str, str]) -> str:
+    """Who it was, in words."""
+    actor = _actor(by)
+    if actor.type is ActorType.ADMIN:
+        return _("Staff: %(name)s") % {"name": staff.get(actor.id, actor.id)}
+    if actor.is_subject:
+        return _("She herself")
+    if (actor.type, actor.id) == (ActorType.SYSTEM, "expiry"):
+        return _("A sign-up that nobody confirmed")
+    return words.actor_words(actor, "", staff)
 
 
 def _lines(account: Erasure, told: Iterable[There]) -> list[Line]:

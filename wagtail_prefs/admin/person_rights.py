@@ -39,7 +39,7 @@ class EraseForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["word"].help_text = _("Type %(word)s. This cannot be taken back.") % {
-            "word": wanted_word()
+            "word": f"“{wanted_word()}”"
         }
 
     def clean_word(self) -> str:
@@ -90,6 +90,12 @@ class RightView(PersonView):
             "back": person_url(self.contact.pk),
         }
         return {**super().get_context_data(**kwargs), **context}
+
+    def get_page_subtitle(self) -> str:
+        return ""
+
+    def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
+        return self.below_her(self.page_title)
 
     @property
     def words(self) -> str:

@@ -85,5 +85,10 @@ class PersonView(StaffView):
     def get_breadcrumbs_items(self) -> list[dict[str, Any]]:
         return [*super().get_breadcrumbs_items(), {"url": "", "label": str(self.contact.pk)}]
 
+    def below_her(self, title: Any) -> list[dict[str, Any]]:
+        """Breadcrumbs of a page of its own, below that of the person: what it is stands in the head, and not her id."""
+        items = PersonView.get_breadcrumbs_items(self)
+        return [*items[:-1], {**items[-1], "url": person_url(self.contact.pk)}, {"url": "", "label": title}]
+
     def back(self) -> HttpResponse:
         return redirect(get_valid_next_url_from_request(self.request) or person_url(self.contact.pk))
