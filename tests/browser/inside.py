@@ -149,6 +149,13 @@ def by_address(email: str) -> Json:
     return state(str(Contact.objects.get(email=email).pk))
 
 
+def share_data(topic: str, shares: bool) -> bool:
+    """Say of a topic whether what it holds is shared with others."""
+    from wagtail_prefs.topics.models import Topic
+
+    return bool(Topic.objects.filter(key=topic).update(shares_data=shares))
+
+
 def settled() -> bool:
     """Whether every backend knows what it should."""
     from django.db.models import F
@@ -212,7 +219,19 @@ def _center() -> UUID:
 
 ANSWERS: Mapping[str, Callable[..., Any]] = {
     answer.__name__: answer
-    for answer in (visitor, old_link, records, state, by_address, once, settled, fingerprint, counted, center)
+    for answer in (
+        visitor,
+        old_link,
+        records,
+        state,
+        by_address,
+        once,
+        share_data,
+        settled,
+        fingerprint,
+        counted,
+        center,
+    )
 }
 
 

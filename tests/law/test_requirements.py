@@ -61,6 +61,7 @@ HELD: dict[str, list[str]] = {
         "api/test_gpc.py::test_opening_a_session_records_it_once",
         "api/test_gpc.py::test_anything_else_is_no_signal",
         "api/test_gpc.py::test_the_page_says_so_and_writes_nothing",
+        "browser/test_signal.py::test_the_page_and_the_element_say_that_the_signal_is_honoured",
         "web/test_one_click_page.py::test_lw_09_the_browser_s_signal_keeps_it_off",
     ],
     "LW-10": [
@@ -96,6 +97,9 @@ HELD: dict[str, list[str]] = {
     "LW-17": [
         "ledger/test_format1.py::test_the_body_has_every_proof_field_of_the_law",
         "centers/test_checks.py::test_words_in_another_language_are_no_words_in_this_one",
+        "centers/test_checks.py::test_a_notice_in_another_language_was_told_to_nobody",
+        "centers/test_checks.py::test_a_notice_without_words_is_none",
+        "centers/test_admin.py::test_a_notice_that_is_not_translated_keeps_the_page_from_being_published",
     ],
 }
 
