@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from io import StringIO
@@ -200,13 +201,16 @@ def test_nothing_personal_is_noted() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_it_goes_on_wherever_it_stopped(monkeypatch: Any, size: int) -> None:
-    for name in ("PEOPLE", "GROUPS", "PAIRS", "DROPPED"):
+    for name in ("PEOPLE", "KEYS", "PAIRS", "DROPPED"):
         monkeypatch.setattr(duplicates, name, size)
+    monkeypatch.setattr(duplicates, "MOST", 3)
     for number in range(3):
         for letter in "abc":
             make_contact(f"{letter}+{number}@gmail.com")
+    for number in range(11):  # more than a step, and more than two of them
+        make_contact(f"crowd+{number}@gmail.com")
     made = scan()
-    assert (made.looked_at, made.found, len(pairs())) == (9, 9, 9)
+    assert (made.looked_at, made.found, len(pairs()), made.crowds) == (20, 9, 9, 1)
     assert scan().found == 0
     assert len(pairs()) == 9
 
@@ -389,6 +393,59 @@ def test_an_erasure_takes_the_digests_and_the_pairs_along() -> None:
     assert MatchKey.objects.filter(contact=again.pk).exists()
     assert Duplicate.objects.get().outcome == "gone"
     assert not duplicates.open_pairs([make_audience()]).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_settling_erasing_and_searching_do_not_wait_for_each_other() -> None:
+    """Somebody is merged, told apart and erased in the same moment in which a scan looks through the pairs."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    audience, problems = make_audience(), list[BaseException]()
+
+    def each(*works: Callable[[], object]) -> None:
+        begin = threading.Barrier(len(works))
+
+        def run_one(work: Callable[[], object]) -> None:
+            try:
+                begin.wait()
+                work()
+            except (duplicates.Settled, duplicates.Moved, UnknownContact):
+                pass
+            except BaseException as problem:  # noqa: BLE001
+                problems.append(problem)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=run_one, args=[work]) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for number in range(8):
+        people = [make_contact(f"a{number}+{letter}@gmail.com") for letter in "abc"]
+        first, second, third = sorted(people, key=lambda one: one.pk)
+        scan(audience)
+        pair = Duplicate.objects.get(first=first.pk, second=second.pk)
+        rest = Duplicate.objects.get(first=second.pk, second=third.pk)
+        made = duplicates.start(audience, "test")
+        while DuplicateScan.objects.get(pk=made.pk).phase != DuplicateScan.Phase.CHECK:
+            duplicates.step(made.pk)
+        seen = versions(first, second)
+        each(
+            lambda pair=pair, keep=first.pk, seen=seen: duplicates.merge(  # type: ignore[misc]
+                pair, keep, seen, actor=STAFF, source=BY_STAFF, reason="One person"
+            ),
+            lambda gone=second.pk: submissions.erase(gone, actor=STAFF, source=BY_STAFF),  # type: ignore[misc]
+            lambda rest=rest: duplicates.tell_apart(rest, actor=STAFF, reason="Two"),  # type: ignore[misc]
+            lambda made=made: duplicates.step(made.pk),  # type: ignore[misc]
+        )
+        while duplicates.step(made.pk):
+            pass
+        pair.refresh_from_db(), rest.refresh_from_db()
+        assert contacts.load_state(second.pk).erased or contacts.load_state(second.pk).merged_into
+        assert pair.outcome in {"merged", "gone"} and rest.outcome in {"distinct", "gone"}
+    assert not problems
 
 
 def test_nobody_is_kept_who_is_neither() -> None:

@@ -49,8 +49,8 @@ KINDS: Mapping[str, str | Promise] = {
     "remote_id": _("the same id at a platform"),
     "phone": _("the same phone number"),
 }
-#: People, groups and pairs of one step, and digests that are dropped in one.
-PEOPLE, GROUPS, PAIRS, DROPPED = 200, 100, 500, 20_000
+#: People, digests and pairs of one step, and digests that are dropped in one.
+PEOPLE, KEYS, PAIRS, DROPPED = 200, 1000, 500, 20_000
 #: More people than this who share something are a family, a shop or a number that everybody types: no two of them.
 MOST = 20
 #: Steps and seconds of one look of the worker.
@@ -195,6 +195,7 @@ def _walk(scan: DuplicateScan) -> None:
     ids = list(people.values_list("pk", flat=True)[:PEOPLE])
     if not ids:
         scan.phase = Phase.PAIR
+        _learn()
         return
     remote: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
     rows = Delivery.objects.filter(contact__in=ids).exclude(remote_id="")
@@ -217,43 +218,51 @@ def _walk(scan: DuplicateScan) -> None:
     scan.looked_at += len(ids)
 
 
+def _learn() -> None:
+    """Have PostgreSQL look at the table again, which was empty just now: it would rather sort it all for every step."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {connection.ops.quote_name(MatchKey._meta.db_table)}")
+
+
 def _digest(scan: DuplicateScan, kind: str, value: str) -> str:
     return keys.digest("match", f"{scan.audience_id}\n{kind}\n{value}".encode())
 
 
 def _pair(scan: DuplicateScan) -> None:
     """Put those together who share one of the next digests."""
-    groups = _groups(scan)
+    rows = _next_keys(scan)
+    of_key: dict[tuple[str, str], list[UUID]] = defaultdict(list)
+    for kind, key, contact in rows:
+        of_key[kind, key].append(contact)
+    is_last = len(rows) < KEYS + MOST
+    if not is_last and len(of_key) > 1:
+        of_key.popitem()  # may go on behind these; one that fills them all is a crowd, wherever it ends
     pairs: dict[tuple[UUID, UUID], set[str]] = defaultdict(set)
-    for kind in sorted({kind for kind, _key, _people in groups}):
-        few = [key for of, key, people in groups if of == kind and people <= MOST]
-        rows = MatchKey.objects.filter(audience=scan.audience_id, kind=kind, key__in=few)
-        of_key: dict[str, list[UUID]] = defaultdict(list)
-        for key, contact in rows.values_list("key", "contact"):
-            of_key[key].append(contact)
-        for people in of_key.values():
-            for pair in combinations(sorted(people), 2):
-                pairs[pair].add(kind)
-    scan.crowds += sum(people > MOST for _kind, _key, people in groups)
+    for (kind, key), people in of_key.items():
+        scan.place = f"{kind} {key}"
+        if len(people) > MOST:
+            scan.crowds += 1
+            continue
+        for pair in combinations(sorted(people), 2):
+            pairs[pair].add(kind)
     scan.found += _note(scan, pairs)
-    if len(groups) < GROUPS:
+    if is_last:
         scan.phase, scan.place = Phase.CHECK, ""
-    else:
-        scan.place = " ".join(groups[-1][:2])
 
 
-def _groups(scan: DuplicateScan) -> list[tuple[str, str, int]]:
-    """The next digests that more than one person has, with how many do. One walk along the index."""
+def _next_keys(scan: DuplicateScan) -> list[tuple[str, str, UUID]]:
+    """The digests behind the place: a walk along the index, as long in the last step as in the first."""
     kind, _blank, key = scan.place.partition(" ")
-    table = connection.ops.quote_name(MatchKey._meta.db_table)
+    table, column = map(connection.ops.quote_name, (MatchKey._meta.db_table, "key"))
     with connection.cursor() as cursor:
+        # Compared as one row: behind an OR the index would be read from its beginning in every step.
         cursor.execute(
-            f"SELECT kind, {connection.ops.quote_name('key')}, COUNT(*) FROM {table}"  # noqa: S608 - names
-            " WHERE audience_id = %s AND (kind > %s OR (kind = %s AND key > %s))"
-            " GROUP BY kind, key HAVING COUNT(*) > 1 ORDER BY kind, key LIMIT %s",
-            [scan.audience_id, kind, kind, key, GROUPS],
+            f"SELECT kind, {column}, contact FROM {table} WHERE audience_id = %s AND (kind, {column}) > (%s, %s)"  # noqa: S608
+            f" ORDER BY kind, {column} LIMIT %s",
+            [scan.audience_id, kind, key, KEYS + MOST],
         )
-        return [(str(kind), str(key), int(people)) for kind, key, people in cursor.fetchall()]
+        return [(kind, key, store.as_uuid(contact)) for kind, key, contact in cursor.fetchall()]
 
 
 def _note(scan: DuplicateScan, pairs: Mapping[tuple[UUID, UUID], set[str]]) -> int:
