@@ -19,6 +19,7 @@ from tests.delivery.people import JOIN, WEEKLY, save
 from tests.factories import make_audience, make_contact, make_site
 from tests.submissions.conftest import Scene, make_scene
 from wagtail_prefs.admin import staff_log
+from wagtail_prefs.admin.as_of import _rules
 from wagtail_prefs.canonical import sha256_hex
 from wagtail_prefs.centers.page import PreferenceCenterPage
 from wagtail_prefs.changes import SetAttribute, SetChoice
@@ -80,8 +81,18 @@ def test_what_held_then_with_record_law_and_page(officer: Client, scene: Scene) 
     assert "Her chain is whole up to then: 1 record, each as it was written." in text
     assert "is in no seal yet" in text
     assert "Advertising took a yes." in text and "A no had to reach every sender at once." in text
+    assert "After a purchase" not in text
     before = read(officer, at("then", scene), **moment(-timedelta(hours=2)))
     assert "By then she had said nothing" in before and "News by e-mail" not in before
+
+
+@pytest.mark.parametrize("country", sorted(law.current().jurisdictions))
+def test_what_a_law_asked_for_is_told_of_every_entry(country: str) -> None:
+    """Also of one that is about a group of countries."""
+    current = law.current()
+    told = list(_rules(country, current.version))
+    assert len(told) >= 4 and all(told)
+    assert list(_rules(country, "another version")) == []
 
 
 def test_topics_stand_by_channels_as_elsewhere(officer: Client, scene: Scene) -> None:

@@ -291,10 +291,14 @@ def _rules(jurisdiction: str, version: str) -> Iterator[str]:
         ) % {"hours": rules.honour_hours}
     else:
         yield _("A no had to reach every sender at once.")
+    soft = rules.model == "opt_in_soft"  # nowhere else is a purchase worth anything
     for months, text in (
-        (rules.sale_months, gettext_lazy("After a purchase she could be written to for %(months)s months.")),
         (
-            rules.inquiry_months,
+            rules.sale_months if soft else None,
+            gettext_lazy("After a purchase she could be written to for %(months)s months."),
+        ),
+        (
+            rules.inquiry_months if soft else None,
             gettext_lazy("After an inquiry she could be written to for %(months)s months."),
         ),
         (
