@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from wagtail.models import ModelLogEntry
+from wagtail.models import GroupSitePermission, ModelLogEntry
 
 from tests.admin.staff import make_staff
 from tests.delivery.people import HERSELF
@@ -21,10 +22,11 @@ from wagtail_prefs.admin import staff_log
 from wagtail_prefs.changes import Change, OptOut, SetAttribute, SetChoice, SetFrequency
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.contacts.services import load_state
+from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.rights import duplicates
 from wagtail_prefs.rights.models import Duplicate, DuplicateScan
 from wagtail_prefs.submissions import services as submissions
-from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Source
+from wagtail_prefs.values import DISPUTED, SUBSCRIBED, UNSUBSCRIBED, Source
 
 pytestmark = pytest.mark.django_db
 MAY = ("view_contact", "change_contact")
@@ -229,3 +231,42 @@ def test_the_pages_take_as_many_statements_for_many(staff: Client, both: tuple[C
     look()
     assert (count(index), count(one)) == few
     assert few[0] < 20 and few[1] < 40
+
+
+def test_who_sees_people_here_and_changes_those_elsewhere_does_neither_with_pairs(
+    client: Client, both: tuple[Contact, Contact]
+) -> None:
+    """Two permissions of two sites are not both of one."""
+    user = make_staff("mixed", "change_contact")
+    elsewhere = make_site("other.example", port=443)
+    make_audience(elsewhere)
+    group = Group.objects.create(name="looks elsewhere")
+    view = Permission.objects.get(codename="view_contact", content_type__app_label="wagtail_prefs")
+    GroupSitePermission.objects.create(group=group, site=elsewhere, permission=view)
+    user.groups.add(group)
+    client.force_login(user)
+    text = client.get(at("index")).content.decode()
+    assert "No pair waits for you" in text and at() not in text
+    assert client.get(at()).status_code == 404
+    assert client.post(at("scan", make_audience().pk)).status_code == 404
+    assert pair().outcome == ""
+
+
+def test_who_goes_while_the_page_is_drawn_is_no_error(
+    staff: Client, both: tuple[Contact, Contact], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_given: Any) -> Any:
+        raise UnknownContact
+
+    monkeypatch.setattr(duplicates, "rehearse", gone)
+    assert staff.get(at())["Location"] == at("index")
+    assert decide(staff, "merge", both[0].pk, reason="")["Location"] == at("index")
+    assert not ModelLogEntry.objects.filter(action=staff_log.VIEWED).exists()
+
+
+def test_a_disputed_country_is_said_before(staff: Client, both: tuple[Contact, Contact]) -> None:
+    for contact, country in zip(both, ("DE", "US"), strict=True):
+        Contact.objects.filter(pk=contact.pk).update(country=country, country_source="import")
+    assert "Programs named different countries" in staff.get(at()).content.decode()
+    decide(staff, "merge", both[0].pk)
+    assert load_state(both[0].pk).country == DISPUTED

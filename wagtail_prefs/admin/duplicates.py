@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,6 +17,8 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -38,7 +41,7 @@ from ..rights.duplicates import KINDS, Moved, Running, Settled
 from ..rights.models import Duplicate, DuplicateScan
 from ..submissions.rehearsal import Merging
 from ..topics.models import Audience
-from ..values import ContactState, Source
+from ..values import DISPUTED, ContactState, Source
 from . import people, permissions as may, staff_log, staff_words as words
 from .menu import SUBMENU_HOOK
 from .on_behalf import actor_of
@@ -49,6 +52,11 @@ NAME = "prefs_duplicates"
 PAGE = 25
 #: Kinds of paths whose values are hers alone: only that there is one is shown.
 _PERSONAL = {"attribute", "address", "notice"}
+#: The kinds of paths, in the order in which they are listed.
+_KINDS = (
+    "erased", "merged_into", "suppressed", "opted_out", "choice", "pending", "frequency", "pause", "notice", "address",
+    "attribute",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +82,13 @@ class Side:
 
 def share(kinds: list[str]) -> str:
     """What two share, in words."""
-    return ", ".join(str(KINDS[kind]) for kind in kinds if kind in KINDS)
+    return "; ".join(str(KINDS[kind]) for kind in kinds if kind in KINDS)
 
 
 def lines(
     sides: tuple[Side, Side], merging: Merging, labels: Mapping[str, str], zone: ZoneInfo
 ) -> list[Line]:
-    """Everything that either says, as it holds now, in the order of its words."""
+    """Everything that either says, as it holds now: what is about all first, then topics, limits, and what is hers alone."""
     now = timezone.now()
     first, second, after = (
         rules.recorded(rules.effective(state, now))
@@ -88,13 +96,18 @@ def lines(
     )
     before = first if sides[0].stays else second
     found = []
-    for path_ in first.keys() | second.keys() | after.keys():
+    order = {kind: number for number, kind in enumerate(_KINDS)}
+    paths = first.keys() | second.keys() | after.keys()
+    for path_ in sorted(
+        paths,
+        key=lambda one: (order.get(one.partition(":")[0], len(order)), words.path_words(one, labels), one),
+    ):
         if path_.partition(":")[0] == "merged_into":
             continue
         cells = [_words(path_, held.get(path_), zone) for held in (first, second, after)]
         if _is_personal(path_) and path_ in first and path_ in second:
             same = first[path_] == second[path_]
-            cells[1] = _("the same") if same else _("something else")
+            cells[1] = _("the same") if same else _("told in other words")
         found.append(
             Line(
                 words.path_words(path_, labels),
@@ -103,7 +116,7 @@ def lines(
                 changes=before.get(path_) != after.get(path_),
             )
         )
-    return sorted(found, key=lambda line: line.label)
+    return found
 
 
 def _is_personal(path_: str) -> bool:
@@ -115,7 +128,9 @@ def _words(path_: str, held: tuple[Any, Any] | None, zone: ZoneInfo) -> str:
         return "–"
     if _is_personal(path_):
         return _("told")
-    return words.became(path_, held[0], zone)
+    value, until = held
+    text = words.became(path_, value, zone)
+    return f"{text}, {words.became('pause:', until.isoformat(), zone)}" if until else text
 
 
 class DecideForm(ReasonForm):
@@ -138,7 +153,7 @@ class DuplicatesView(StaffView):
         return self.page()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        audiences = list(may.audiences(self.request.user, may.CHANGE))
+        audiences = list(_audiences(self.request.user))
         found = duplicates.open_pairs(audiences).select_related("audience").order_by("-found_at", "-pk")
         page = Paginator(found, PAGE).get_page(self.request.GET.get("p"))
         ids = {contact for pair in page.object_list for contact in (pair.first, pair.second)}
@@ -167,6 +182,11 @@ class DuplicatesView(StaffView):
         return [*self.breadcrumbs_items, {"url": "", "label": _("Duplicates")}]
 
 
+def _audiences(user: Any) -> QuerySet[Audience]:
+    """The audiences whose people the user may see and change."""
+    return may.audiences(user, may.CHANGE).filter(pk__in=may.audiences(user, may.VIEW).values("pk"))
+
+
 def _masked(contact: Contact | None) -> str:
     address = readable(contact, "email") if contact else ""
     return masked(address) if address else "–"
@@ -179,7 +199,7 @@ class ScanView(StaffView):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        audience: Audience | None = may.audiences(request.user, may.CHANGE).filter(pk=pk).first()
+        audience = _audiences(request.user).filter(pk=pk).first()
         if audience is None:
             raise Http404
         if request.POST.get("do") == "stop":
@@ -225,9 +245,11 @@ class PairView(StaffView):
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self._is_open:
             return self._gone()
-        for contact in self.contacts.values():
-            staff_log.looked(contact, request.user)
-        return self._drawn()
+        answer = self._drawn()
+        if answer.status_code == HTTPStatus.OK:
+            for contact in self.contacts.values():
+                staff_log.looked(contact, request.user)
+        return answer
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self._is_open:
@@ -250,15 +272,19 @@ class PairView(StaffView):
         if keep not in self.contacts:
             raise PermissionDenied
         versions = {self.pair.first: data["first"], self.pair.second: data["second"]}
+        other = self.contacts[duplicates.other(self.pair, keep)]
         try:
-            saved = duplicates.merge(
-                self.pair,
-                keep,
-                versions,
-                actor=actor_of(self.request.user),
-                source=Source(method="staff", form_id="staff-merge"),
-                reason=reason,
-            )
+            with transaction.atomic():
+                saved = duplicates.merge(
+                    self.pair,
+                    keep,
+                    versions,
+                    actor=actor_of(self.request.user),
+                    source=Source(method="staff", form_id="staff-merge"),
+                    reason=reason,
+                )
+                receipt = saved.receipt or ""
+                staff_log.merged(other, self.request.user, into=str(keep), receipt=receipt, reason=reason)
         except Moved:
             form.add_error(
                 None,
@@ -267,15 +293,14 @@ class PairView(StaffView):
                 ),
             )
             return self._drawn(form, status=409)
-        other = self.contacts[duplicates.other(self.pair, keep)]
-        staff_log.merged(other, self.request.user, into=str(keep), receipt=saved.receipt or "", reason=reason)
         messages.success(self.request, _("Merged. Her old links lead here from now on."))
         return redirect(person_url(keep))
 
     def _tell_apart(self, reason: str) -> HttpResponse:
-        duplicates.tell_apart(self.pair, actor=actor_of(self.request.user), reason=reason)
-        for one, other in ((self.pair.first, self.pair.second), (self.pair.second, self.pair.first)):
-            staff_log.told_apart(self.contacts[one], self.request.user, other=str(other), reason=reason)
+        with transaction.atomic():
+            duplicates.tell_apart(self.pair, actor=actor_of(self.request.user), reason=reason)
+            for one, other in ((self.pair.first, self.pair.second), (self.pair.second, self.pair.first)):
+                staff_log.told_apart(self.contacts[one], self.request.user, other=str(other), reason=reason)
         messages.success(self.request, _("Noted: two people. Nobody is asked about them again."))
         return redirect(f"{NAME}:index")
 
@@ -283,11 +308,12 @@ class PairView(StaffView):
 
     def _drawn(self, form: DecideForm | None = None, *, status: int = 200) -> HttpResponse:
         loaded = {one.state.id: one for one in store.load_many([self.pair.first, self.pair.second])}
-        if len(loaded) < 2:  # in just this moment
-            return self._gone()
         keep = self._keep(form)
+        try:
+            merging = duplicates.rehearse(self.pair, keep, actor_of(self.request.user))
+        except UnknownContact:  # in just this moment
+            return self._gone()
         both = (self._side(loaded[self.pair.first], keep), self._side(loaded[self.pair.second], keep))
-        merging = duplicates.rehearse(self.pair, keep, actor_of(self.request.user))
         topics = people.offered(self.contacts[keep])
         labels = {topic.key: str(topic) for topic in topics}
         zone = periods.zone(merging.before.timezone, settings.TIME_ZONE)
@@ -307,6 +333,7 @@ class PairView(StaffView):
             other=duplicates.other(self.pair, keep),
             share=share(self.pair.kinds),
             lines=lines(both, merging, labels, zone),
+            disputed=merging.after.country == DISPUTED != merging.before.country,
             stays_behind=sorted(words.path_words(one.path, labels) for one in merging.yielded),
             form=form,
             back=reverse(f"{NAME}:index"),
