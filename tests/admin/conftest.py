@@ -83,6 +83,8 @@ def url_of(there: Contact) -> Callable[[str, str], str]:
             values["pk"] = keys[namespace]  # a KeyError here: say which row a new screen of yours is about
         if "delivery_id" in path:
             values["delivery_id"] = delivery.pk
+        if ":code>" in path:
+            values["code"] = "DE"
         if ":alias>" in path:
             values["alias"] = "database"
         if ":record>" in path:
