@@ -102,3 +102,5 @@ def test_the_second_page_is_accessible(demo: Demo, watched: Watched, visitor: Vi
     page.get_by_role("button", name=ERASE).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Erase your data?")
     accessible(page)
+    page.get_by_role("link", name="Back to your choices").click()  # she only wanted less mail
+    expect(page.get_by_role("checkbox").first).to_be_visible()
