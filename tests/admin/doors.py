@@ -27,6 +27,9 @@ FOR_ALL = (
     "wagtailsnippetchoosers_wagtail_prefs_audience:", "prefs_centers:",
 )  # fmt: skip
 
+#: About no site and no person: whoever may look at it for one site looks at the same as everybody.
+OF_NO_SITE = ("prefs_law:",)
+
 
 def our_urls() -> Iterator[tuple[str, str]]:
     """(name, path) of every URL in the admin that is ours, or about something of ours."""
