@@ -466,27 +466,32 @@ def run(*arguments: str) -> tuple[str, str]:
 def test_the_command_looks_and_lists_by_ids() -> None:
     anna, again = make_contact("anna@gmail.com"), make_contact("anna+a@gmail.com")
     out, _err = run("--json")
+    assert json.loads(out) == {"people": 2, "open": 0, "searched_at": None, "under_way": False}
+    assert "never searched" in run()[0] and not DuplicateScan.objects.exists()
+    out, _err = run("--apply", "--json")
     assert json.loads(out) == {"looked_at": 2, "found": 1, "crowds": 0, "open": 1}
     out, _err = run("--list", "--json")
     assert json.loads(out) == {"first": str(anna.pk), "second": str(again.pk), "share": ["mailbox"]}
     out, _err = run("--list")
     assert out.split() == [str(anna.pk), str(again.pk), "mailbox"]
-    assert "gmail" not in run()[0]
+    assert "1 open pairs, searched last on" in run()[0]
+    assert "gmail" not in run("--apply")[0] + run()[0] + run("--list")[0]
     assert Contact.objects.filter(merged_into=None).count() == 2
 
 
 def test_the_command_goes_on_and_stops() -> None:
     make_contact("anna@gmail.com")
     duplicates.start(make_audience(), "admin:7")
-    _out, err = run()
+    assert "searched since" in run()[0]
+    _out, err = run("--apply")
     assert "Going on" in err
     assert "none under way" in run("--stop")[1]
 
 
 def test_the_command_wants_an_audience_that_there_is() -> None:
     make_audience()
-    with pytest.raises(CommandError, match="no audience"):
+    with pytest.raises(CommandError, match="Name the audience"):
         run("--audience", "nowhere")
     make_audience(make_site("other.example", port=443))
-    with pytest.raises(CommandError, match="several"):
+    with pytest.raises(CommandError, match="Name the audience"):
         run()

@@ -149,11 +149,16 @@ def start(audience: Audience, by: str) -> DuplicateScan:
                 audience=audience,
                 started_at=timezone.now(),
                 started_by=by[:80],
-                total=_live().filter(audience=audience).count(),
+                total=people_of(audience),
             )
     except IntegrityError as error:
         raise Running from error
     return made
+
+
+def people_of(audience: Audience) -> int:
+    """How many a scan would look at."""
+    return _live().filter(audience=audience).count()
 
 
 def stop(audience: Audience) -> bool:

@@ -6,28 +6,33 @@ import json
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from ...rights import duplicates
 from ...rights.models import DuplicateScan
 from ...topics.models import Audience
+from ...values import iso
+from ..audiences import audience_of
 
 #: Seconds between two lines that say how far it is, and the wait where the worker is at it just now.
 EVERY, WAIT = 2.0, 0.2
 
 
 class Command(BaseCommand):
-    """Carries a scan out from here, or lists what is open. It merges nobody: that is for a person to decide."""
+    """Says what is open; with --apply carries a scan out from here. It merges nobody: that is for a person to decide."""
 
     help = (
-        "Looks through the people of an audience for those who may be one person, and notes the pairs; staff decide about "
-        "them under Preferences > Duplicates. It may be stopped and run again: it goes on where it was, and so does the "
-        "worker. Nothing is merged. --list only says what is open. Exit codes: 0 done, 1 interrupted, 2 arguments that "
-        "cannot be used."
+        "Says how many pairs of an audience may be one person, and with --list which. With --apply it looks through its "
+        "people for more, and notes the pairs; staff decide about them under Preferences > Duplicates. It may be stopped "
+        "and run again: it goes on where it was, and so does the worker. Nothing is merged. Exit codes: 0 done, 1 "
+        "interrupted, 2 arguments that cannot be used."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--audience", metavar="KEY", help="Its key; without it the only one there is.")
+        parser.add_argument(
+            "--apply", action="store_true", help="Look for more. Without it nothing is written."
+        )
         parser.add_argument(
             "--list", action="store_true", help="Look for nothing; list the open pairs by their ids."
         )
@@ -35,13 +40,16 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object at the end.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        audience = _audience(options["audience"])
+        audience = audience_of(options["audience"])
         if options["stop"]:
             stopped = duplicates.stop(audience)
             self.stderr.write("Stopped." if stopped else "There is none under way.")
             return
         if options["list"]:
             self._list(audience, as_json=options["json"])
+            return
+        if not options["apply"]:
+            self._tell(audience, as_json=options["json"])
             return
         scan = self._scan(audience, quiet=options["json"])
         waiting = duplicates.open_pairs([audience]).count()
@@ -58,6 +66,22 @@ class Command(BaseCommand):
                 f"{scan.looked_at:,} people looked at, {scan.found:,} new pairs, {waiting:,} open; "
                 f"{scan.crowds:,} times so many shared something that it says nothing."
             )
+
+    def _tell(self, audience: Audience, *, as_json: bool) -> None:
+        newest = DuplicateScan.objects.filter(audience=audience).order_by("-started_at", "-pk").first()
+        waiting, people = duplicates.open_pairs([audience]).count(), duplicates.people_of(audience)
+        if as_json:
+            at = iso(newest.started_at) if newest else None
+            under_way = newest is not None and newest.done_at is None
+            numbers = {"people": people, "open": waiting, "searched_at": at, "under_way": under_way}
+            self.stdout.write(json.dumps(numbers))
+            return
+        when = "never searched"
+        if newest:
+            word = "searched since" if newest.done_at is None else "searched last on"
+            when = f"{word} {newest.started_at:%Y-%m-%d %H:%M} UTC"
+        self.stdout.write(f"{people:,} people, {waiting:,} open pairs, {when}.")
+        self.stderr.write("Nothing was looked for; --apply does it.")
 
     def _scan(self, audience: Audience, *, quiet: bool) -> DuplicateScan:
         try:
@@ -85,16 +109,3 @@ class Command(BaseCommand):
             self.stdout.write(
                 json.dumps(line) if as_json else f"{pair.first} {pair.second} {','.join(pair.kinds)}"
             )
-
-
-def _audience(key: str | None) -> Audience:
-    found = Audience.objects.filter(key=key) if key else Audience.objects.all()
-    audiences = list(found.order_by("key")[:2])
-    if len(audiences) == 1:
-        only: Audience = audiences[0]
-        return only
-    if key:
-        raise CommandError(f"There is no audience {key!r}.", returncode=2)
-    raise CommandError(
-        "There are several audiences: name one with --audience, or there is none.", returncode=2
-    )
