@@ -80,7 +80,11 @@ HELD: dict[str, list[str]] = {
         "submissions/test_erase.py::test_an_erased_address_comes_back_suppressed_and_only_its_owner_lifts_that",
         "sync/test_importing.py::test_an_erased_address_stays_out",
     ],
-    "LW-13": ["access/test_links_command.py::test_addresses_are_asked_for_and_are_no_list_of_who_left"],
+    "LW-13": [
+        "access/test_links_command.py::test_addresses_are_asked_for_and_are_no_list_of_who_left",
+        "rights/test_portability.py::test_whoever_has_left_is_in_no_line_but_her_suppression",
+        "rights/test_portability.py::test_who_left_is_a_suppression_and_nothing_else",
+    ],
     "LW-14": [
         "submissions/test_evidence.py::test_evidence_is_younger_than_every_no_it_lifts",
         "submissions/test_evidence.py::test_without_a_name_it_shows_nothing",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -12,18 +13,22 @@ from wagtail.log_actions import LogActionRegistry, LogFormatter, log
 from wagtail.models import ModelLogEntry
 
 from ..contacts.models import Contact
+from ..topics.models import Audience
 from ..values import Actor, Json, Source
 from .erasure import erase_person
 from .export import as_zip, export
 from .models import Erasure
+from .portability import everybody
 
 __all__ = [
     "ERASED",
     "EXPORTED",
+    "MOVED",
     "as_zip",
     "erase_for_staff",
     "erase_person",
     "erased_told",
+    "everybody_for_command",
     "export",
     "export_for_command",
     "export_for_herself",
@@ -33,6 +38,8 @@ __all__ = [
 
 #: That somebody's data was handed out: to her, or to staff.
 EXPORTED = "wagtail_prefs.contact.export"
+#: That everybody of an audience was written to a file, to be moved.
+MOVED = "wagtail_prefs.audience.export"
 #: That somebody of the staff had a person forgotten.
 ERASED = "wagtail_prefs.contact.erase"
 
@@ -56,6 +63,12 @@ def export_for_command(contact_id: UUID, reason: str) -> Json:
     data = export(contact_id)
     log(Contact.objects.get(pk=contact_id), EXPORTED, data={"by": "command", "reason": reason})
     return data
+
+
+def everybody_for_command(audience: Audience, reason: str) -> Iterator[Json]:
+    """Everybody of an audience, line by line, and first an entry in the log. Raises ciphers.Unreadable."""
+    log(audience, MOVED, data={"reason": reason})
+    return everybody(audience)
 
 
 def erase_for_staff(contact_id: UUID, user: Any, actor: Actor, source: Source, reason: str) -> Erasure:
@@ -84,6 +97,15 @@ def register_actions(actions: LogActionRegistry) -> None:
 
         def format_message(self, log_entry: ModelLogEntry) -> str:
             return _("Erased the person: %(reason)s") % {"reason": log_entry.data.get("reason", "")}
+
+    @actions.register_action(MOVED)
+    class MovedFormatter(LogFormatter):
+        label = gettext_lazy("Export everybody")
+
+        def format_message(self, log_entry: ModelLogEntry) -> str:
+            return _("Exported everybody of the audience: %(reason)s") % {
+                "reason": log_entry.data.get("reason", "")
+            }
 
     @actions.register_action(EXPORTED)
     class ExportedFormatter(LogFormatter):
