@@ -26,6 +26,7 @@ PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[sdr%]")
 #: The names of the numbers that choose a plural form.
 NUMBERS = {
     "count",
+    "crowds",
     "days",
     "everybody",
     "hours",
