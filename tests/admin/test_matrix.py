@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
+from wagtail.models import Page
 
 from tests.admin.doors import FOR_ALL, FORGED, OF_NO_SITE, everything, our_urls, turned_away
 from tests.admin.staff import EVERYTHING, make_staff
-from tests.factories import make_audience, make_contact, make_editor, make_site
+from tests.factories import make_audience, make_center, make_contact, make_editor, make_site
 from wagtail_prefs.contacts.models import Contact
 from wagtail_prefs.topics.models import Topic
 
@@ -142,6 +144,38 @@ def test_a_form_from_another_website_changes_nothing(
         assert answer.status_code == 403, (name, answer.status_code)
     assert everything() == before
     assert Topic.objects.exists()
+
+
+#: What Wagtail offers to do with many at once: with rows of ours, and with pages.
+MANY = [
+    *(
+        ("wagtail_prefs", model, "delete")
+        for model in ("topic", "topicgroup", "audience", "contact", "apikey", "erasure")
+    ),
+    *(("wagtailcore", "page", action) for action in ("delete", "move", "publish", "unpublish")),
+]
+
+
+@pytest.mark.parametrize("site", ["this", "another"])
+@pytest.mark.parametrize("role", [role for role in ROLES if not role.startswith("s")])
+def test_with_many_at_once_nobody_does_what_she_may_not_do_with_one(
+    client: Client, there: Contact, role: str, site: str
+) -> None:
+    """None of the six may add, change or delete topics, audiences or pages one by one, but for the superuser."""
+    center = make_center()
+    client.force_login(
+        user_of(role, there.audience.site if site == "this" else make_site("other.example", port=443))
+    )
+    rows = {"topic": Topic.objects.get(key="news").pk, "audience": there.audience_id}
+    before, pages = everything(), list(Page.objects.order_by("pk").values("pk", "live", "path"))
+    for app, model, action in MANY:
+        url = reverse("wagtail_bulk_action", args=[app, model, action])
+        one = str(there.pk) if model in {"contact", "erasure"} else str(rows.get(model, center.pk))
+        for ids in ("all", one):
+            client.get(url, {"id": ids})
+            client.post(f"{url}?id={ids}", {"id": ids, "include_descendants": "on", "chooser": "1", **FORGED})
+    assert everything() == before
+    assert list(Page.objects.order_by("pk").values("pk", "live", "path")) == pages
 
 
 def _without_api_keys(tables: list[Any]) -> list[Any]:

@@ -1,8 +1,9 @@
 """Where copies of the seals go, outside the database: whoever can rewrite that must not be able to rewrite these.
 
 A sink is a class of anybody's with `send(line, number)`: `line` is one line of JSON without its end, `number` the
-seal's; and, where chains are to be removed, with `send_stone(line, number)`, the same of tombstones. It raises whatever it likes when the line may not have arrived; it is then given again. So a line may arrive
-twice, and they arrive in the order of their numbers.
+seal's; and, where chains are to be removed, with `send_stone(line, number)`, the same of tombstones. It raises whatever
+it likes when the line may not have arrived; it is then given again. So a line may arrive twice, and they arrive in the
+order of their numbers.
 """
 
 from __future__ import annotations
