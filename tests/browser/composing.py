@@ -16,6 +16,9 @@ Words = Mapping[str, Mapping[str, str]]
 TITLE = "All that we may send"
 SLUG = "all-that-we-may-send"
 
+#: What people must be told, in their language.
+NOTICE, ALWAYS = "We use your address for what you choose here.", "Receipts come whatever you choose."
+
 #: What the editor writes in English, and what it becomes. The keys are the values of text fields, as they stand.
 WORDS: Words = {
     TITLE: {"de": "Alles, was wir schicken dürfen", "ar": "كل ما يمكننا إرساله"},
@@ -41,6 +44,11 @@ WORDS: Words = {
     "Elsewhere": {"de": "Anderswo", "ar": "في أماكن أخرى"},
     "Why we write": {"de": "Warum wir schreiben", "ar": "لماذا نكتب"},
     "What you told us": {"de": "Was Sie uns gesagt haben", "ar": "ما أخبرتنا به"},
+    NOTICE: {
+        "de": "Wir nutzen Ihre Adresse für das, was Sie hier wählen.",
+        "ar": "نستخدم عنوانك لما تختاره هنا فقط.",
+    },
+    ALWAYS: {"de": "Belege kommen, was auch immer Sie wählen.", "ar": "تصلك الإيصالات مهما كان اختيارك."},
 }
 
 #: Block -> the heading that people find it by. The reason shows its question, after somebody has left.
@@ -220,7 +228,7 @@ def _question(page: Page, block: Locator) -> None:
 
 
 def _privacy_notice(page: Page, block: Locator) -> None:
-    say(page, block, "content", "We use your address for what you choose here.")
+    say(page, block, "content", NOTICE)
 
 
 def _follow_us(page: Page, block: Locator) -> None:
@@ -235,7 +243,7 @@ def _rich_text(page: Page, block: Locator) -> None:
 
 
 def _transactional(page: Page, block: Locator) -> None:
-    say(page, block, "text", "Receipts come whatever you choose.")
+    say(page, block, "text", ALWAYS)
 
 
 def _nothing(page: Page, block: Locator) -> None:
@@ -319,7 +327,8 @@ def send(page: Page, name: str) -> None:
 def publish(page: Page) -> None:
     button(page, "More actions").click()
     send(page, "Publish")
-    expect(page.get_by_role("status").filter(has_text="published")).to_be_visible()
+    done = re.compile("(has been|created and) published")
+    expect(page.get_by_role("status").filter(has_text=done)).to_be_visible()
 
 
 def save_draft(page: Page) -> None:

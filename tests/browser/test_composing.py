@@ -19,8 +19,10 @@ from wagtail_prefs.blocks.registry import block_classes
 
 from .center import LEAVE, box, button, form_only, heading, status
 from .composing import (
+    ALWAYS,
     HEADINGS,
     INSECURE,
+    NOTICE,
     PURPOSE,
     REASON,
     SECURE,
@@ -170,7 +172,7 @@ def mend_one_by_one(page: Page) -> dict[str, str]:
     link(page, text, "text", SECURE)
     try_to_publish(page)
     assert set(stopped(page)) == {"text-missing", "question-purpose"}
-    say(page, always, "text", "Receipts come whatever you choose.")
+    say(page, always, "text", ALWAYS)
     save_draft(page)
     return blocks
 
@@ -254,9 +256,24 @@ def into_german(demo: Demo, page: Page, edit: str, blocks: dict[str, str]) -> No
     # What was overruled on one page is not overruled on another.
     write(part(page, blocks["question"]), "Purpose", said(PURPOSE, "de"))
     show_on(page, host_page(demo, "de"))
+    try_to_publish(page)
+    # What people must be told is still in English: nobody who reads this page would have been told.
+    findings = found(page)
+    assert {name for name, _line in findings} == {"notice-untranslated"}
+    assert len(findings) == 2
+    leads_to(
+        findings[0][1], "has the same words as on the page in English", part(page, blocks["privacy_notice"])
+    )
+    tell_in(page, blocks, "de")
     publish(page)
     page.goto(address)
     build_host_page(demo, "de", code(page))
+
+
+def tell_in(page: Page, blocks: dict[str, str], language: str) -> None:
+    """The notices, in the language of the page."""
+    say(page, part(page, blocks["privacy_notice"]), "content", said(NOTICE, language))
+    say(page, part(page, blocks["transactional"]), "text", said(ALWAYS, language))
 
 
 def into_arabic(demo: Demo, page: Page, edit: str, blocks: dict[str, str]) -> None:
@@ -265,6 +282,7 @@ def into_arabic(demo: Demo, page: Page, edit: str, blocks: dict[str, str]) -> No
     address = page.url.partition("#")[0]
     write_in(page, "ar")
     write(part(page, blocks["question"]), "Purpose", said(PURPOSE, "ar"))
+    tell_in(page, blocks, "ar")
     show_on(page, host_page(demo, "ar"))
     try_to_publish(page)
     findings = found(page)
