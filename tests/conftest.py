@@ -19,6 +19,7 @@ import hypothesis.core
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.utils import translation
 from hypothesis.vendor.pretty import RepresentationPrinter
 from pytest_django import DjangoDbBlocker
 from pytest_django.live_server_helper import LiveServer
@@ -155,6 +156,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+
+
+@pytest.fixture(autouse=True)
+def _no_language() -> None:
+    """The language of a request stays that of its thread: one test must not speak it to the next."""
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)
