@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import escape
 
 from tests.admin.staff import make_staff
 from tests.decisions.cases import law_files
-from wagtail_prefs.admin.law import applied, rows
+from wagtail_prefs.admin.law import applied, lines, rows
 from wagtail_prefs.law import services as law
 from wagtail_prefs.law.countries import COUNTRIES
 
@@ -87,6 +89,47 @@ def test_what_holds_says_what_decided_it(settings: Any, tmp_path: Path) -> None:
     assert by("US") == "the policy of the site"
     assert "Germany" in by("DE")
     assert by("") == by("KR") == "the strictest of all"
+
+
+def test_confirmation_in_the_union_is_put_down_to_the_union() -> None:
+    current = law.current()
+    for code in ("FR", "IS"):
+        (found,) = [
+            one for one in applied(current, current.rules_for(code)) if one.label.startswith("Confirm")
+        ]
+        assert (found.words, found.by) == ("yes", current.jurisdictions["EU"].name)
+
+
+@pytest.mark.parametrize(
+    ("url", "linked"),
+    [
+        ("https://law.example/cfr?a=1&b=2", True),
+        ("http://law.example/", True),
+        ("javascript:alert(1)", False),
+        ("JavaScript:alert('http://law.example/')", False),
+        ('https://law.example/" onclick="alert(1)', False),
+        ("//law.example/", False),
+        ("law.example (quoted)", False),
+        ("", False),
+    ],
+)
+def test_a_source_is_a_link_only_where_it_is_an_address_of_the_web(
+    analyst: Client, monkeypatch: Any, url: str, linked: bool
+) -> None:
+    current = law.current()
+    cited = current.jurisdictions["CA"].facts["model"].sources[0]
+    sources = {**current.sources, cited: replace(current.sources[cited], url=url)}
+    monkeypatch.setattr(law, "current", lambda: replace(current, sources=sources))
+    text = one(analyst, "CA")
+    assert (f'<a href="{escape(url)}" rel="noopener noreferrer">' in text) == linked
+    assert 'href="javascript' not in text.lower() and 'onclick="alert' not in text
+    assert bool(lines(law.current(), current.jurisdictions["CA"].facts.values())[0].sources[0].url) == linked
+
+
+def test_months_for_customers_are_words() -> None:
+    current = law.current()
+    found = [line.words for line in lines(current, current.jurisdictions["CA"].facts.values())]
+    assert "Customers after a purchase: 24 months; Customers after an inquiry: 6 months" in found
 
 
 def test_one_place_has_its_rules_facts_and_sources(analyst: Client) -> None:

@@ -83,6 +83,17 @@ def test_who_left_is_a_suppression_and_nothing_else() -> None:
     assert of("person") == [] and "Qzx" not in json.dumps(lines())
 
 
+def test_who_wants_no_mail_but_messages_leaves_without_her_address() -> None:
+    make_topics()
+    anna = make_contact("anna@mail.example.org")
+    said(anna, SetChoice("", "email", UNSUBSCRIBED), SetChoice("news", "sms", SUBSCRIBED))
+    (gone,), (line,) = of("suppression"), of("person")
+    assert (gone["email"], gone["reason"]) == ("anna@mail.example.org", "channel_refused")
+    assert (line["contact"], line["email"]) == (str(anna.pk), "")
+    said(anna, SetChoice("news", "email", SUBSCRIBED))  # but for the news
+    assert of("suppression") == [] and of("person")[0]["email"] == "anna@mail.example.org"
+
+
 def test_who_is_gone_is_not_there_and_who_was_merged_is_there_once() -> None:
     anna, again, gone = (make_contact(f"{name}@mail.example.org") for name in ("anna", "again", "gone"))
     submissions.merge_contacts(again.pk, anna.pk, actor=HERSELF, source=PYTHON)
@@ -149,8 +160,11 @@ def test_whoever_has_left_is_in_no_line_but_her_suppression(pasts: list[list[Any
             if contact.email in json.dumps(line) or str(contact.pk) in json.dumps(line)
         ]
         (line,) = named
-        assert line["kind"] == ("suppression" if state.opted_out else "person")
-        if state.opted_out:
+        left = state.opted_out or (
+            state.choices.get(("", "email")) == UNSUBSCRIBED and SUBSCRIBED not in state.choices.values()
+        )
+        assert line["kind"] == ("suppression" if left else "person")
+        if left:
             assert "Qzxhausen" not in json.dumps(line)
 
 

@@ -7,6 +7,7 @@ person, and nothing can be changed: another file of the site replaces the shippe
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ from .mails import may_look
 from .menu import SUBMENU_HOOK
 
 NAME = "prefs_law"
+_WEB = re.compile(r"https?://[^\s<>\"']+")
 #: Stands for every place of which the file says nothing.
 ELSEWHERE = "unknown"
 
@@ -87,6 +89,14 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Cited:
+    """Where a fact comes from; `url` only where it is an address that a browser may follow."""
+
+    words: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A fact of the file."""
 
@@ -94,7 +104,7 @@ class Line:
     words: str
     decides: bool
     confidence: str
-    sources: tuple[str, ...]
+    sources: tuple[Cited, ...]
     note: str
 
 
@@ -122,6 +132,9 @@ def fact_words(fact: Fact) -> str:
         return str(MODEL_WORDS[value])
     if fact.name == "honour" and isinstance(value, dict):
         return within(hours_of(value))
+    if fact.name == "soft_opt_in_months" and isinstance(value, dict) and any(value.values()):
+        after = {"sale": _("Customers after a purchase"), "inquiry": _("Customers after an inquiry")}
+        return "; ".join(f"{words}: {months(value[key])}" for key, words in after.items() if value.get(key))
     if isinstance(value, bool):
         return yes_no(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -181,6 +194,8 @@ def applied(current: Law, rules: Rules) -> list[Applied]:
             for fact in entry.facts.values()
             if fact.name == name and fact.decides
         ]
+        if not names and name == "double_opt_in" and rules.double_opt_in:
+            names = [current.jurisdictions["EU"].name] if "EU" in current.jurisdictions else ["EU"]
         return "; ".join(names) or _("the policy of the site")
 
     sale = _("%(months)s, by the settings of the site") % {"months": months(conf.soft_opt_in_months)}
@@ -240,12 +255,15 @@ def lines(current: Law, facts: Iterable[Fact]) -> list[Line]:
     return sorted(found, key=lambda line: not line.decides)
 
 
-def _source(current: Law, name: str) -> str:
+def _source(current: Law, name: str) -> Cited:
     source = current.sources.get(name)
     if source is None:
-        return name
+        return Cited(name, "")
     unseen = "" if source.seen else " " + _("(not read by whoever wrote the file)")
-    return " – ".join(filter(None, (source.title, source.url, source.note))) + unseen
+    # A file may say where it was read in words of its own ("eCFR, quoted"), and a site's file anything at all.
+    url = source.url if _WEB.fullmatch(source.url) else ""
+    shown = (source.title, "" if url else source.url, source.note)
+    return Cited(" – ".join(filter(None, shown)) + unseen, url)
 
 
 class LawView(WagtailAdminTemplateMixin, View):

@@ -16,12 +16,14 @@ from ..ciphers import Unreadable
 from ..contacts import rules, store
 from ..contacts.models import Contact
 from ..topics.models import Audience
-from ..values import ContactState, Json, iso, key_to_scope
+from ..values import SUBSCRIBED, UNSUBSCRIBED, ContactState, Json, iso, key_to_scope
 
 #: Of the lines; a new field is no new number, one that is gone or means something else is.
 FORMAT = 1
 #: People that two statements fetch.
 BATCH = 1000
+#: She wants no e-mail at all.
+_REFUSED = "channel_refused"
 
 
 def everybody(audience: Audience) -> Iterator[Json]:
@@ -43,31 +45,28 @@ def everybody(audience: Audience) -> Iterator[Json]:
         for found in sorted(store.load_many(list(dead)), key=lambda one: one.state.id):
             if found.unreadable:
                 raise Unreadable
-            line = _line(found, dead[found.state.id])
-            if line is None:  # merged or erased in just this moment
-                continue
-            suppressions += line["kind"] == "suppression"
-            people += line["kind"] == "person"
-            yield line
+            for line in _lines(found, dead[found.state.id]):
+                suppressions += line["kind"] == "suppression"
+                people += line["kind"] == "person"
+                yield line
     yield {"kind": "end", "people": people, "suppressions": suppressions}
 
 
-def _line(found: store.Loaded, dead: datetime | None) -> Json | None:
+def _lines(found: store.Loaded, dead: datetime | None) -> Iterator[Json]:
+    """What leaves of one person. Who wants no e-mail at all, but something on another channel, goes without her address."""
     state = rules.effective(found.state, timezone.now())
-    if state.erased or state.merged_into is not None:
-        return None
-    reason = _reason(state, dead)
+    if state.erased or state.merged_into is not None:  # in just this moment
+        return
+    reason, address = _reason(state, dead), found.email
     if reason:
-        return {
-            "kind": "suppression",
-            "email": found.email,
-            "external_id": found.external_id,
-            "reason": reason,
-        }
-    return {
+        yield {"kind": "suppression", "email": address, "external_id": found.external_id, "reason": reason}
+        if reason != _REFUSED or SUBSCRIBED not in state.choices.values():
+            return
+        address = ""
+    yield {
         "kind": "person",
         "contact": str(state.id),
-        "email": found.email,
+        "email": address,
         "external_id": found.external_id,
         "language": state.language,
         "country": state.country,
@@ -94,12 +93,16 @@ def _line(found: store.Loaded, dead: datetime | None) -> Json | None:
 
 
 def _reason(state: ContactState, dead: datetime | None) -> str:
-    """Why nothing may be sent to her at all; "" where something may."""
+    """Why nothing may be sent to her address; "" where something may."""
     if state.opted_out:
         return "opted_out"
     if state.suppressed:
         return "suppressed"
-    return "dead_address" if dead is not None else ""
+    if dead is not None:
+        return "dead_address"
+    by_mail = {choice for (topic, channel), choice in state.choices.items() if topic and channel == "email"}
+    refuses = state.choices.get(("", "email")) == UNSUBSCRIBED and SUBSCRIBED not in by_mail
+    return _REFUSED if refuses else ""
 
 
 def _moment(moment: datetime | None) -> str | None:
