@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -124,6 +125,25 @@ def test_a_source_is_a_link_only_where_it_is_an_address_of_the_web(
     assert (f'<a href="{escape(url)}" rel="noopener noreferrer">' in text) == linked
     assert 'href="javascript' not in text.lower() and 'onclick="alert' not in text
     assert bool(lines(law.current(), current.jurisdictions["CA"].facts.values())[0].sources[0].url) == linked
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "by"),
+    [
+        (0, "after 365 days at the earliest", "the policy of the site"),
+        (12, "after 365 days at the earliest", "the policy of the site"),
+        (13, "13 months", "Canada"),
+    ],
+)
+def test_asking_again_is_told_as_it_is_counted(asked: int, words: str, by: str) -> None:
+    current = law.current()
+    canada = current.jurisdictions["CA"]
+    fact = replace(canada.facts["model"], name="reask_wait_months", value=asked)
+    entry = replace(canada, facts={**canada.facts, "reask_wait_months": fact})
+    current = replace(current, jurisdictions={**current.jurisdictions, "CA": entry})
+    with time_machine.travel("2026-11-23T12:00Z", tick=False):
+        found = applied(current, current.rules_for("CA"))[-1]
+    assert found.words == words and found.by.startswith(by)
 
 
 def test_months_for_customers_are_words() -> None:

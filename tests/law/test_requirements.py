@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,14 +128,14 @@ def test_it_names_tests_that_exist(requirement: str) -> None:
 
 
 @pytest.mark.django_db
-def test_lw_01_nothing_but_the_country_says_where_she_is(settings: object, tmp_path: Path) -> None:
+def test_lw_01_nothing_but_the_country_says_where_she_is(settings: Any, tmp_path: Path) -> None:
     """A language, a time zone or a platform's guess makes nobody an American, whose law is looser."""
     from tests.decisions.cases import law_files
     from tests.factories import make_contact, make_topics
     from wagtail_prefs import contact_for, decide
 
-    settings.WAGTAIL_PREFS = {  # type: ignore[attr-defined]
-        **settings.WAGTAIL_PREFS,  # type: ignore[attr-defined]
+    settings.WAGTAIL_PREFS = {
+        **settings.WAGTAIL_PREFS,
         "JURISDICTIONS": str(law_files(tmp_path)["opt_out"]),
     }
     make_topics()["news"].__class__.objects.filter(key="news").update(basis="legitimate_interest")
@@ -149,13 +150,13 @@ def test_lw_01_nothing_but_the_country_says_where_she_is(settings: object, tmp_p
 
 
 @pytest.fixture
-def loose(settings: object, tmp_path: Path) -> None:
+def loose(settings: Any, tmp_path: Path) -> None:
     """A site whose policy is opt-out, and a topic that needs no yes there."""
     from tests.decisions.cases import law_files
     from tests.factories import make_topics
 
-    settings.WAGTAIL_PREFS = {  # type: ignore[attr-defined]
-        **settings.WAGTAIL_PREFS,  # type: ignore[attr-defined]
+    settings.WAGTAIL_PREFS = {
+        **settings.WAGTAIL_PREFS,
         "JURISDICTIONS": str(law_files(tmp_path)["opt_out"]),
     }
     make_topics()["news"].__class__.objects.filter(key="news").update(basis="legitimate_interest")

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from io import StringIO
 from typing import Any
 from uuid import UUID
@@ -28,7 +29,7 @@ from wagtail_prefs.delivery.models import Delivery
 from wagtail_prefs.errors import UnknownContact
 from wagtail_prefs.management.chores import CHORES
 from wagtail_prefs.rights import duplicates
-from wagtail_prefs.rights.duplicates import mailbox, phone
+from wagtail_prefs.rights.matching import mailbox, phone
 from wagtail_prefs.rights.models import Duplicate, DuplicateScan, MatchKey
 from wagtail_prefs.submissions import services as submissions
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Actor, ActorType, ContactState, Source
@@ -263,7 +264,7 @@ def test_two_workers_do_one_scan_once() -> None:
             for _number in range(200):
                 if not duplicates.step(made.pk) and DuplicateScan.objects.get(pk=made.pk).done_at:
                     break
-        except BaseException as problem:  # noqa: BLE001
+        except BaseException as problem:  # noqa: BLE001 - the test tells of it, in its own thread
             problems.append(problem)
         finally:
             connection.close()
@@ -411,7 +412,7 @@ def test_settling_erasing_and_searching_do_not_wait_for_each_other() -> None:
                 work()
             except (duplicates.Settled, duplicates.Moved, UnknownContact):
                 pass
-            except BaseException as problem:  # noqa: BLE001
+            except BaseException as problem:  # noqa: BLE001 - the test tells of it, in its own thread
                 problems.append(problem)
             finally:
                 connection.close()
@@ -433,12 +434,12 @@ def test_settling_erasing_and_searching_do_not_wait_for_each_other() -> None:
             duplicates.step(made.pk)
         seen = versions(first, second)
         each(
-            lambda pair=pair, keep=first.pk, seen=seen: duplicates.merge(  # type: ignore[misc]
-                pair, keep, seen, actor=STAFF, source=BY_STAFF, reason="One person"
+            partial(
+                duplicates.merge, pair, first.pk, seen, actor=STAFF, source=BY_STAFF, reason="One person"
             ),
-            lambda gone=second.pk: submissions.erase(gone, actor=STAFF, source=BY_STAFF),  # type: ignore[misc]
-            lambda rest=rest: duplicates.tell_apart(rest, actor=STAFF, reason="Two"),  # type: ignore[misc]
-            lambda made=made: duplicates.step(made.pk),  # type: ignore[misc]
+            partial(submissions.erase, second.pk, actor=STAFF, source=BY_STAFF),
+            partial(duplicates.tell_apart, rest, actor=STAFF, reason="Two"),
+            partial(duplicates.step, made.pk),
         )
         while duplicates.step(made.pk):
             pass

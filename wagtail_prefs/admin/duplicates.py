@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -158,9 +158,12 @@ class DuplicatesView(StaffView):
         page = Paginator(found, PAGE).get_page(self.request.GET.get("p"))
         ids = {contact for pair in page.object_list for contact in (pair.first, pair.second)}
         people_ = Contact.objects.in_bulk(ids)
-        scans: dict[int, DuplicateScan] = {}
-        for scan in DuplicateScan.objects.filter(audience__in=audiences).order_by("started_at", "pk"):
-            scans[scan.audience_id] = scan
+        newest = (
+            DuplicateScan.objects.filter(audience__in=audiences).values("audience").annotate(last=Max("pk"))
+        )
+        scans = {
+            scan.audience_id: scan for scan in DuplicateScan.objects.filter(pk__in=newest.values("last"))
+        }
         return {
             **super().get_context_data(**kwargs),
             "pairs": [

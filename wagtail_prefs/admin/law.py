@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from django.views.generic import View
@@ -198,6 +200,9 @@ def applied(current: Law, rules: Rules) -> list[Applied]:
             names = [current.jurisdictions["EU"].name] if "EU" in current.jurisdictions else ["EU"]
         return "; ".join(names) or _("the policy of the site")
 
+    now, days = timezone.now(), conf.reask_days
+    # As `decisions.asking` counts: whichever is later.
+    longer = law.months_after(now, rules.reask_months) > now + timedelta(days=days)
     sale = _("%(months)s, by the settings of the site") % {"months": months(conf.soft_opt_in_months)}
     return [
         Applied(
@@ -232,9 +237,10 @@ def applied(current: Law, rules: Rules) -> list[Applied]:
         ),
         Applied(
             str(FACT_WORDS["reask_wait_months"]),
-            _("after %(days)d days at the earliest")
-            % {"days": max(conf.reask_days, 31 * rules.reask_months)},
-            by("reask_wait_months", policy_holds=31 * rules.reask_months <= conf.reask_days),
+            months(rules.reask_months)
+            if longer
+            else _("after %(days)d days at the earliest") % {"days": days},
+            by("reask_wait_months", policy_holds=not longer),
         ),
     ]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -131,20 +131,7 @@ def read_line(text: bytes) -> Line:
 
     What stands in front of the JSON, as loggers like to put it, is left out.
     """
-    try:
-        given = json.loads(text[max(text.find(b'{"at":'), 0) :].decode())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        if "Extra data" in str(error):  # a whole one, and more: no crash leaves that
-            raise ValueError("more than a seal") from error
-        raise Torn("no JSON") from error
-    except RecursionError as error:
-        raise ValueError("no seal") from error
-    if not isinstance(given, dict) or given.keys() != _LINE:
-        raise ValueError("no seal")
-    if not all(isinstance(given[name], str) for name in _LINE - {"number"}):
-        raise ValueError("no seal")
-    if not all(_is_hex(given[name]) for name in ("prev", "hash", "signature")):
-        raise ValueError("no hash")
+    given = read_object(text, _LINE, number="number")
     content = _content(given)
     return Line(
         number=given["number"],
@@ -156,6 +143,25 @@ def read_line(text: bytes) -> Line:
         body=given["body"].encode(),
         runs=tuple(_runs(content["contacts"], given["number"], content["records"])),
     )
+
+
+def read_object(text: bytes, names: Set[str], *, number: str) -> Json:
+    """The object of a line with just these members: hashes, texts, and one that is a number. Raises as `read_line` does."""
+    try:
+        given = json.loads(text[max(text.find(b'{"at":'), 0) :].decode())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if "Extra data" in str(error):  # a whole one, and more: no crash leaves that
+            raise ValueError("more than one") from error
+        raise Torn("no JSON") from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if not isinstance(given, dict) or given.keys() != names:
+        raise ValueError("other members")
+    if not all(isinstance(given[name], str) for name in names - {number}):
+        raise ValueError("no text")
+    if not all(is_hex(given[name]) for name in ("prev", "hash", "signature")):
+        raise ValueError("no hash")
+    return given
 
 
 def _content(given: Json) -> Json:
@@ -194,6 +200,7 @@ def _runs(contacts: Any, number: int, records: Any) -> list[bytes]:
     return found
 
 
-def _is_hex(value: str) -> bool:
+def is_hex(value: str) -> bool:
+    """Whether this is the one spelling of 32 bytes."""
     # `fromhex` alone would take white space and capitals for the same bytes.
     return len(value) == 64 and bytes.fromhex(value).hex() == value

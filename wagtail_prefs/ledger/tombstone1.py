@@ -18,7 +18,7 @@ from uuid import UUID
 from .. import keys
 from ..canonical import canonical
 from ..values import Json, iso
-from .seal1 import GENESIS, RUN, Torn
+from .seal1 import GENESIS, RUN, Torn, is_hex, read_object
 
 __all__ = ["GENESIS", "PURPOSE", "Line", "Torn", "body", "is_one", "line", "read_line", "stone_hash"]
 
@@ -124,20 +124,7 @@ def read_line(text: bytes) -> Line:
 
     What stands in front of the JSON, as loggers like to put it, is left out.
     """
-    try:
-        given = json.loads(text[max(text.find(b'{"at":'), 0) :].decode())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        if "Extra data" in str(error):  # a whole one, and more: no crash leaves that
-            raise ValueError("more than a stone") from error
-        raise Torn("no JSON") from error
-    except RecursionError as error:
-        raise ValueError("no stone") from error
-    if not isinstance(given, dict) or given.keys() != _LINE:
-        raise ValueError("no stone")
-    if not all(isinstance(given[name], str) for name in _LINE - {"tombstone"}):
-        raise ValueError("no stone")
-    if not all(_is_hash(given[name]) for name in ("prev", "hash", "signature")):
-        raise ValueError("no hash")
+    given = read_object(text, _LINE, number="tombstone")
     content = _content(given)
     contact = UUID(content["contact"])
     joined = bytes.fromhex("".join(content["hashes"]))
@@ -172,13 +159,8 @@ def _content(given: Json) -> Json:
         or str(UUID(content["contact"])) != content["contact"]
     ):
         raise ValueError("no moment, or no contact")
-    if not isinstance(hashes, list) or not all(isinstance(each, str) and _is_hash(each) for each in hashes):
+    if not isinstance(hashes, list) or not all(isinstance(each, str) and is_hex(each) for each in hashes):
         raise ValueError("no hashes")
     if type(content["records"]) is not int or content["records"] != len(hashes):
         raise ValueError("another number of records")
     return content
-
-
-def _is_hash(value: str) -> bool:
-    # `fromhex` alone would take white space and capitals for the same bytes.
-    return len(value) == 64 and bytes.fromhex(value).hex() == value

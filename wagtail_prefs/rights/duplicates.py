@@ -10,17 +10,14 @@ Nobody is merged by a scan. Staff see both side by side and what a merge would c
 
 from __future__ import annotations
 
-import re
 import time
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -29,7 +26,6 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import keys
 from ..contacts import services as contacts, store
-from ..contacts.addresses import canonical_email
 from ..contacts.models import Contact
 from ..delivery.models import Delivery
 from ..errors import PrefsError, UnknownContact
@@ -37,6 +33,7 @@ from ..submissions import services as submissions, signals
 from ..submissions.rehearsal import Merging, rehearse_merge
 from ..topics.models import Audience
 from ..values import DISPUTED, Actor, Source
+from .matching import mailbox, phone
 from .models import Duplicate, DuplicateScan, MatchKey
 
 Phase = DuplicateScan.Phase
@@ -57,33 +54,6 @@ MOST = 20
 STEPS, SECONDS = 50, 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """How a mail provider reads the part before the @. All of these drop what follows a plus.
-
-    Gmail's dots: support.google.com/mail/answer/7436150; Proton's domains: proton.me/support/addresses-and-aliases, and
-    its signs: only said by its support and by who tried it; the pluses of the others: the table of the Python package
-    email-normalize 3.1. A pair is no more than a question, so a rule that changes does no harm.
-    """
-
-    domain: str  # of the mailbox: one account may have the same name at several
-    ignored: str = ""  # characters that make no difference
-
-
-_APPLE, _PROTON, _GOOGLE = Provider("icloud.com"), Provider("proton.me", ".-_"), Provider("gmail.com", ".")
-PROVIDERS: Mapping[str, Provider] = {
-    "gmail.com": _GOOGLE,
-    "googlemail.com": _GOOGLE,
-    "icloud.com": _APPLE,
-    "me.com": _APPLE,
-    "mac.com": _APPLE,
-    "proton.me": _PROTON,
-    "protonmail.com": _PROTON,
-    "pm.me": _PROTON,
-    **{name: Provider(name) for name in ("outlook.com", "hotmail.com", "live.com", "fastmail.com")},
-}
-
-
 class Running(PrefsError):
     """A scan of this audience is under way."""
 
@@ -96,34 +66,7 @@ class Moved(PrefsError):
     """One of the two has changed since the page was drawn: what it showed is no longer so."""
 
 
-# --- what is the same of one person ----------------------------------------------------------------------------------
-
-
-def mailbox(email: str) -> str:
-    """One spelling for all addresses of a mailbox, where its provider is known; "" where it is not."""
-    try:
-        local, _at, domain = canonical_email(email).rpartition("@")
-    except (ValidationError, UnicodeError):
-        return ""
-    provider = PROVIDERS.get(domain)
-    if provider is None:
-        return ""
-    name = local.partition("+")[0].translate({ord(sign): None for sign in provider.ignored})
-    return f"{name}@{provider.domain}" if name else ""
-
-
-def phone(said: object, country: str) -> str:
-    """One spelling of a phone number; "" for what is none. Without a country code it is one of her country."""
-    if not isinstance(said, str):
-        return ""
-    digits = re.sub(r"[^\d+]", "", unicodedata.normalize("NFKC", said))
-    digits = f"+{digits[2:]}" if digits.startswith("00") else digits
-    number = digits.lstrip("+")
-    if not (number.isascii() and number.isdigit() and 7 <= len(number.lstrip("0")) <= 15):
-        return ""
-    if digits.startswith("+"):
-        return f"+{number}"
-    return f"{country[:2].upper()} {number.lstrip('0')}" if country else ""
+# --- a scan ----------------------------------------------------------------------------------------------------------
 
 
 def _shared(person: store.Loaded, remote: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -136,9 +79,6 @@ def _shared(person: store.Loaded, remote: Iterable[tuple[str, str]]) -> set[tupl
         *(("remote_id", f"{alias}\n{remote_id}") for alias, remote_id in remote),
     }
     return {(kind, value) for kind, value in found if value}
-
-
-# --- a scan ----------------------------------------------------------------------------------------------------------
 
 
 def start(audience: Audience, by: str) -> DuplicateScan:
