@@ -20,6 +20,7 @@ from ..values import (
     ChangeBatch,
     Identifiers,
     InboundEvent,
+    Key,
     Operation,
     Outcome,
     Polled,
@@ -128,6 +129,17 @@ class Backend:
     def maps(self, topic: str, channel: str) -> bool:
         """Whether the platform hears of this topic on this channel. What is not mapped is shown to editors."""
         return channel in self.capabilities.channels
+
+    def keeps(self, concept: str, scope: Key, topic: str, channel: str) -> bool:
+        """Whether a frequency or a pause of that scope reaches whoever sends a topic on a channel from over there.
+
+        For what an editor promises: a pause of one topic is not kept where only one of everything has a field.
+        """
+        return True
+
+    def describe_field(self, concept: str, topic: str, channel: str) -> str:
+        """The field over there that holds a frequency or a pause, for whoever builds a segment by it; "" where none does."""
+        return ""
 
     def describe_topic(self, key: str) -> str:
         """Where the platform keeps a topic, in an editor's words: a list, a group, a field. "" where by its key.

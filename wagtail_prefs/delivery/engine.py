@@ -148,9 +148,15 @@ class _Round:
         row, state = job.row, target.state
         restricts = row.restricts or holds_a_no(state, row.delivered)
         try:
-            job.operations = list(
-                self.backend.plan(target, Since(history, state.id, state.version, restricts=restricts))
+            since = Since(
+                history,
+                state.id,
+                state.version,
+                restricts=restricts,
+                after=row.delivered,
+                moved=bool(row.retired),
             )
+            job.operations = list(self.backend.plan(target, since))
         except DatabaseError:
             raise
         except Exception as error:  # noqa: BLE001 - a backend is anybody's code; one contact must not stop the others

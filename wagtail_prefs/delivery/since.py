@@ -24,16 +24,29 @@ class History:
 
 
 class Since(Sequence[ChangeBatch]):
-    """What `Backend.plan` gets. `restricts` says what most plans want to know of it, without reading it."""
+    """What `Backend.plan` gets. Some of it a plan can know without reading the ledger: `restricts` (it holds a no), `after`
+    (the version that was delivered) and `moved` (she goes by another address than then).
+    """
 
-    __slots__ = ("_contact", "_found", "_history", "_version", "restricts")
+    __slots__ = ("_contact", "_found", "_history", "_version", "after", "moved", "restricts")
 
-    def __init__(self, history: History, contact: UUID, version: int, *, restricts: bool) -> None:
+    def __init__(
+        self,
+        history: History,
+        contact: UUID,
+        version: int,
+        *,
+        restricts: bool,
+        after: int = 0,
+        moved: bool = False,
+    ) -> None:
         self._history = history
         self._contact = contact
         self._version = version
         self._found: list[ChangeBatch] | None = None
         self.restricts = restricts
+        self.after = after
+        self.moved = moved
 
     @property
     def _batches(self) -> list[ChangeBatch]:

@@ -1,0 +1,305 @@
+"""For platforms where frequency and pause are fields that the site owner makes: which field holds what.
+
+A scope has a field, and the field holds the strictest wish that concerns it: `topic:news` the rarest frequency and the
+longest pause of everything, of the channel and of the topic itself. So a segment for the newsletter looks at one field.
+
+    "FREQUENCY_FIELDS": {"all": "pref_freq", "topic:news": "pref_freq_news"},
+    "PAUSE_FIELDS": {"all": "pref_paused_until"},
+
+Who obeys them is for the site to say (ENFORCES): the platform only keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+
+from ..values import (
+    FREQUENCIES,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    ChangeBatch,
+    Key,
+    PauseStyle,
+    Support,
+    Target,
+    key_to_scope,
+    scope_to_key,
+)
+from .base import Option, declared
+from .desired import is_out
+from .http import OWN_NETWORK, HttpBackend
+from .mapping import ATTRIBUTES, FREQUENCY_VALUES, TOPICS
+
+#: For the `known_options` of such a platform.
+FIELDS: Mapping[str, Option] = {
+    **TOPICS,
+    **FREQUENCY_VALUES,
+    **ATTRIBUTES,
+    "FREQUENCY_FIELDS": Option(dict, "{scope: field over there}: all, channel:email, topic:news", default={}),
+    "PAUSE_FIELDS": Option(dict, "{scope: field over there} of the day a pause ends", default={}),
+    "ENFORCES": Option((list, tuple), "what your segments over there go by", default=()),
+}
+
+
+class FieldsBackend(HttpBackend):
+    """Subclass it as `HttpBackend`; `field_values` gives what a plan writes, `read_fields` what was found there."""
+
+    known_options: ClassVar[Mapping[str, Option]] = {
+        **HttpBackend.known_options,
+        **OWN_NETWORK,
+        **FIELDS,
+        "URL": Option(str, "another address than the platform's own: a proxy, a test", default=""),
+    }
+
+    def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(alias, options)
+        self._where = f'WAGTAIL_PREFS["BACKENDS"]["{alias}"]["OPTIONS"]'
+        self.frequency_fields = self._scopes("FREQUENCY_FIELDS")
+        self.pause_fields = self._scopes("PAUSE_FIELDS")
+        names = [
+            *self.frequency_fields.values(),
+            *self.pause_fields.values(),
+            *self.mapping.attribute_names().values(),
+        ]
+        if len(set(names)) < len(names):
+            raise self._wrong("ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS", "name a field twice")
+        self._fields = {"frequency": self.frequency_fields, "pause": self.pause_fields}
+        self.capabilities = self._narrowed()
+
+    def _narrowed(self) -> Any:
+        """The capabilities without what these options give no place to, and with what the site obeys."""
+        found = declared(self.capabilities, self.options["ENFORCES"])
+        if not self.frequency_fields:
+            found = replace(found, frequency=Support.NONE)
+        if not self.pause_fields and found.pause_style is PauseStyle.ATTRIBUTE:
+            found = replace(found, pause=Support.NONE, pause_style=PauseStyle.NONE)
+        if not self.mapping.attribute_names():
+            found = replace(found, attributes=Support.NONE)
+        return found
+
+    # --- for a vendor's module to override ---------------------------------------------------------------------------
+
+    def pause_value(self, until: datetime, day: str) -> Any:
+        """The end of a pause as the platform keeps it. `day` is the day she may be written to again, where she lives."""
+        return day
+
+    def parse_pause(self, value: Any) -> datetime | None:
+        """The inverse of `pause_value`; None for what is no end of a pause."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    # --- what is new -------------------------------------------------------------------------------------------------
+
+    def is_new(self, target: Target, since: Sequence[ChangeBatch], path: str) -> bool:
+        """Whether the platform has not heard what stands at a path of the state: never told, or told once more."""
+        return target.state.versions.get(path, 0) > heard(target, since)
+
+    def yeses(self, target: Target, since: Sequence[ChangeBatch]) -> dict[Key, str]:
+        """{(topic, channel): id over there} of each yes that the platform has not heard. Who left by its own link is not
+        brought back by anything but her own new yes.
+        """
+        return {
+            key: remote
+            for key, remote in self.mapping.pairs().items()
+            if target.subscribed(*key) and self.is_new(target, since, f"choice:{key[0]}:{key[1]}")
+        }
+
+    def noes(self, target: Target, since: Sequence[ChangeBatch]) -> dict[Key, str]:
+        """{(topic, channel): id over there} of each no that the platform has not heard, and of each yes taken back.
+
+        After "unsubscribe from all" these are those that she was asked about. What was never asked is no no.
+        """
+        state = target.state
+        found = {}
+        for key, remote in self.mapping.pairs().items():
+            path = f"choice:{key[0]}:{key[1]}"
+            # A path that has a version and no value is a yes that was undone, or one that waits to be confirmed.
+            asked = key in state.choices or path in state.versions
+            if asked and not target.subscribed(*key) and self.is_new(target, since, path):
+                found[key] = remote
+        return found
+
+    def refusals(self, target: Target) -> dict[Key, str]:
+        """{(topic, channel): id over there} of every no that stands, heard or not."""
+        choices = target.state.choices
+        return {
+            key: remote
+            for key, remote in self.mapping.pairs().items()
+            if choices.get(key) == UNSUBSCRIBED or (is_out(target.state) and choices.get(key) == SUBSCRIBED)
+        }
+
+    def evidence(self, target: Target, topic: str, channel: str) -> str:
+        """What names the ledger record of a choice: nothing personal, and short enough for any field."""
+        version = target.state.versions.get(f"choice:{topic}:{channel}", target.state.version)
+        return f"prefs:{target.state.id}#{version}"
+
+    # --- fields ------------------------------------------------------------------------------------------------------
+
+    def field_values(self, target: Target, since: Sequence[ChangeBatch]) -> dict[str, Any]:
+        """{field: value} of attributes, frequencies and pauses that the platform has not heard; None: taken back."""
+        names = self.mapping.attribute_names()
+        told = {remote for name, remote in names.items() if self.is_new(target, since, f"attribute:{name}")}
+        values = {name: value for name, value in self.mapping.attributes(target).items() if name in told}
+        for key, field in self.frequency_fields.items():
+            if self._any_new(target, since, "frequency", key):
+                values[field] = self._frequency(target, key)
+        for key, field in self.pause_fields.items():
+            if self._any_new(target, since, "pause", key):
+                values[field] = self._pause(target, key)
+        return values
+
+    def read_fields(
+        self, values: Mapping[str, Any], contact: Target
+    ) -> tuple[dict[Key, str], dict[Key, datetime | None], dict[str, Any]]:
+        """Frequencies, pauses and attributes, in our words, of fields as they were read.
+
+        What a field holds is hers, with her own scope, where it is what we would write there; else it is of the field's.
+        """
+        frequencies: dict[Key, str] = {}
+        pauses: dict[Key, datetime | None] = {}
+        state = contact.state
+        for key, field in self.frequency_fields.items():
+            value = values.get(field)
+            if value in (None, ""):
+                continue
+            if value == self._frequency(contact, key):
+                scope = self._rarest(contact, key)
+                frequencies[scope] = state.frequencies[scope]
+            elif (code := self._code(value)) is not None:
+                frequencies[key] = code
+        for key, field in self.pause_fields.items():
+            until = self.parse_pause(values.get(field)) if values.get(field) not in (None, "") else None
+            if until is None:
+                continue
+            if values.get(field) == self._pause(contact, key):
+                scope = self._longest(contact, key)
+                pauses[scope] = state.pauses[scope].until
+            else:
+                pauses[key] = until
+        attributes = {
+            name: values[remote]
+            for name, remote in self.mapping.attribute_names().items()
+            if values.get(remote) not in (None, "")
+        }
+        return frequencies, pauses, attributes
+
+    def keeps(self, concept: str, scope: Key, topic: str, channel: str) -> bool:
+        place = self._place(concept, topic, channel)
+        if place is None:
+            return concept not in self._fields
+        return scope in self._concerning(place)
+
+    def describe_field(self, concept: str, topic: str, channel: str) -> str:
+        place = self._place(concept, topic, channel)
+        return self._fields[concept][place] if place is not None else ""
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _scopes(self, option: str) -> dict[Key, str]:
+        """{(topic, channel): field} of an option."""
+        found: dict[Key, str] = {}
+        for scope, field in self.options[option].items():
+            try:
+                topic, channel = key = scope_to_key(scope)
+            except (ValueError, AttributeError):
+                raise self._wrong(option, "has scopes as keys: all, channel:email, topic:news") from None
+            if channel and channel not in self.capabilities.channels:
+                raise self._wrong(option, f"has channels among {', '.join(self.capabilities.channels)}")
+            if topic and topic not in self.mapping.topics():
+                raise self._wrong(option, f"names the topic {topic}, which TOPICS does not have")
+            if not isinstance(field, str) or not field.strip() == field != "" or not field.isprintable():
+                raise self._wrong(option, "must name a field over there")
+            found[key] = field
+        return found
+
+    def _wrong(self, option: str, problem: str) -> ImproperlyConfigured:
+        return ImproperlyConfigured(f"{self._where}: {option}: {problem}.")
+
+    def _place(self, concept: str, topic: str, channel: str) -> Key | None:
+        """Whose field a segment for a topic on a channel looks at: the narrowest that there is."""
+        fields = self._fields.get(concept, {})
+        return next((key for key in ((topic, ""), ("", channel), ("", "")) if key in fields), None)
+
+    def _concerning(self, key: Key) -> Iterator[Key]:
+        """The scopes whose wishes concern all of a scope, the widest first."""
+        topic, channel = key
+        yield ("", "")
+        channels = self.capabilities.channels
+        if channel or len(channels) == 1:
+            yield ("", channel or channels[0])
+        if topic:
+            yield (topic, "")
+
+    def _any_new(self, target: Target, since: Sequence[ChangeBatch], word: str, key: Key) -> bool:
+        return any(
+            self.is_new(target, since, f"{word}:{key_to_scope(scope)}") for scope in self._concerning(key)
+        )
+
+    def _rarest(self, target: Target, key: Key) -> Key:
+        said = target.state.frequencies
+        scopes = [scope for scope in self._concerning(key) if said.get(scope) in FREQUENCIES]
+        return max(scopes, key=lambda scope: FREQUENCIES.index(said[scope]))
+
+    def _frequency(self, target: Target, key: Key) -> str | int | None:
+        try:
+            code = target.state.frequencies[self._rarest(target, key)]
+        except ValueError:  # nothing is said
+            return None
+        value = self.mapping.frequency(code)
+        return code if value is None else value
+
+    def _code(self, value: Any) -> str | None:
+        """The frequency of a value, also of one that came back as a text."""
+        code = self.mapping.code(value)
+        if code is None and isinstance(value, str) and value.isascii() and value.isdigit():
+            code = self.mapping.code(int(value))
+        return code if code is not None else (value if value in FREQUENCIES else None)
+
+    def _longest(self, target: Target, key: Key) -> Key:
+        pauses = target.state.pauses
+        return max(
+            (scope for scope in self._concerning(key) if scope in pauses),
+            key=lambda scope: pauses[scope].until,
+        )
+
+    def _pause(self, target: Target, key: Key) -> Any:
+        try:
+            until = target.state.pauses[self._longest(target, key)].until
+        except ValueError:  # none
+            return None
+        return self.pause_value(until, _day(until, target.state.timezone))
+
+
+def heard(target: Target, since: Sequence[ChangeBatch]) -> int:
+    """The version of the contact up to which the platform has heard; -1: nothing, or all is to be told once more."""
+    state = target.state
+    if target.retired or getattr(since, "moved", False):
+        return -1  # at her new address nobody has heard anything
+    after: int | None = getattr(
+        since, "after", None
+    )  # what the engine passes knows it without reading the ledger
+    if after is None:
+        after = min((batch.version for batch in since), default=state.version + 1) - 1
+    if after < state.version:
+        return after
+    # Nothing has changed: a pause has ended, or all is brought over once more.
+    return after if target.ended else -1
+
+
+def _day(until: datetime, zone: str) -> str:
+    """The first day on which she may be written to again, in her time zone: a pause ends when that day begins."""
+    try:
+        local = until.astimezone(ZoneInfo(zone) if zone else timezone.get_default_timezone())
+    except (ValueError, KeyError, OSError):
+        local = until.astimezone(timezone.get_default_timezone())
+    return local.date().isoformat()
