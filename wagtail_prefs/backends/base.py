@@ -107,6 +107,10 @@ class Backend:
         """
         raise NotImplementedError
 
+    def most(self, kind: str) -> int:
+        """How many operations of a kind may share a call, where that is fewer than `capabilities.batch_size`."""
+        return self.capabilities.batch_size
+
     def read(self, contact: Target) -> RemoteState | None:
         """What the platform knows of a contact; None when it does not know her. Raises PlatformError."""
         raise Unsupported(f"{self.alias} cannot be read back")

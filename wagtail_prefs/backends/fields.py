@@ -51,6 +51,8 @@ FIELDS: Mapping[str, Option] = {
 class FieldsBackend(HttpBackend):
     """Subclass it as `HttpBackend`; `field_values` gives what a plan writes, `read_fields` what was found there."""
 
+    max_answer = 4 * 1024 * 1024
+
     known_options: ClassVar[Mapping[str, Option]] = {
         **HttpBackend.known_options,
         **OWN_NETWORK,

@@ -63,6 +63,9 @@ class HttpBackend(Mapped):
         "TIMEOUT": Option((int, float), "seconds for a whole call", default=10),
     }
 
+    #: The largest answer that is read (bytes): for a platform that answers a batch at length.
+    max_answer: ClassVar[int] = 64 * 1024
+
     def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(alias, options)
         if not 0 < self.options.get("TIMEOUT", 1) <= MAX_TIMEOUT:
@@ -241,7 +244,9 @@ class HttpBackend(Mapped):
         from .transport import Transport  # noqa: PLC0415 - loads `requests`, which only a worker needs
 
         return Transport(
-            timeout=self.options.get("TIMEOUT", 10), own_network=self.options.get("OWN_NETWORK", False)
+            timeout=self.options.get("TIMEOUT", 10),
+            own_network=self.options.get("OWN_NETWORK", False),
+            max_body=self.max_answer,
         )
 
     def _exchange(

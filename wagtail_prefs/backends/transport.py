@@ -35,9 +35,12 @@ class Transport:
     http and any port.
     """
 
-    def __init__(self, *, timeout: float = TOTAL_SECONDS, own_network: bool = False) -> None:
+    def __init__(
+        self, *, timeout: float = TOTAL_SECONDS, own_network: bool = False, max_body: int = MAX_BODY
+    ) -> None:
         self.timeout = timeout
         self.own_network = own_network
+        self.max_body = max_body
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -67,7 +70,7 @@ class Transport:
                     stream=True,
                 )
                 try:
-                    content = _read(answer, limit)
+                    content = _read(answer, limit, self.max_body)
                 finally:
                     answer.close()
         # The texts of these errors hold host and path; ours says what kind it was and nothing else.
@@ -129,12 +132,12 @@ def _code(error: BaseException) -> str:
     return "connection"
 
 
-def _read(answer: requests.Response, limit: Deadline) -> bytes:
+def _read(answer: requests.Response, limit: Deadline, most: int) -> bytes:
     content = bytearray()
     read: Callable[..., bytes] = answer.raw.read
-    while chunk := read(MAX_BODY + 1 - len(content), decode_content=False):
+    while chunk := read(most + 1 - len(content), decode_content=False):
         content += chunk
-        if len(content) > MAX_BODY:
+        if len(content) > most:
             raise _TooLarge
     if limit.passed:
         raise TimeoutError

@@ -207,14 +207,15 @@ class _Round:
     def _batches(self, jobs: list[Job]) -> Iterator[Batch]:
         """Operations of one kind, opt-outs first; a contact's own in the order planned, and once a batch at most."""
         capabilities = self.backend.capabilities
-        size = max(min(capabilities.batch_size, _smaller.get(self.backend.alias, capabilities.batch_size)), 1)
+        smaller = _smaller.get(self.backend.alias, capabilities.batch_size)
         groups: dict[tuple[bool, int, str, int], Batch] = {}
         for job in jobs:
             if job.finished:
                 continue
             said = len(job.results)  # what failed before it was said stands at the end of the plan
             for position, operation in enumerate(job.operations[: -said or None]):
-                most = _size(job, operation, size)
+                size = min(capabilities.batch_size, self.backend.most(operation.kind), smaller)
+                most = _size(job, operation, max(size, 1))
                 key = (not operation.restricts, position, operation.kind, most)
                 groups.setdefault(key, []).append((job, operation))
         for key in sorted(groups):
