@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -33,6 +33,12 @@ class Contract:
         """What is wrong with a request: the places, and not the values, which may be somebody's."""
         request = _Request(method, path, query, headers, body)
         return [text for error in self._api.iter_request_errors(request) for text in _told(error)]
+
+
+@cache
+def contract(name: str) -> Contract:
+    """The contract of a platform, read once."""
+    return Contract(name)
 
 
 def names() -> list[str]:

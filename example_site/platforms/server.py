@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .contract import Contract
+from .contract import Contract, contract
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 #: A person is refused whose address has this: for tests, and for whoever wants to see it in the demo.
@@ -179,6 +183,7 @@ class Platform:
         self.faults = Faults()
         self.lock = threading.RLock()
         self.violations: list[str] = []
+        self.crashes: list[str] = []  # tracebacks of mistakes in this stand-in
         self.calls: list[tuple[str, str, int]] = []  # method, path, status
         #: Addresses that the platform takes nothing of.
         self.refused: set[str] = set()
@@ -239,7 +244,7 @@ class Platform:
 
     @cached_property
     def contract(self) -> Contract:
-        return Contract(self.name)
+        return contract(self.name)
 
     def _marked(self) -> Iterator[tuple[str, list[str], Handler]]:
         for attribute in dir(type(self)):
@@ -362,7 +367,13 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "drop":
             self._hang_up()
             return
-        answer = platform.problem(int(value), "out-of-order") if kind == "status" else platform.handle(call)
+        try:
+            answer = platform.problem(int(value), "out-of-order") if kind == "status" else platform.handle(call)
+        except Exception:
+            # A mistake of ours, that a test must not take for the platform's weather.
+            logger.exception("%s %s", self.command, platform.name)
+            platform.crashes.append(traceback.format_exc(limit=-3))
+            answer = platform.problem(500, "internal-error")
         platform.calls.append((self.command, parts.path, answer.status))
         if kind == "lose":
             self._hang_up()

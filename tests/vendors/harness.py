@@ -34,5 +34,6 @@ class VendorHarness(HttpHarness):
     def close(self) -> None:
         self.accept()
         super().close()
+        assert self.platform.crashes == []
         if not self.breaks_contract:
             assert self.platform.violations == []

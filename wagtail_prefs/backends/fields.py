@@ -147,16 +147,22 @@ class FieldsBackend(HttpBackend):
 
     # --- fields ------------------------------------------------------------------------------------------------------
 
-    def field_values(self, target: Target, since: Sequence[ChangeBatch]) -> dict[str, Any]:
-        """{field: value} of attributes, frequencies and pauses that the platform has not heard; None: taken back."""
+    def field_values(
+        self, target: Target, since: Sequence[ChangeBatch], *, everything: bool = False
+    ) -> dict[str, Any]:
+        """{field: value} of attributes, frequencies and pauses that the platform has not heard; None: taken back.
+
+        With `everything` all that was ever said: for somebody whom the platform may not have known until now.
+        """
+        after = -1 if everything else heard(target, since)
         names = self.mapping.attribute_names()
         told = {remote for name, remote in names.items() if self.is_new(target, since, f"attribute:{name}")}
         values = {name: value for name, value in self.mapping.attributes(target).items() if name in told}
         for key, field in self.frequency_fields.items():
-            if self._any_new(target, since, "frequency", key):
+            if self._any_since(target, after, "frequency", key, state.frequencies):
                 values[field] = self._frequency(target, key)
         for key, field in self.pause_fields.items():
-            if self._any_new(target, since, "pause", key):
+            if self._any_since(target, after, "pause", key, state.pauses):
                 values[field] = self._pause(target, key)
         return values
 
@@ -242,9 +248,12 @@ class FieldsBackend(HttpBackend):
         if topic:
             yield (topic, "")
 
-    def _any_new(self, target: Target, since: Sequence[ChangeBatch], word: str, key: Key) -> bool:
+    def _any_since(self, target: Target, after: int, word: str, key: Key, said: Mapping[Key, object]) -> bool:
+        """Whether something that concerns a scope was said, or taken back, after a version."""
+        versions = target.state.versions
         return any(
-            self.is_new(target, since, f"{word}:{key_to_scope(scope)}") for scope in self._concerning(key)
+            versions.get(f"{word}:{key_to_scope(scope)}", 0 if scope in said else -1) > after
+            for scope in self._concerning(key)
         )
 
     def _rarest(self, target: Target, key: Key) -> Key:

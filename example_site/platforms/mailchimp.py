@@ -1,0 +1,324 @@
+"""A stand-in for Mailchimp's Marketing API 3.0: one audience, as far as docs/how-to/connect-mailchimp.md needs it.
+
+Its traps are those of the platform: whoever left by herself is "in compliance state", errors about people hide in a 200,
+ten calls at the same time are the limit, and under stress it answers 403 without a word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+
+from .server import REFUSED, Answer, Believed, Call, Json, Platform, route
+
+API_KEY = "0123456789abcdef0123456789abcdef-us21"
+AUDIENCE = "abc123def4"
+#: Groups by their ids, and the merge fields, that the demo and the tests have.
+GROUPS = {"1a2b3c4d5e": "News", "2b3c4d5e6f": "Offers", "3c4d5e6f7a": "Events"}
+FIELDS = {
+    "FNAME": "text",
+    "CITY": "text",
+    "CHILDREN": "number",
+    "PFREQ": "text",
+    "PFREQNEWS": "text",
+    "PPAUSE": "date",
+    "PPAUSENEWS": "date",
+}
+CATEGORY = "9f8e7d6c5b"
+STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional")
+AT_ONCE = 10
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Mailchimp(Platform):
+    name = "mailchimp"
+    prefix = "/3.0"
+
+    def __init__(self, **options: Any) -> None:
+        self._calls = 0
+        self._busy = threading.Lock()
+        self.most_at_once = 0
+        #: Whether it says that there are too many calls as it does under stress: 403 and nothing else.
+        self.stressed = False
+        super().__init__(**options)
+
+    def forget_everybody(self) -> None:
+        self.members: dict[str, Json] = {}  # by md5 of the address
+        self.forgotten: set[str] = set()  # md5 of whom it deleted for good
+        self.mailed: list[str] = []  # whom it asked by mail, in order
+        self.fields = dict(FIELDS)
+        self.required: set[str] = set()
+        self.groups = dict(GROUPS)
+        self.webhooks: list[Json] = []
+        self.stressed = False
+
+    def handle(self, call: Call) -> Answer:
+        with self._busy:
+            self._calls += 1
+            self.most_at_once = max(self.most_at_once, self._calls)
+            busy = self._calls > AT_ONCE
+        try:
+            if self.stressed:
+                return Answer(403)
+            return self.problem(429, "too-many-requests") if busy else super().handle(call)
+        finally:
+            with self._busy:
+                self._calls -= 1
+
+    def allowed(self, call: Call) -> Answer | None:
+        kind, _, given = call.headers.get("Authorization", "").partition(" ")
+        key = given
+        if kind == "Basic":
+            key = b64decode(given).decode().partition(":")[2]
+        return None if key == API_KEY else _problem(401, "API Key Invalid")
+
+    def problem(self, status: int, code: str, call: Call | None = None) -> Answer:
+        titles = {
+            400: "Invalid Resource",
+            404: "Resource Not Found",
+            429: "Too Many Requests",
+            500: "Internal Server Error",
+        }
+        return _problem(status, titles.get(status, code))
+
+    # --- people, one at a time ---------------------------------------------------------------------------------------
+
+    @route("GET", "/lists/{list}/members/{hash}")
+    def member(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002 - the platform's own words
+        member = self._member(list, hash)
+        return _problem(404, "Resource Not Found") if member is None else Answer(200, _shown(member, call))
+
+    @route("PATCH", "/lists/{list}/members/{hash}")
+    def change(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002
+        member = self._member(list, hash)
+        if member is None:
+            return _problem(404, "Resource Not Found")
+        return self._single(member, call.json(), call)
+
+    @route("PUT", "/lists/{list}/members/{hash}")
+    def upsert(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002
+        if list != AUDIENCE:
+            return _problem(404, "Resource Not Found")
+        body = call.json()
+        member = self.members.get(hash)
+        if member is None:
+            said = {**body, "status": body.get("status") or body.get("status_if_new")}
+            if not said["status"]:
+                return _problem(400, "Invalid Resource", "status_if_new")
+            member = _new(body["email_address"])
+            return self._single(member, said, call, new=True)
+        return self._single(member, body, call)
+
+    @route("POST", "/lists/{list}/members/{hash}/actions/delete-permanent")
+    def delete_for_good(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002
+        if self._member(list, hash) is None:
+            return _problem(404, "Resource Not Found")
+        del self.members[hash]
+        self.forgotten.add(hash)
+        return Answer(204)
+
+    # --- many --------------------------------------------------------------------------------------------------------
+
+    @route("POST", "/lists/{list}")
+    def batch(self, call: Call, list: str) -> Answer:  # noqa: A002
+        if list != AUDIENCE:
+            return _problem(404, "Resource Not Found")
+        body = call.json()
+        failing = self.faults.failing(len(body["members"]))
+        errors, new, updated, seen = [], [], [], set()
+        for position, said in enumerate(body["members"]):
+            digest = digest_of(said["email_address"])
+            known = self.members.get(digest)
+            member = known or _new(said["email_address"])
+            if position in failing:
+                trouble = ("ERROR_GENERIC", "An unexpected error occurred")
+            elif digest in seen:
+                trouble = ("ERROR_DUPLICATE", "is in the request twice")
+            elif known is not None and not body.get("update_existing"):
+                trouble = ("ERROR_CONTACT_EXISTS", "is already a list member")
+            else:
+                trouble = self._write(member, said, new=known is None)
+            seen.add(digest)
+            if trouble:
+                # The sentence names her: whoever logs it logs an address.
+                errors.append(
+                    {
+                        "email_address": said["email_address"],
+                        "error": f"{said['email_address']} {trouble[1]}",
+                        "error_code": trouble[0],
+                        "field": "",
+                        "field_message": "",
+                    }
+                )
+            else:
+                (updated if known else new).append(_whole(member))
+        return Answer(
+            200,
+            {
+                "new_members": new,
+                "updated_members": updated,
+                "errors": errors,
+                "total_created": len(new),
+                "total_updated": len(updated),
+                "error_count": len(errors),
+            },
+        )
+
+    # --- what there is -----------------------------------------------------------------------------------------------
+
+    @route("GET", "/lists/{list}")
+    def audience(self, call: Call, list: str) -> Answer:  # noqa: A002
+        return (
+            Answer(200, {"id": AUDIENCE, "name": "Everybody"})
+            if list == AUDIENCE
+            else _problem(404, "Resource Not Found")
+        )
+
+    @route("GET", "/lists/{list}/interest-categories")
+    def categories(self, call: Call, list: str) -> Answer:  # noqa: A002
+        return Answer(
+            200, {"categories": [{"id": CATEGORY, "title": "What we write about"}], "total_items": 1}
+        )
+
+    @route("GET", "/lists/{list}/interest-categories/{category}/interests")
+    def interests(self, call: Call, list: str, category: str) -> Answer:  # noqa: A002
+        found = [{"id": key, "name": name} for key, name in self.groups.items()]
+        return Answer(200, {"interests": found, "total_items": len(found)})
+
+    @route("GET", "/lists/{list}/merge-fields")
+    def merge_fields(self, call: Call, list: str) -> Answer:  # noqa: A002
+        found = [
+            {"tag": tag, "type": kind, "required": tag in self.required} for tag, kind in self.fields.items()
+        ]
+        return Answer(200, {"merge_fields": found, "total_items": len(found)})
+
+    @route("GET", "/lists/{list}/webhooks")
+    def hooks(self, call: Call, list: str) -> Answer:  # noqa: A002
+        return Answer(200, {"webhooks": self.webhooks, "total_items": len(self.webhooks)})
+
+    # --- what people do over there -----------------------------------------------------------------------------------
+
+    def leave(self, email: str) -> None:
+        """She uses the link in a campaign: from now on no API brings her back."""
+        with self.lock:
+            member = self.members[digest_of(email)]
+            member |= {"status": "unsubscribed", "by_herself": True}
+
+    def confirm(self, email: str) -> None:
+        """She follows the mail that asked her."""
+        with self.lock:
+            member = self.members[digest_of(email)]
+            if member["status"] == "pending":
+                member |= {"status": "subscribed", "by_herself": False}
+
+    def believes(self) -> list[Believed]:
+        with self.lock:
+            return [
+                Believed(
+                    member["email_address"],
+                    member["status"],
+                    {name: "in" for key, name in self.groups.items() if member["interests"].get(key)},
+                    {
+                        tag: str(value)
+                        for tag, value in member["merge_fields"].items()
+                        if value not in ("", None)
+                    },
+                )
+                for member in self.members.values()
+            ]
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _member(self, audience: str, digest: str) -> Json | None:
+        return self.members.get(digest) if audience == AUDIENCE else None
+
+    def _single(self, member: Json, said: Json, call: Call, *, new: bool = False) -> Answer:
+        trouble = self._write(member, said, new=new)
+        if trouble is None:
+            return Answer(200, _whole(member))
+        titles = {"COMPLIANCE": "Member In Compliance State", "FORGOTTEN": "Forgotten Email Not Subscribed"}
+        return _problem(400, titles.get(trouble[0].removeprefix("ERROR_"), "Invalid Resource"), trouble[1])
+
+    def _write(self, member: Json, said: Mapping[str, Any], *, new: bool) -> tuple[str, str] | None:
+        """Change a member, whole or not at all; what is wrong."""
+        email = member["email_address"]
+        digest = digest_of(email)
+        if email in self.refused or email.startswith(REFUSED) or "@" not in email:
+            return "ERROR_GENERIC", "looks fake or invalid, please enter a real email address."
+        status = said.get("status") or member["status"]
+        if digest in self.forgotten and status != "pending":
+            return "ERROR_FORGOTTEN", "was permanently deleted and cannot be re-imported."
+        if new and not status:
+            return "ERROR_GENERIC", "needs a status"
+        if status == "subscribed" and member["by_herself"] and member["status"] != "subscribed":
+            return (
+                "ERROR_COMPLIANCE",
+                "is in a compliance state due to unsubscribe, bounce, or compliance review and cannot be subscribed.",
+            )
+        fields = said.get("merge_fields", {})
+        for tag, value in fields.items():
+            kind = self.fields.get(tag)
+            if kind == "number" and not isinstance(value, int | float) and value != "":
+                return "ERROR_GENERIC", f"{tag} must be a number"
+            if kind == "date" and value != "" and not _DAY.fullmatch(str(value)):
+                return "ERROR_GENERIC", f"{tag} must be a date"
+        if self.required - {
+            tag for tag, value in {**member["merge_fields"], **fields}.items() if value != ""
+        }:
+            return "ERROR_GENERIC", "needs a required field"
+        if set(said.get("interests", {})) - set(self.groups):
+            return "ERROR_GENERIC", "unknown interest"
+        if status == "pending" and member["status"] != "pending":
+            self.mailed.append(email)
+        member["status"] = status
+        member["interests"] = {**member["interests"], **said.get("interests", {})}
+        member["merge_fields"] = {
+            **member["merge_fields"],
+            **{tag: value for tag, value in fields.items() if tag in self.fields},
+        }
+        if "timestamp_opt" in said:
+            member["timestamp_opt"] = said["timestamp_opt"]
+        self.members[digest] = member
+        return None
+
+
+def digest_of(email: str) -> str:
+    """What Mailchimp knows a person by."""
+    return hashlib.md5(email.strip().lower().encode(), usedforsecurity=False).hexdigest()
+
+
+def _new(email: str) -> Json:
+    return {
+        "id": digest_of(email),
+        "email_address": email,
+        "status": "",
+        "by_herself": False,
+        "interests": {},
+        "merge_fields": {},
+    }
+
+
+def _whole(member: Json) -> Json:
+    return {name: value for name, value in member.items() if name != "by_herself"}
+
+
+def _shown(member: Json, call: Call) -> Json:
+    """What was asked for: `fields` names it."""
+    wanted = call.one("fields")
+    whole = _whole(member)
+    return {name: whole.get(name) for name in wanted.split(",")} if wanted else whole
+
+
+def _problem(status: int, title: str, detail: str = "") -> Answer:
+    body = {
+        "type": "https://mailchimp.com/developer/marketing/docs/errors/",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": "00000000-0000-0000-0000-000000000000",
+    }
+    return Answer(status, body, {"Content-Type": "application/problem+json; charset=utf-8"})

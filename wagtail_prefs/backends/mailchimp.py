@@ -1,0 +1,481 @@
+"""Mailchimp over its Marketing API 3.0: a topic is a group of one audience (docs/how-to/connect-mailchimp.md).
+
+Written from public documentation and held against a contract of our own (example_site/platforms/contracts/mailchimp.yaml);
+not tried against the platform itself.
+
+Whoever left by Mailchimp's own link cannot be brought back by an API: Mailchimp says that she is "in compliance state",
+and asks her by mail when she is set to `pending`. So a yes of hers goes that way then, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest
+
+from ..values import (
+    SUBSCRIBED,
+    Capabilities,
+    ChangeBatch,
+    Identifiers,
+    Inbound,
+    InboundEvent,
+    Json,
+    Key,
+    Operation,
+    Outcome,
+    PauseStyle,
+    Problem,
+    ReadBack,
+    RemoteState,
+    Resubscribe,
+    Result,
+    Support,
+    Target,
+    TopicModel,
+)
+from .answers import Answer, Verdict, classify, word
+from .base import Option, PlatformError, restricts
+from .desired import is_out
+from .fields import FieldsBackend, heard
+from .mailchimp_inbound import events
+
+#: People in a call of `POST /lists/{id}`, and how many at once are read of a long list.
+BATCH, PAGE = 500, 1000
+#: The end of an API key names the data centre, and becomes a name of a host.
+_CENTRE = re.compile(r"[a-z]{2,4}\d{1,3}")
+_KEY = re.compile(r"[A-Za-z0-9]{8,64}-[a-z]{2,4}\d{1,3}")
+_AUDIENCE = re.compile(r"[A-Za-z0-9]{4,32}")
+#: What a merge tag may be.
+_TAG = re.compile(r"[A-Z][A-Z0-9_]{0,9}")
+#: How an error about one person says that an API may not bring her back, in a batch; alone it is a title.
+_COMPLIANCE = re.compile("compliance state", re.IGNORECASE)
+_IN_COMPLIANCE = "member-in-compliance-state"
+_NOT_THERE = 404
+#: Statuses of people who get no campaigns.
+_OUT = {"unsubscribed", "cleaned", "archived"}
+
+
+class MailchimpBackend(FieldsBackend):
+    """One audience. Groups hold topics, merge fields the rest; `unsubscribed` is Mailchimp's word for leaving all of it."""
+
+    capabilities = Capabilities(
+        choice=Support.STORES,  # a campaign reaches a group only if whoever sends it says so
+        opt_out=Support.ENFORCES,
+        frequency=Support.STORES,
+        pause=Support.STORES,
+        pause_style=PauseStyle.ATTRIBUTE,
+        attributes=Support.STORES,
+        channels=("email",),
+        topics=TopicModel.INTEREST,
+        explicit_no=False,
+        resubscribe=Resubscribe.DOUBLE_OPT_IN,
+        evidence=True,
+        batch_size=BATCH,
+        inbound=Inbound.TOKEN,
+        echoes=True,
+        read_back=ReadBack.STRONG,
+        erases=True,
+    )
+    known_options: ClassVar[Mapping[str, Option]] = {
+        **FieldsBackend.known_options,
+        "API_KEY": Option(str, "the API key, which ends with the data centre: …-us21"),
+        "AUDIENCE": Option(str, "the id of the audience"),
+        "SIGNING_SECRETS": Option(
+            (list, tuple),
+            "the signing secret of the webhook, where it has one; two while it changes",
+            default=(),
+        ),
+    }
+
+    def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(alias, options)
+        if not _KEY.fullmatch(self.options["API_KEY"]):
+            raise self._wrong("API_KEY", "must be an API key, which ends with the data centre: …-us21")
+        if not _AUDIENCE.fullmatch(self.options["AUDIENCE"]):
+            raise self._wrong("AUDIENCE", "must be the id of an audience, as its settings show it")
+        for tag in self._tags():
+            if not _TAG.fullmatch(tag):
+                raise self._wrong(
+                    "ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS",
+                    f"name merge tags: ten capital letters, digits and _ at most, not {tag}",
+                )
+        if not all(isinstance(secret, str) and secret for secret in self.options["SIGNING_SECRETS"]):
+            raise self._wrong("SIGNING_SECRETS", "must be a list of texts")
+        if self.options["SIGNING_SECRETS"]:
+            self.capabilities = replace(self.capabilities, inbound=Inbound.SIGNED)
+
+    @property
+    def base_url(self) -> str:
+        centre = self.options["API_KEY"].rpartition("-")[2]
+        if not _CENTRE.fullmatch(centre):
+            raise ImproperlyConfigured("API_KEY")  # refused by __init__
+        return self.options["URL"] or f"https://{centre}.api.mailchimp.com/3.0"
+
+    def headers(self) -> Mapping[str, str]:
+        credentials = f"any:{self.options['API_KEY']}".encode()
+        return {"Authorization": f"Basic {b64encode(credentials).decode()}"}
+
+    def classify(self, answer: Answer) -> tuple[Outcome, str]:
+        if answer.status == 403 and not answer.body:
+            return Outcome.RATE_LIMITED, "http-403"  # so it says under stress that there are too many calls
+        title = _title(answer)
+        if title == _IN_COMPLIANCE:
+            return Outcome.NEEDS_CONFIRMATION, title
+        if title == "forgotten-email-not-subscribed":
+            return Outcome.REFUSED, title
+        outcome, code = classify(answer)
+        return outcome, title or code
+
+    def most(self, kind: str) -> int:
+        # Without a status, which only the calls for one person can leave as it is.
+        return BATCH if kind in {"join", "profile", "opt-out"} else 1
+
+    # --- plan --------------------------------------------------------------------------------------------------------
+
+    def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
+        """Old addresses leave; then what she leaves, what she joins, and her fields.
+
+        `status` is only ever said where she chose it: `subscribed` with a new yes, `unsubscribed` with "leave all".
+        """
+        email = target.identifiers.email
+        operations = [
+            self._operation(target, "former", {"email": former, "unsubscribe": True}, number=number)
+            for number, former in enumerate(_former(target))
+        ]
+        if not email:
+            return operations
+        yeses, noes = self.yeses(target, since), self.noes(target, since)
+        if is_out(target.state):
+            if restricts(since) or heard(target, since) < target.state.version:
+                # Out of the groups as well: a yes to one of them, one day, must not bring the others along.
+                groups = dict.fromkeys(sorted(self.mapping.pairs().values()), False)
+                operations.append(self._operation(target, "opt-out", {"email": email, "groups": groups}))
+            return operations
+        groups = dict.fromkeys(sorted(noes.values()), False)
+        if groups:
+            operations.append(self._operation(target, "leave", {"email": email, "groups": groups}))
+        if yeses:
+            joined = dict.fromkeys(sorted(yeses.values()), True)
+            given = _given(since)
+            evidence = {"at": given.strftime("%Y-%m-%d %H:%M:%S")} if given else {}
+            operations.append(self._operation(target, "join", {"email": email, "groups": joined, **evidence}))
+        fields = {
+            tag: "" if value is None else value for tag, value in self.field_values(target, since).items()
+        }
+        misfits = self.mapping.misfits(target)
+        if fields or misfits:
+            # Beside a join the status was said a moment ago, and a batch may say it again.
+            kind = "profile" if yeses else "fields"
+            payload = {"email": email, "fields": fields, **({"misfits": misfits} if misfits else {})}
+            operations.append(self._operation(target, kind, payload))
+        return operations
+
+    def _operation(self, target: Target, kind: str, payload: Json, number: int = 0) -> Operation:
+        key = self.key(target, f"{kind}-{number}" if number else kind)
+        state = target.state
+        return Operation(
+            key, state.id, state.version, kind, payload, restricts=kind in {"former", "opt-out", "leave"}
+        )
+
+    # --- execute -----------------------------------------------------------------------------------------------------
+
+    def send(self, batch: Sequence[Operation]) -> list[Result]:
+        kind = batch[0].kind
+        if kind in {"join", "profile", "opt-out"}:
+            return self._batch(batch, kind)
+        return self.one_by_one(batch, self._alone)
+
+    def _batch(self, batch: Sequence[Operation], kind: str) -> list[Result]:
+        status = "unsubscribed" if kind == "opt-out" else "subscribed"
+        results = self._post(batch, status)
+        held = {result.key for result in results if result.code == _IN_COMPLIANCE}
+        again = [operation for operation in batch if operation.key in held]
+        if not again:
+            return results
+        if kind == "join":
+            # Her new yes, and Mailchimp must ask her itself.
+            asked = {
+                result.key: replace(result, outcome=Outcome.NEEDS_CONFIRMATION, code="asked-by-mailchimp")
+                if result.outcome is Outcome.DONE
+                else result
+                for result in self._post(again, "pending")
+            }
+        else:
+            asked = {result.key: result for result in self.one_by_one(again, self._alone)}
+        return [asked.get(result.key, result) for result in results]
+
+    def _post(self, batch: Sequence[Operation], status: str) -> list[Result]:
+        answer = self.call(
+            "POST",
+            self._list(),
+            json={"members": [_member(each.payload, status) for each in batch], "update_existing": True},
+        )
+        said = _object(answer)
+        errors = said.get("errors")
+        if not isinstance(errors, list) or not isinstance(said.get("error_count"), int):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        verdicts = {
+            _folded(error.get("email_address")): _verdict(error)
+            for error in errors
+            if isinstance(error, dict)
+        }
+        return self.by_key(
+            batch, lambda each: _folded(each.payload["email"]), verdicts, unsaid=Verdict(Outcome.DONE)
+        )
+
+    def _alone(self, operation: Operation) -> Result | None:
+        """A change to one person that leaves her status as it is, or ends it. Whom Mailchimp does not know it mails nothing."""
+        payload = operation.payload
+        body: Json = {}
+        if payload.get("unsubscribe") or operation.kind == "opt-out":
+            body["status"] = "unsubscribed"
+        if "groups" in payload:
+            body["interests"] = payload["groups"]
+        if payload.get("fields"):
+            body["merge_fields"] = payload["fields"]
+        if body:
+            self.call("PATCH", self._person(payload["email"]), json=body, accept={_NOT_THERE})
+        return None
+
+    # --- read, erase -------------------------------------------------------------------------------------------------
+
+    def read(self, contact: Target) -> RemoteState | None:
+        """Groups of whoever gets campaigns. Of somebody who left there nothing is a yes: drift makes noes of that."""
+        email = contact.identifiers.email
+        if not email:
+            return None
+        answer = self.call(
+            "GET", self._person(email), query={"fields": "status,interests,merge_fields"}, accept={_NOT_THERE}
+        )
+        if answer.status == _NOT_THERE:
+            return None
+        said = _object(answer)
+        status, interests = said.get("status"), _part(said, "interests")
+        fields = _part(said, "merge_fields")
+        if not isinstance(status, str):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        choices: dict[Key, str] = {
+            key: SUBSCRIBED
+            for key, remote in self.mapping.pairs().items()
+            if status == "subscribed" and interests.get(remote) is True
+        }
+        frequencies, pauses, attributes = self.read_fields(fields, contact)
+        out: bool | None = False
+        if status in _OUT:
+            out = (
+                True if is_out(contact.state) else None
+            )  # she left by e-mail, and may want what comes otherwise
+        return RemoteState(
+            opted_out=out, choices=choices, frequencies=frequencies, pauses=pauses, attributes=attributes
+        )
+
+    def erase(self, identifiers: Identifiers) -> Result:
+        """Delete her for good. Mailchimp then takes her back by its own form only, never by an API."""
+        key = f"{self.alias}-erase"
+        return self.attempt(key, lambda: self._erase(identifiers.email))
+
+    def _erase(self, email: str) -> None:
+        if email:
+            path = f"{self._person(email)}/actions/delete-permanent"
+            self.call("POST", path, accept={_NOT_THERE})
+
+    # --- inbound -----------------------------------------------------------------------------------------------------
+
+    def parse_inbound(self, request: HttpRequest) -> list[InboundEvent]:
+        return events(request, self.options["SIGNING_SECRETS"], self.options["AUDIENCE"])
+
+    # --- check -------------------------------------------------------------------------------------------------------
+
+    def check(self) -> list[Problem]:
+        problems = super().check()
+        if problems:
+            return problems
+        try:
+            answer = self.call("GET", self._list(), query={"fields": "id,name"}, accept={_NOT_THERE})
+            if answer.status == _NOT_THERE:
+                return [self._error(f"has no audience {self.options['AUDIENCE']}: see AUDIENCE.")]
+            problems += self._check_groups()
+            problems += self._check_fields()
+            problems += self._check_webhook()
+        except PlatformError as error:
+            problems.append(self._error(_TROUBLE.get(error.code, f"gives no answer ({error.code}).")))
+        return problems
+
+    def _check_groups(self) -> list[Problem]:
+        known: set[str] = set()
+        for category in self._items("interest-categories", "categories", "id"):
+            path = f"interest-categories{self.path(str(category.get('id', '')))}/interests"
+            known |= {str(interest.get("id")) for interest in self._items(path, "interests", "id")}
+        return [
+            self._error(
+                f'has no group {remote} in this audience, which TOPICS names for "{topic}". Make a group there '
+                "(Audience > Manage contacts > Groups), and take its id from the API."
+            )
+            for (topic, _channel), remote in self.mapping.pairs().items()
+            if remote not in known
+        ]
+
+    def _check_fields(self) -> list[Problem]:
+        wanted = self._tags()
+        if not wanted:
+            return []
+        known = {
+            str(field.get("tag")): field
+            for field in self._items("merge-fields", "merge_fields", "tag,type,required")
+        }
+        problems = [
+            self._error(
+                f"has no merge field {tag} in this audience: {what}. Make it there (Audience > Settings > Audience "
+                f"fields and *|MERGE|* tags), of the type {kind}."
+            )
+            for tag, (what, kind) in wanted.items()
+            if tag not in known
+        ]
+        problems += [
+            self._error(
+                f"has the merge field {tag} as {known[tag].get('type')}; make it one of the type {kind}: {what}."
+            )
+            for tag, (what, kind) in wanted.items()
+            if tag in known and kind == "date" and known[tag].get("type") not in {"date", "text"}
+        ]
+        required = sorted(tag for tag, field in known.items() if field.get("required") is True)
+        if required:
+            problems.append(
+                self._error(
+                    f"asks for {', '.join(required)} of everybody (a required merge field): people who did not give "
+                    "it would be refused. Make it optional there."
+                )
+            )
+        return problems
+
+    def _check_webhook(self) -> list[Problem]:
+        for hook in self._items("webhooks", "webhooks", "url,events,sources"):
+            if f"/inbound/{self.alias}/" not in str(hook.get("url", "")):
+                continue
+            if _part(hook, "events").get("unsubscribe") is not True:
+                return [self._warning("has our webhook without the event unsubscribe: switch it on.")]
+            if _part(hook, "sources").get("user") is not True:
+                return [
+                    self._warning(
+                        "has our webhook without what people do themselves: switch the source user on."
+                    )
+                ]
+            return []
+        return [
+            self._warning(
+                "has no webhook that leads here: who leaves by the link in a campaign is only noticed at night. Make "
+                f"one for …/inbound/{self.alias}/…, with unsubscribe and cleaned, by user and admin."
+            )
+        ]
+
+    def _items(self, path: str, name: str, fields: str) -> list[Json]:
+        query = {"count": PAGE, "fields": ",".join(f"{name}.{field}" for field in fields.split(","))}
+        found = _object(self.call("GET", f"{self._list()}/{path}", query=query)).get(name)
+        if not isinstance(found, list):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        return [item for item in found if isinstance(item, dict)]
+
+    def _tags(self) -> dict[str, tuple[str, str]]:
+        """{merge tag: (what it is for, its type over there)}."""
+        return {
+            **{
+                remote: (f'the attribute "{name}"', "text")
+                for name, remote in self.mapping.attribute_names().items()
+            },
+            **dict.fromkeys(self.frequency_fields.values(), ("how often people want mail", "text")),
+            **dict.fromkeys(self.pause_fields.values(), ("the day a pause ends", "date")),
+        }
+
+    def _list(self) -> str:
+        return self.path("lists", self.options["AUDIENCE"])
+
+    def _person(self, email: str) -> str:
+        return self.path("lists", self.options["AUDIENCE"], "members", _digest(email))
+
+    def _error(self, text: str) -> Problem:
+        return Problem("error", f'Mailchimp ("{self.alias}") {text}')
+
+    def _warning(self, text: str) -> Problem:
+        return Problem("warning", f'Mailchimp ("{self.alias}") {text}')
+
+
+#: What `check` says of an error.
+_TROUBLE = {
+    "api-key-invalid": "does not take API_KEY: make one under Account > Extras > API keys.",
+    "http-401": "does not take API_KEY: make one under Account > Extras > API keys.",
+    "user-disabled": "has disabled the user of API_KEY.",
+    "connection": "cannot be reached.",
+    "dns": "cannot be found: does API_KEY end with your data centre?",
+}
+
+
+def _member(payload: Json, status: str) -> Json:
+    """A person as a batch has her."""
+    return {
+        "email_address": payload["email"],
+        "status": status,
+        **({"interests": payload["groups"]} if payload.get("groups") else {}),
+        **({"merge_fields": payload["fields"]} if payload.get("fields") else {}),
+        **({"timestamp_opt": payload["at"]} if "at" in payload and status != "pending" else {}),
+    }
+
+
+def _verdict(error: Json) -> Verdict:
+    """What a batch says of one person. Its sentences hold her address, so only what they begin with is looked at."""
+    if _COMPLIANCE.search(str(error.get("error", ""))):
+        return Verdict(Outcome.REFUSED, _IN_COMPLIANCE)
+    code = word(error.get("error_code"))
+    return Verdict(Outcome.REFUSED, code or "refused")
+
+
+def _former(target: Target) -> list[str]:
+    """The addresses that are no longer hers, each once."""
+    now = _folded(target.identifiers.email)
+    former = {_folded(each.email): each.email for each in target.retired if each.email}
+    return [email for folded, email in sorted(former.items()) if folded != now]
+
+
+def _given(since: Sequence[ChangeBatch]) -> datetime | None:
+    """When she last said yes, as far as that is new."""
+    moments = [batch.at for batch in since if any(effect.after == SUBSCRIBED for effect in batch.effects)]
+    return max(moments).astimezone(UTC) if moments else None
+
+
+def _folded(email: object) -> str:
+    return str(email or "").strip().lower()
+
+
+def _digest(email: str) -> str:
+    """What Mailchimp knows a person by. It is an identifier and no secret: whoever has the address has it."""
+    return hashlib.md5(_folded(email).encode(), usedforsecurity=False).hexdigest()
+
+
+def _title(answer: Answer) -> str:
+    """The title of an error, which is what tells errors apart; its sentences may change, and hold addresses."""
+    if answer.status < 400:
+        return ""
+    try:
+        said = answer.json()
+    except PlatformError:
+        return ""
+    return word(said.get("title")) if isinstance(said, dict) else ""
+
+
+def _object(answer: Answer) -> Json:
+    found = answer.json()
+    if not isinstance(found, dict):
+        raise PlatformError(Outcome.RETRY, "unexpected-answer")
+    return found
+
+
+def _part(of: Json, name: str) -> Json:
+    part = of.get(name)
+    return part if isinstance(part, dict) else {}
