@@ -87,24 +87,24 @@ class Mailchimp(Platform):
 
     # --- people, one at a time ---------------------------------------------------------------------------------------
 
-    @route("GET", "/lists/{list}/members/{hash}")
-    def member(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002 - the platform's own words
-        member = self._member(list, hash)
+    @route("GET", "/lists/{audience}/members/{digest}")
+    def member(self, call: Call, audience: str, digest: str) -> Answer:
+        member = self._member(audience, digest)
         return _problem(404, "Resource Not Found") if member is None else Answer(200, _shown(member, call))
 
-    @route("PATCH", "/lists/{list}/members/{hash}")
-    def change(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002
-        member = self._member(list, hash)
+    @route("PATCH", "/lists/{audience}/members/{digest}")
+    def change(self, call: Call, audience: str, digest: str) -> Answer:
+        member = self._member(audience, digest)
         if member is None:
             return _problem(404, "Resource Not Found")
         return self._single(member, call.json(), call)
 
-    @route("PUT", "/lists/{list}/members/{hash}")
-    def upsert(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002
-        if list != AUDIENCE:
+    @route("PUT", "/lists/{audience}/members/{digest}")
+    def upsert(self, call: Call, audience: str, digest: str) -> Answer:
+        if audience != AUDIENCE:
             return _problem(404, "Resource Not Found")
         body = call.json()
-        member = self.members.get(hash)
+        member = self.members.get(digest)
         if member is None:
             said = {**body, "status": body.get("status") or body.get("status_if_new")}
             if not said["status"]:
@@ -113,27 +113,31 @@ class Mailchimp(Platform):
             return self._single(member, said, call, new=True)
         return self._single(member, body, call)
 
-    @route("POST", "/lists/{list}/members/{hash}/actions/delete-permanent")
-    def delete_for_good(self, call: Call, list: str, hash: str) -> Answer:  # noqa: A002
-        if self._member(list, hash) is None:
+    @route("POST", "/lists/{audience}/members/{digest}/actions/delete-permanent")
+    def delete_for_good(self, call: Call, audience: str, digest: str) -> Answer:
+        if self._member(audience, digest) is None:
             return _problem(404, "Resource Not Found")
-        del self.members[hash]
-        self.forgotten.add(hash)
+        del self.members[digest]
+        self.forgotten.add(digest)
         return Answer(204)
 
     # --- many --------------------------------------------------------------------------------------------------------
 
-    @route("POST", "/lists/{list}")
-    def batch(self, call: Call, list: str) -> Answer:  # noqa: A002
-        if list != AUDIENCE:
+    @route("POST", "/lists/{audience}")
+    def batch(self, call: Call, audience: str) -> Answer:
+        if audience != AUDIENCE:
             return _problem(404, "Resource Not Found")
         body = call.json()
         failing = self.faults.failing(len(body["members"]))
-        errors, new, updated, seen = [], [], [], set()
+        errors: list[Json] = []
+        new: list[Json] = []
+        updated: list[Json] = []
+        seen: set[str] = set()
         for position, said in enumerate(body["members"]):
             digest = digest_of(said["email_address"])
             known = self.members.get(digest)
             member = known or _new(said["email_address"])
+            trouble: tuple[str, str] | None
             if position in failing:
                 trouble = ("ERROR_GENERIC", "An unexpected error occurred")
             elif digest in seen:
@@ -170,34 +174,34 @@ class Mailchimp(Platform):
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
-    @route("GET", "/lists/{list}")
-    def audience(self, call: Call, list: str) -> Answer:  # noqa: A002
+    @route("GET", "/lists/{audience}")
+    def audience(self, call: Call, audience: str) -> Answer:
         return (
             Answer(200, {"id": AUDIENCE, "name": "Everybody"})
-            if list == AUDIENCE
+            if audience == AUDIENCE
             else _problem(404, "Resource Not Found")
         )
 
-    @route("GET", "/lists/{list}/interest-categories")
-    def categories(self, call: Call, list: str) -> Answer:  # noqa: A002
+    @route("GET", "/lists/{audience}/interest-categories")
+    def categories(self, call: Call, audience: str) -> Answer:
         return Answer(
             200, {"categories": [{"id": CATEGORY, "title": "What we write about"}], "total_items": 1}
         )
 
-    @route("GET", "/lists/{list}/interest-categories/{category}/interests")
-    def interests(self, call: Call, list: str, category: str) -> Answer:  # noqa: A002
+    @route("GET", "/lists/{audience}/interest-categories/{category}/interests")
+    def interests(self, call: Call, audience: str, category: str) -> Answer:
         found = [{"id": key, "name": name} for key, name in self.groups.items()]
         return Answer(200, {"interests": found, "total_items": len(found)})
 
-    @route("GET", "/lists/{list}/merge-fields")
-    def merge_fields(self, call: Call, list: str) -> Answer:  # noqa: A002
+    @route("GET", "/lists/{audience}/merge-fields")
+    def merge_fields(self, call: Call, audience: str) -> Answer:
         found = [
             {"tag": tag, "type": kind, "required": tag in self.required} for tag, kind in self.fields.items()
         ]
         return Answer(200, {"merge_fields": found, "total_items": len(found)})
 
-    @route("GET", "/lists/{list}/webhooks")
-    def hooks(self, call: Call, list: str) -> Answer:  # noqa: A002
+    @route("GET", "/lists/{audience}/webhooks")
+    def hooks(self, call: Call, audience: str) -> Answer:
         return Answer(200, {"webhooks": self.webhooks, "total_items": len(self.webhooks)})
 
     # --- what people do over there -----------------------------------------------------------------------------------

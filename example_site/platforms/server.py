@@ -368,7 +368,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
             return
         try:
-            answer = platform.problem(int(value), "out-of-order") if kind == "status" else platform.handle(call)
+            answer = (
+                platform.problem(int(value), "out-of-order") if kind == "status" else platform.handle(call)
+            )
         except Exception:
             # A mistake of ours, that a test must not take for the platform's weather.
             logger.exception("%s %s", self.command, platform.name)

@@ -156,7 +156,12 @@ class FieldsBackend(HttpBackend):
         """
         after = -1 if everything else heard(target, since)
         names = self.mapping.attribute_names()
-        told = {remote for name, remote in names.items() if self.is_new(target, since, f"attribute:{name}")}
+        state = target.state
+        told = {
+            remote
+            for name, remote in names.items()
+            if state.versions.get(f"attribute:{name}", 0 if name in state.attributes else -1) > after
+        }
         values = {name: value for name, value in self.mapping.attributes(target).items() if name in told}
         for key, field in self.frequency_fields.items():
             if self._any_since(target, after, "frequency", key, state.frequencies):

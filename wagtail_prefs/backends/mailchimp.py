@@ -167,9 +167,9 @@ class MailchimpBackend(FieldsBackend):
             given = _given(since)
             evidence = {"at": given.strftime("%Y-%m-%d %H:%M:%S")} if given else {}
             operations.append(self._operation(target, "join", {"email": email, "groups": joined, **evidence}))
-        fields = {
-            tag: "" if value is None else value for tag, value in self.field_values(target, since).items()
-        }
+        # Whom Mailchimp did not know until now it knows nothing of: with a yes goes all that she ever said.
+        told = self.field_values(target, since, everything=bool(yeses))
+        fields = {tag: "" if value is None else value for tag, value in told.items()}
         misfits = self.mapping.misfits(target)
         if fields or misfits:
             # Beside a join the status was said a moment ago, and a batch may say it again.
