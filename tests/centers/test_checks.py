@@ -766,8 +766,45 @@ def test_a_promise_is_kept_by_who_asks_and_by_who_enforces_and_by_nobody_else(
 ) -> None:
     facts = Facts(senders=senders, capabilities={"crm": crm})
     sender = sender_of(topic, channel, facts)
-    said = verdict(capability, channel, sender, facts)
+    said = verdict(Need(capability), topic, channel, sender, facts)
     named = senders.get(channel, {}).get(topic) or senders.get(channel, {}).get("default")
     obeys = channel in crm.channels and getattr(crm, capability, Support.NONE) == Support.ENFORCES
     assert (said == "kept") == (named == "decide" or (named == "crm" and obeys))
     assert (said == "unsent") == (named not in {"decide", "crm"})
+
+
+MAILCHIMP = "wagtail_prefs.backends.mailchimp.MailchimpBackend"
+
+
+def sent_by_mailchimp(**options: Any) -> dict[str, Any]:
+    keys = ("news", "offers", "events")
+    topics = {topic: f"{number}a2b3c4d5e" for number, topic in enumerate(keys)}
+    account = {"API_KEY": "0123456789abcdef-us21", "AUDIENCE": "abc123"}
+    return sent_by(MAILCHIMP, **account, TOPICS=topics, **options)
+
+
+@pytest.mark.django_db
+def test_what_a_platform_keeps_in_a_field_is_named_with_the_field() -> None:
+    """The words that whoever builds the segments needs; and what has no field is a promise that nobody keeps."""
+    pause = {**PAUSE, "topics": [factories.make_topics()["news"].pk]}
+    page = with_block("pause", **pause)
+    all_fields = {"all": "PPAUSE", "topic:news": "PPNEWS"}
+    settings = sent_by_mailchimp(FREQUENCY_FIELDS={"all": "PFREQ"}, PAUSE_FIELDS=all_fields)
+    told = {finding.code: finding.text for finding in found(page, **settings) if "PP" in finding.text}
+    assert set(told) == {"pause-stored"}
+    assert "PPNEWS" in told["pause-stored"]
+    assert any("in PFREQ:" in finding.text for finding in found(page, **settings))
+    assert "promise-broken" not in codes(found(page, **settings))
+    # Only a pause of everything has a field: that of one topic is kept by nobody.
+    fewer = sent_by_mailchimp(FREQUENCY_FIELDS={"all": "PFREQ"}, PAUSE_FIELDS={"all": "PPAUSE"})
+    broken = [finding for finding in found(page, **fewer) if finding.code == "promise-broken"]
+    assert [(finding.level, finding.block_id) for finding in broken] == [("error", page[-1]["id"])]
+    # No field at all.
+    bare = [finding.code for finding in found(page, **sent_by_mailchimp())]
+    assert bare.count("promise-broken") >= 2
+    obeyed = sent_by_mailchimp(
+        FREQUENCY_FIELDS={"all": "PFREQ"},
+        PAUSE_FIELDS=all_fields,
+        ENFORCES=["choice", "frequency", "pause"],
+    )
+    assert not {"promise-stored", "pause-stored", "promise-broken"} & set(codes(found(page, **obeyed)))

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ..values import (
     FREQUENCIES,
@@ -215,6 +216,20 @@ class FieldsBackend(HttpBackend):
     def describe_field(self, concept: str, topic: str, channel: str) -> str:
         place = self._place(concept, topic, channel)
         return self._fields[concept][place] if place is not None else ""
+
+    def describe_topic(self, key: str) -> str:
+        """With the fields that a segment for it looks at: `Interest 1a2b; how often: PFREQ; paused until: PPAUSE`."""
+        words = super().describe_topic(key)
+        if not words:
+            return ""
+        channels = [channel for topic, channel in self.mapping.pairs() if topic == key]
+        for concept, label in (("frequency", _("how often: %s")), ("pause", _("paused until: %s"))):
+            fields = dict.fromkeys(
+                field for channel in channels if (field := self.describe_field(concept, key, channel))
+            )
+            if fields:
+                words = f"{words}; {label % ', '.join(fields)}"
+        return words
 
     # --- how ---------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from ...backends.registry import backends
 from ...conf import conf
 from ...html import html_to_tree
 from ...topics.models import Audience, Topic, TopicGroupText, TopicText
-from ...values import Capabilities, CompileContext, TopicInfo
+from ...values import Capabilities, CompileContext, Key, TopicInfo
 from ..compile import compile_center
 from ..models import PublishedCenter
 from ..serving import get_snapshot
@@ -75,6 +75,7 @@ def facts_of(page: PreferenceCenterMixin, audience_id: int | None) -> Facts:
         senders=conf.senders,
         capabilities=(capabilities := _capabilities()),
         unmapped=_unmapped(capabilities, library.topics.values()),
+        place=_place,
         topics={info.key: info for info in library.topics.values()},
         untranslated=library.untranslated,
         headings=library.headings,
@@ -181,6 +182,18 @@ def _unmapped(senders: Iterable[str], topics: Iterable[TopicInfo]) -> dict[str, 
         except Exception as error:  # noqa: BLE001 - a backend may be anybody's, and editors must get on with their work
             logger.warning("The sender %r cannot say what it maps (%s).", alias, type(error).__name__)
     return found
+
+
+def _place(sender: str, concept: str, scope: Key, topic: str, channel: str) -> str | None:
+    """Which field of a sender's holds such a wish; None where it has no place there."""
+    try:
+        backend = backends[sender]
+        if not backend.keeps(concept, scope, topic, channel):
+            return None
+        return backend.describe_field(concept, topic, channel)
+    except Exception as error:  # noqa: BLE001 - as above
+        logger.warning("The sender %r cannot say what it keeps (%s).", sender, type(error).__name__)
+        return ""
 
 
 # --- what the editor wrote -------------------------------------------------------------------------------------------

@@ -37,15 +37,17 @@ def sender_of(topic: str, channel: str, facts: Facts) -> str:
     return sender if sender == DECIDE or sender in facts.capabilities else ""
 
 
-def verdict(capability: str, channel: str, sender: str, facts: Facts) -> Verdict:
-    """Whether a sender keeps what a control promises."""
+def verdict(need: Need, topic: str, channel: str, sender: str, facts: Facts) -> Verdict:
+    """Whether a sender keeps what a control promises for a topic on a channel."""
     if not sender:
         return "unsent"
     if sender == DECIDE:
         return "kept"
     capabilities = facts.capabilities[sender]
-    support = getattr(capabilities, capability, Support.NONE)
+    support = getattr(capabilities, need.capability, Support.NONE)
     if support == Support.NONE or not isinstance(support, Support) or channel not in capabilities.channels:
+        return "broken"
+    if facts.place(sender, need.capability, (need.topic, need.channel), topic, channel) is None:
         return "broken"
     return "kept" if support == Support.ENFORCES else "stored"
 
@@ -77,7 +79,7 @@ def promises(snapshot: Snapshot, facts: Facts) -> Iterator[Finding]:
         for need in spec.needs:
             for topic, channel in reach(need, pairs, facts):
                 sender = sender_of(topic, channel, facts)
-                said = verdict(need.capability, channel, sender, facts)
+                said = verdict(need, topic, channel, sender, facts)
                 if said != "kept":
                     # Without a sender it does not matter what is promised: nobody keeps any of it.
                     capability = "" if said == "unsent" else need.capability
@@ -143,6 +145,17 @@ def _finding(
             "it. Take it out, or ask your developers to let the sender ask before each message."
         )
         return Finding("error", "promise-broken", text % words, block_id, field)
+    scope = ("", channel)
+    fields = [facts.place(sender, capability, scope, topic, channel) for topic in topics]
+    if names := list(dict.fromkeys(filter(None, fields))):
+        words["fields"] = ", ".join(names)
+        text = _(
+            "“%(block)s” promises %(promise)s, and “%(sender)s”, which sends %(topics)s by %(channel)s, only notes it down, "
+            "in %(fields)s: messages go on as before unless your segments over there use that. Ask who builds them, before "
+            "people rely on it."
+        )
+        code = "pause-stored" if capability == "pause" else "promise-stored"
+        return Finding("warning", code, text % words, block_id, field)
     if capability == "pause":
         text = _(
             "“%(sender)s”, which sends %(topics)s by %(channel)s, only notes down a pause (“%(block)s”): messages go on "

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ...values import Capabilities, TopicInfo
+from ...values import Capabilities, Key, TopicInfo
 from ..values import Snapshot
 
 Level = Literal["error", "warning"]
@@ -44,6 +44,15 @@ class Written:
     roles: tuple[str, ...] = ()  # keys of the topics that its answers show or hide
 
 
+#: (sender, concept, scope, topic, channel) -> the field that holds such a wish over there, "" where it needs none; None: it
+#: has no place there.
+Place = Callable[[str, str, Key, str, str], str | None]
+
+
+def _anywhere(sender: str, concept: str, scope: Key, topic: str, channel: str) -> str | None:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What surrounds a snapshot: who sends, what is in the topics library, what the editor wrote."""
@@ -59,6 +68,7 @@ class Facts:
         default_factory=dict
     )  # topic key -> its group, without one in this locale
     written: Mapping[str, Written] = field(default_factory=dict)  # by block id
+    place: Place = _anywhere
     #: words of notices on the same center in another language -> which language that is, in words
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
