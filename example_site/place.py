@@ -1,4 +1,4 @@
-"""Where the demo lives: the folder of its data, and the addresses of its five servers on loopback."""
+"""Where the demo lives: the folder of its data, and the addresses of its servers on loopback."""
 
 from __future__ import annotations
 
@@ -54,6 +54,23 @@ class Place:
     @property
     def mailbox(self) -> str:
         return self._origin(self.mailbox_port)
+
+    @property
+    def platform_port(self) -> int:
+        """The page of the stand-in for a marketing platform (`CRM=`); its API stands on the port after it."""
+        return self.port + 4
+
+    @property
+    def platform(self) -> str:
+        return self._origin(self.platform_port)
+
+    @property
+    def platform_api_port(self) -> int:
+        return self.port + 5
+
+    @property
+    def platform_api(self) -> str:
+        return self._origin(self.platform_api_port)
 
     @property
     def smtp_port(self) -> int:

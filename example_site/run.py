@@ -1,7 +1,7 @@
 """`python -m example_site.run`, what `make demo` runs: prepares the demo and serves all of it until Ctrl-C.
 
 `PORT` (default 8000) is the Wagtail site; the customer's site, the CRM and the mailbox stand on the next three ports,
-SMTP on PORT+25. `DATABASE_URL` takes another database than SQLite, `EXAMPLE_SITE_VAR` another folder.
+SMTP on PORT+25. `CRM=mailchimp` adds a stand-in for that platform, with a page on PORT+4. `DATABASE_URL` takes another database than SQLite, `EXAMPLE_SITE_VAR` another folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 from . import place
 from .place import Place
+from .platforms.demo import PLATFORMS, chosen
 from .supervisor import Broken, Child, Supervisor
 from .waiting import CannotStart, accepts, check_ports, read, until
 
@@ -43,8 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _stop)
     try:
         here = place.wanted()
-        check_ports(here)
-        _Demo(here).run(options.ready_file)
+        alias = chosen()
+        check_ports(here, platform=bool(alias))
+        _Demo(here, alias).run(options.ready_file)
     except Stop:
         pass
     except (CannotStart, Broken, ValueError) as error:
@@ -65,8 +67,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 class _Demo:
     """The whole of it: prepared, started, looked after, stopped."""
 
-    def __init__(self, here: Place) -> None:
+    def __init__(self, here: Place, alias: str) -> None:
         self._here = here
+        self._alias = alias  # of the marketing platform, "" without one
         self._logs = place.var() / "logs"
         self._logs.mkdir(exist_ok=True)
         self._env = {
@@ -84,6 +87,10 @@ class _Demo:
         try:
             facts = self._prepare()
             self._serve()
+            if self._alias:
+                say(f"Bringing everybody over to {PLATFORMS[self._alias].label} ...")
+                self._manage("prefs_backfill", self._alias)
+                facts["platform"] = {"alias": self._alias, "url": self._here.platform}
             print(_welcome(self._here, facts), flush=True)
             if ready_file:
                 _publish(ready_file, facts)
@@ -117,6 +124,10 @@ class _Demo:
         self._start("crm", "The CRM", [sys.executable, "-m", "example_site.crm"])
         self._start("customer", "The customer's site", [sys.executable, "-m", "example_site.customer"])
         self._start("site", "The site", GUNICORN)
+        if self._alias:
+            command = [sys.executable, "-m", "example_site.platforms", self._alias]
+            self._start("platform", PLATFORMS[self._alias].label, command)
+            self._wait_for_page(f"{self._here.platform}/")
         self._start("worker", "The delivery worker", [*MANAGE, "prefs_deliver", "--loop"])
         for url in (f"{self._here.crm}/contacts.json", f"{self._here.customer}/", f"{self._here.site}/"):
             self._wait_for_page(url)
@@ -168,6 +179,11 @@ def _welcome(here: Place, facts: dict[str, Any]) -> str:
         f"  The site             {facts['site']}/",
         f"  Customer's site      {facts['customer_site']}/",
         f"  CRM                  {facts['crm']}/",
+        *(
+            [f"  {PLATFORMS[facts['platform']['alias']].label:<20} {here.platform}/"]
+            if "platform" in facts
+            else []
+        ),
         f"  Mailbox              {here.mailbox}/   (SMTP on port {here.smtp_port})",
         f"  Admin                {admin['url']}   user {admin['user']}, password {admin['password']}",
         "",

@@ -8,6 +8,7 @@ from typing import Any
 import dj_database_url
 
 from . import passwords, place
+from .platforms.demo import chosen, configured
 
 HERE = place.current()
 VAR = place.var()
@@ -150,7 +151,7 @@ WAGTAIL_ENABLE_WHATS_NEW_BANNER = False
 WAGTAILDOCS_EXTENSIONS = ["pdf", "txt"]
 
 # The plugin
-WAGTAIL_PREFS = {
+WAGTAIL_PREFS: dict[str, Any] = {
     "SIGNING_KEYS": [{"kid": "demo", "key": SECRETS.signing, "created": "2026-01-01"}],
     "BACKENDS": {
         "database": {"BACKEND": "wagtail_prefs.backends.database.DatabaseBackend"},
@@ -173,6 +174,10 @@ WAGTAIL_PREFS = {
     "SEAL_MINUTES": 1,
     "ALLOW_PRIVATE_HOSTS": True,  # demo only: the CRM stands on loopback
 }
+
+# `make demo CRM=mailchimp`: a stand-in for that platform, which is told everything, too, and sends the e-mail.
+if CRM := chosen():
+    WAGTAIL_PREFS = configured(WAGTAIL_PREFS, CRM, HERE.platform_api, SECRETS.inbound)
 
 LOGGING: dict[str, Any] = {
     "version": 1,

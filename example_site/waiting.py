@@ -19,8 +19,8 @@ class CannotStart(Exception):
     """The message says what to do."""
 
 
-def check_ports(here: Place) -> None:
-    """Raise CannotStart where a port of the demo is taken."""
+def check_ports(here: Place, *, platform: bool = False) -> None:
+    """Raise CannotStart where a port of the demo is taken; with those of a marketing platform, if it has one."""
     wanted = {
         here.port: "the site",
         here.customer_port: "the customer's site",
@@ -28,6 +28,8 @@ def check_ports(here: Place) -> None:
         here.mailbox_port: "the mailbox",
         here.smtp_port: "SMTP",
     }
+    if platform:
+        wanted |= {here.platform_port: "the platform's page", here.platform_api_port: "the platform"}
     taken = [f"  {port} ({what})" for port, what in wanted.items() if not is_free(port)]
     if taken:
         raise CannotStart(

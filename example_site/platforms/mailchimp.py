@@ -7,11 +7,14 @@ ten calls at the same time are the limit, and under stress it answers 403 withou
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import threading
 from base64 import b64decode
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from .server import REFUSED, Answer, Believed, Call, Json, Platform, route
 
@@ -29,6 +32,8 @@ FIELDS = {
     "PPAUSENEWS": "date",
 }
 CATEGORY = "9f8e7d6c5b"
+SIGNING_SECRET = "mailchimp-signing-secret-of-the-demo"
+HAS_WEBHOOKS = True
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional")
 AT_ONCE = 10
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -219,18 +224,45 @@ class Mailchimp(Platform):
             if member["status"] == "pending":
                 member |= {"status": "subscribed", "by_herself": False}
 
+    def hook(self, email: str) -> tuple[bytes, dict[str, str]]:
+        now = datetime.now(UTC)
+        form = {
+            "type": "unsubscribe",
+            "fired_at": now.strftime("%Y-%m-%d %H:%M:%S"),
+            "data[action]": "unsub",
+            "data[reason]": "manual",
+            "data[email]": email,
+            "data[list_id]": AUDIENCE,
+        }
+        body = urlencode(form).encode()
+        stamp = int(now.timestamp())
+        mac = hmac.new(SIGNING_SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+        return body, {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-Mailchimp-Signature": f"t={stamp},v1={mac}",
+        }
+
+    def set_up(self, names: Mapping[str, str]) -> None:
+        self.groups = dict(names)
+
     def believes(self) -> list[Believed]:
         with self.lock:
             return [
                 Believed(
                     member["email_address"],
                     member["status"],
-                    {name: "in" for key, name in self.groups.items() if member["interests"].get(key)},
+                    {
+                        name: "yes" if member["interests"][key] else "no"
+                        for key, name in self.groups.items()
+                        if key in member["interests"]
+                    },
                     {
                         tag: str(value)
                         for tag, value in member["merge_fields"].items()
                         if value not in ("", None)
                     },
+                    out=member["status"] == "unsubscribed",
+                    waits=member["status"] == "pending",
                 )
                 for member in self.members.values()
             ]
@@ -288,6 +320,20 @@ class Mailchimp(Platform):
             member["timestamp_opt"] = said["timestamp_opt"]
         self.members[digest] = member
         return None
+
+
+def demo_options(url: str, topics: Mapping[str, Mapping[str, str]]) -> Json:
+    """The backend's options in the demo, where the API stands at `url`."""
+    return {
+        "URL": f"{url}/3.0",
+        "API_KEY": API_KEY,
+        "AUDIENCE": AUDIENCE,
+        "SIGNING_SECRETS": [SIGNING_SECRET],
+        "TOPICS": {topic: channels["email"] for topic, channels in topics.items()},
+        "ATTRIBUTES": {"given_name": "FNAME"},
+        "FREQUENCY_FIELDS": {"all": "PFREQ"},
+        "PAUSE_FIELDS": {"all": "PPAUSE"},
+    }
 
 
 def digest_of(email: str) -> str:

@@ -66,9 +66,11 @@ class Believed:
     """What a platform holds of one person, for people to look at: a line of its page."""
 
     who: str
-    status: str
-    topics: Mapping[str, str] = field(default_factory=dict)  # name over there -> its word for yes or no
+    status: str  # in the platform's own words
+    topics: Mapping[str, str] = field(default_factory=dict)  # what it is called over there -> "yes" or "no"
     fields: Mapping[str, str] = field(default_factory=dict)
+    out: bool = False  # she has left all of it
+    waits: bool = False  # the platform has asked her by mail
 
 
 class Limited(Exception):
@@ -183,6 +185,7 @@ class Platform:
         self.faults = Faults()
         self.lock = threading.RLock()
         self.violations: list[str] = []
+        self.is_away = False
         self.crashes: list[str] = []  # tracebacks of mistakes in this stand-in
         self.calls: list[tuple[str, str, int]] = []  # method, path, status
         #: Addresses that the platform takes nothing of.
@@ -214,10 +217,27 @@ class Platform:
         """Everybody it knows."""
         raise NotImplementedError
 
+    def set_up(self, names: Mapping[str, str]) -> None:
+        """For the demo: have topics of these ids, with these names, and the fields of `demo_options`."""
+        raise NotImplementedError
+
+    def leave(self, email: str) -> None:
+        """She uses the platform's own way out."""
+        raise NotImplementedError
+
+    def confirm(self, email: str) -> None:
+        """She follows the mail that the platform sent to ask her; nothing where it sends none."""
+
+    def hook(self, email: str) -> tuple[bytes, dict[str, str]] | None:
+        """Body and headers of the webhook that tells of her leaving; None where the platform is asked instead."""
+        return None
+
     # --- what happens to a call --------------------------------------------------------------------------------------
 
     def handle(self, call: Call) -> Answer:
         """Answer a call, as the platform would."""
+        if self.is_away:
+            return self.problem(503, "out-of-order", call)
         refusal = self.allowed(call)
         if refusal is not None:
             return refusal
