@@ -26,7 +26,7 @@ from uuid import UUID, uuid4
 import psycopg
 import requests
 
-from . import cpu
+from . import cpu, vendors
 from .endpoints import Figure
 from .site.platform import PORT
 
@@ -57,10 +57,18 @@ MEMORY = (
     Work("deliver_few", "deliver while few rows wait", "ours", BATCH),
     Work("deliver_many", "deliver while very many wait", "ours", BATCH),
 )
-ALL = (*WORK, *MEMORY)
+#: Our backend and a hand-written loop against the stand-in of each vendor.
+VENDORS = tuple(
+    Work(f"{kind}_{vendor}", f"{label} to {vendor}, {batch} a call", kind, batch)
+    for vendor, batch in vendors.BATCHES.items()
+    for kind, label in (("vendor", "deliver"), ("bare_vendor", "hand-written"))
+)
+ALL = (*WORK, *MEMORY, *VENDORS)
 
 
 def alias_of(work: Work) -> str:
+    if work in VENDORS:
+        return work.name.removeprefix("bare_").removeprefix("vendor_")
     return {"ours": {BATCH: "many", 1: "single"}, "bare": {BATCH: "bare_many", 1: "bare_single"}}[work.kind][
         work.batch
     ]
@@ -82,6 +90,15 @@ def measure(rounds: int, rows: int, waiting: tuple[int, int]) -> dict[str, Figur
             queue(alias_of(work), taken, filler=size)
             found[work.name].append(run(work, port, taken, 1))
             queue(alias_of(work), 0, filler=0)
+    for vendor in vendors.BATCHES:
+        for _ in range(rounds):
+            for work in VENDORS:
+                if alias_of(work) != vendor:
+                    continue
+                # Each begins with a platform that knows nobody.
+                with platform("tests.bench.vendors", vendor) as port:
+                    queue(alias_of(work), rows // 2, filler=0)
+                    found[work.name].append(run(work, port, rows // 2 // WORKERS, WORKERS))
     return {name: _figure(took) for name, took in found.items()}
 
 
@@ -110,10 +127,12 @@ def _figure(took: Sequence[Took]) -> Figure:
 
 
 @contextlib.contextmanager
-def platform() -> Iterator[int]:
+def platform(*module: str) -> Iterator[int]:
     """The other side, as a process of its own; yields its port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.crm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", *(module or ["tests.bench.crm"])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None
@@ -166,7 +185,15 @@ def run(work: Work, port: int, rows: int, workers: int) -> Took:
                 *(sys.executable, "-m", "tests.bench.deliveries", work.kind, alias_of(work)),
                 *(str(work.batch), str(rows)),
             ],
-            env={**os.environ, PORT: str(port)},
+            env={
+                **os.environ,
+                PORT: str(port),
+                **(
+                    {vendors.VENDOR: alias_of(work), vendors.URL: f"http://127.0.0.1:{port}"}
+                    if work in VENDORS
+                    else {}
+                ),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -202,7 +229,8 @@ def worker(kind: str, alias: str, batch: int, rows: int) -> None:
     import django
 
     django.setup()
-    deliver, pid = {"ours": ours, "bare": bare}[kind](alias, batch)
+    kinds = {"ours": ours, "vendor": ours, "bare": bare, "bare_vendor": bare_vendor}
+    deliver, pid = kinds[kind](alias, batch)
     print("ready", flush=True)
     sys.stdin.read()
     own, postgres, done = time.process_time(), cpu.exact_seconds([pid]), 0
@@ -269,6 +297,30 @@ def bare(alias: str, batch: int) -> tuple[Any, int]:
                 connection.execute(_MARK, ([taken[start][0]], lease))
         if batch > 1:
             connection.execute(_MARK, ([row for row, _ in taken], lease))
+        return len(taken)
+
+    return deliver, connection.info.backend_pid
+
+
+def bare_vendor(alias: str, batch: int) -> tuple[Any, int]:
+    from wagtail_prefs.backends.registry import backends
+
+    connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+    session = requests.Session()
+    session.trust_env = False
+    backend: Any = backends[alias]
+    url, headers, remote = backend.base_url, dict(backend.headers()), vendors.ids(alias)
+
+    def deliver(limit: int) -> int:
+        lease = uuid4()
+        taken = connection.execute(_LEASE, (alias, limit, lease, LEASE)).fetchall()
+        people = list(map_states(connection, [contact for _, contact in taken]).values())
+        for start in range(0, len(people), batch):
+            for method, path, body in vendors.CALLS[alias](
+                people[start : start + batch], remote, backend.options
+            ):
+                session.request(method, f"{url}{path}", json=body, headers=headers).raise_for_status()
+        connection.execute(_MARK, ([row for row, _ in taken], lease))
         return len(taken)
 
     return deliver, connection.info.backend_pid

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from . import vendors
 from .endpoints import Figure
 
 #: How far beyond a goal a ratio may be before `--check` fails: what a busy machine does to it.
@@ -111,6 +112,15 @@ def _goals() -> tuple[Goal, ...]:
             lambda f: f["deliver_one"].rate / f["bare_deliver_one"].rate,
             0.7,
             at_least=True,
+        ),
+        *(
+            Goal(
+                f"deliver to {vendor}: it ÷ hand-written, rows a second, two workers",
+                lambda f, vendor=vendor: f[f"vendor_{vendor}"].rate / f[f"bare_vendor_{vendor}"].rate,  # type: ignore[misc]
+                0.4,
+                at_least=True,
+            )
+            for vendor in vendors.BATCHES
         ),
         Goal(  # COPY writes a million rows a second where nothing else is done: so 250,000
             "suppressions: it ÷ COPY of one statement, rows a second",

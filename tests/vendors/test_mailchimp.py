@@ -33,7 +33,7 @@ from tests.vendors.bringing import (
 )
 from tests.vendors.test_mailchimp_conformance import OPTIONS
 from wagtail_prefs.backends.base import BadInbound, PlatformError
-from wagtail_prefs.backends.mailchimp import BATCH, MailchimpBackend
+from wagtail_prefs.backends.mailchimp import ALONE, BATCH, MailchimpBackend
 from wagtail_prefs.changes import OptOut, SetChoice
 from wagtail_prefs.values import (
     SUBSCRIBED,
@@ -378,7 +378,7 @@ def test_whom_it_deleted_for_good_no_api_brings_back(backend: MailchimpBackend, 
 
 def test_five_hundred_go_into_a_call_and_no_more(backend: MailchimpBackend) -> None:
     assert backend.capabilities.batch_size == BATCH == backend.most("join") == backend.most("opt-out")
-    assert backend.most("leave") == backend.most("fields") == backend.most("former") == 1
+    assert backend.most("leave") == backend.most("fields") == backend.most("former") == ALONE
 
 
 # --- read -------------------------------------------------------------------------------------------------------------
@@ -563,6 +563,17 @@ def test_the_vector_of_the_documentation(made: Callable[..., MailchimpBackend]) 
     request = RequestFactory().post("/", body, content_type=FORM, headers={"X-Mailchimp-Signature": header})
     with time_machine.travel(datetime.fromtimestamp(1790000000, UTC) + timedelta(seconds=200)):
         assert made(SIGNING_SECRETS=[SECRET]).parse_inbound(request) == []  # of another audience
+
+
+def test_with_the_first_yes_goes_the_first_no(backend: MailchimpBackend, platform: Mailchimp) -> None:
+    """Whom Mailchimp has never heard of there is nothing to stop for; later a no goes by itself."""
+    her = somebody(choices={**YES, ("offers", "email"): UNSUBSCRIBED})
+    (operation,) = backend.plan(her, [submission(1, said_yes("news"), said_no("offers"))])
+    assert (operation.kind, operation.restricts) == ("join", True)
+    assert operation.payload["groups"] == {NEWS: True, OFFERS: False}
+    later = somebody(version=3, choices=her.state.choices)
+    kinds = [each.kind for each in backend.plan(later, [submission(3, said_yes("news"), said_no("offers"))])]
+    assert kinds == ["leave", "join"]
 
 
 def test_one_at_a_time_where_only_that_keeps_the_status(

@@ -11,7 +11,7 @@ Who obeys them is for the site to say (ENFORCES): the platform only keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -145,6 +145,15 @@ class FieldsBackend(HttpBackend):
         """What names the ledger record of a choice: nothing personal, and short enough for any field."""
         version = target.state.versions.get(f"choice:{topic}:{channel}", target.state.version)
         return f"prefs:{target.state.id}#{version}"
+
+    def said_at(self, target: Target, since: Sequence[ChangeBatch], keys: Iterable[Key]) -> datetime | None:
+        """When she last said something about one of these topics and channels; None where that is not known any more."""
+        versions = target.state.versions
+        newest = max((versions.get(f"choice:{topic}:{channel}", 0) for topic, channel in keys), default=0)
+        moment: Callable[[int], datetime | None] | None = getattr(since, "moment", None)
+        if moment is not None:  # what the engine passes knows it without reading what was said
+            return moment(newest)
+        return next((batch.at for batch in since if batch.version == newest), None)
 
     # --- fields ------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -42,13 +42,15 @@ from ..values import (
     TopicModel,
 )
 from .answers import Answer, Verdict, classify, word
-from .base import Option, PlatformError, restricts
+from .base import Option, PlatformError
 from .desired import is_out
 from .fields import FieldsBackend, heard
 from .mailchimp_inbound import events
 
 #: People in a call of `POST /lists/{id}`, and how many at once are read of a long list.
 BATCH, PAGE = 500, 1000
+#: How many calls about one person are made before it is noted what came of them.
+ALONE = 10
 #: The end of an API key names the data centre, and becomes a name of a host.
 _CENTRE = re.compile(r"[a-z]{2,4}\d{1,3}")
 _KEY = re.compile(r"[A-Za-z0-9]{8,64}-[a-z]{2,4}\d{1,3}")
@@ -135,8 +137,8 @@ class MailchimpBackend(FieldsBackend):
         return outcome, title or code
 
     def most(self, kind: str) -> int:
-        # Without a status, which only the calls for one person can leave as it is.
-        return BATCH if kind in {"join", "profile", "opt-out"} else 1
+        # The others leave her status as it is, which only calls about one person can: a few of them, one after the other.
+        return BATCH if kind in {"join", "profile", "opt-out"} else ALONE
 
     # --- plan --------------------------------------------------------------------------------------------------------
 
@@ -154,19 +156,22 @@ class MailchimpBackend(FieldsBackend):
             return operations
         yeses, noes = self.yeses(target, since), self.noes(target, since)
         if is_out(target.state):
-            if restricts(since) or heard(target, since) < target.state.version:
+            if heard(target, since) < target.state.version:
                 # Out of the groups as well: a yes to one of them, one day, must not bring the others along.
                 groups = dict.fromkeys(sorted(self.mapping.pairs().values()), False)
                 operations.append(self._operation(target, "opt-out", {"email": email, "groups": groups}))
             return operations
         groups = dict.fromkeys(sorted(noes.values()), False)
-        if groups:
+        if groups and not (yeses and heard(target, since) < 1):
             operations.append(self._operation(target, "leave", {"email": email, "groups": groups}))
+            groups = {}
         if yeses:
-            joined = dict.fromkeys(sorted(yeses.values()), True)
-            given = _given(since)
-            evidence = {"at": given.strftime("%Y-%m-%d %H:%M:%S")} if given else {}
-            operations.append(self._operation(target, "join", {"email": email, "groups": joined, **evidence}))
+            # With the first that Mailchimp hears of her goes her no as well: there is nothing yet that it could stop.
+            joined = {**dict.fromkeys(sorted(yeses.values()), True), **groups}
+            given = self.said_at(target, since, yeses)
+            evidence = {"at": f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}"} if given else {}
+            payload = {"email": email, "groups": joined, **evidence}
+            operations.append(self._operation(target, "join", payload, restricts=bool(groups)))
         # Whom Mailchimp did not know until now it knows nothing of: with a yes goes all that she ever said.
         told = self.field_values(target, since, everything=bool(yeses))
         fields = {tag: "" if value is None else value for tag, value in told.items()}
@@ -178,12 +183,13 @@ class MailchimpBackend(FieldsBackend):
             operations.append(self._operation(target, kind, payload))
         return operations
 
-    def _operation(self, target: Target, kind: str, payload: Json, number: int = 0) -> Operation:
+    def _operation(
+        self, target: Target, kind: str, payload: Json, number: int = 0, *, restricts: bool = False
+    ) -> Operation:
         key = self.key(target, f"{kind}-{number}" if number else kind)
         state = target.state
-        return Operation(
-            key, state.id, state.version, kind, payload, restricts=kind in {"former", "opt-out", "leave"}
-        )
+        restricts = restricts or kind in {"former", "opt-out", "leave"}
+        return Operation(key, state.id, state.version, kind, payload, restricts)
 
     # --- execute -----------------------------------------------------------------------------------------------------
 
@@ -441,12 +447,6 @@ def _former(target: Target) -> list[str]:
     now = _folded(target.identifiers.email)
     former = {_folded(each.email): each.email for each in target.retired if each.email}
     return [email for folded, email in sorted(former.items()) if folded != now]
-
-
-def _given(since: Sequence[ChangeBatch]) -> datetime | None:
-    """When she last said yes, as far as that is new."""
-    moments = [batch.at for batch in since if any(effect.after == SUBSCRIBED for effect in batch.effects)]
-    return max(moments).astimezone(UTC) if moments else None
 
 
 def _folded(email: object) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import overload
 from uuid import UUID
 
-from ..ledger.services import batches_since_many
+from ..ledger.services import batches_since_many, moments_since_many
 from ..values import UNSUBSCRIBED, ChangeBatch, ContactState
 
 
@@ -14,13 +15,20 @@ class History:
     """The submissions of contacts, each after the version it names: read once, for all of them."""
 
     def __init__(self, delivered: Iterable[tuple[UUID, int]]) -> None:
-        self._delivered = delivered
+        self._delivered = dict(delivered)
         self._found: dict[UUID, list[ChangeBatch]] | None = None
+        self._moments: dict[UUID, dict[int, datetime]] | None = None
 
     def of(self, contact: UUID) -> list[ChangeBatch]:
         if self._found is None:
-            self._found = batches_since_many(dict(self._delivered))
+            self._found = batches_since_many(self._delivered)
         return self._found.get(contact, [])
+
+    def moment(self, contact: UUID, version: int) -> datetime | None:
+        """When a version was made; None where that is not after what was delivered."""
+        if self._moments is None:
+            self._moments = moments_since_many(self._delivered)
+        return self._moments.get(contact, {}).get(version)
 
 
 class Since(Sequence[ChangeBatch]):
@@ -47,6 +55,10 @@ class Since(Sequence[ChangeBatch]):
         self.restricts = restricts
         self.after = after
         self.moved = moved
+
+    def moment(self, version: int) -> datetime | None:
+        """When a version that is new was made, without reading what it says."""
+        return self._history.moment(self._contact, version)
 
     @property
     def _batches(self) -> list[ChangeBatch]:

@@ -227,6 +227,21 @@ def batches_since_many(since: Mapping[UUID, int]) -> dict[UUID, list[ChangeBatch
     return found
 
 
+def moments_since_many(since: Mapping[UUID, int]) -> dict[UUID, dict[int, datetime]]:
+    """When the submissions of many contacts were made, each after its own version: {contact: {version: moment}}.
+
+    Reads no record's body: for whoever needs to know nothing but the time.
+    """
+    found: dict[UUID, dict[int, datetime]] = {}
+    for some in batched(since.items(), 500):
+        versions = dict(some)
+        rows = Record.objects.filter(contact_ref__in=versions, seq__gt=min(versions.values()))
+        for contact, version, at in rows.values_list("contact_ref", "seq", "at"):
+            if version > versions[contact]:
+                found.setdefault(contact, {})[version] = at
+    return found
+
+
 def batch(record: Record) -> ChangeBatch:
     """A record as backends see it."""
     body = read_body(record)

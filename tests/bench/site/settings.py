@@ -99,6 +99,13 @@ _DELIVERIES = {
     "single": {"BACKEND": _PLATFORM, "OPTIONS": {"BATCH": 1}},
 }
 
+if "BENCH_VENDOR" in os.environ:
+    from tests.bench import vendors
+
+    _DELIVERIES[os.environ["BENCH_VENDOR"]] = vendors.entry(
+        os.environ["BENCH_VENDOR"], os.environ[vendors.URL]
+    )
+
 WAGTAIL_PREFS = {
     "SIGNING_KEYS": [
         {"kid": "b1", "key": "a-fixed-key-for-the-bench-only-0123456789-abcdefghij", "created": "2026-01-01"},

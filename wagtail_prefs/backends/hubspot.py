@@ -1,0 +1,736 @@
+"""HubSpot over its communication preferences v4 and its contacts: a topic is a subscription type (docs/how-to/connect-hubspot.md).
+
+Written from public documentation and held against a contract of our own (example_site/platforms/contracts/hubspot.yaml);
+not tried against the platform itself.
+
+Subscriptions are kept by address, properties by contact. So a no needs no contact, and a yes is told with the contact, whose
+id is all that HubSpot's webhooks name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+
+from ..values import (
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Capabilities,
+    ChangeBatch,
+    Identifiers,
+    Inbound,
+    InboundEvent,
+    Json,
+    Key,
+    Operation,
+    Outcome,
+    PauseStyle,
+    Problem,
+    Rate,
+    ReadBack,
+    RemoteState,
+    Result,
+    Support,
+    Target,
+    TopicModel,
+)
+from .answers import Answer, Verdict, classify, parse_reset, word
+from .base import Option, PlatformError, restricts
+from .desired import is_out
+from .fields import FieldsBackend, heard
+from .http import NOTHING_SAID
+from .hubspot_inbound import events
+
+#: Inputs of a call, of contacts and of statuses.
+BATCH = 100
+VERSIONS = ("v4", "2026-03", "2026-09")
+LEGAL_BASES = (
+    "CONSENT_WITH_NOTICE",
+    "LEGITIMATE_INTEREST_CLIENT",
+    "LEGITIMATE_INTEREST_OTHER",
+    "LEGITIMATE_INTEREST_PQL",
+    "NON_GDPR",
+    "PERFORMANCE_OF_CONTRACT",
+    "PROCESS_AND_STORE",
+)
+#: What the token must be allowed to do.
+SCOPES = (
+    "communication_preferences.read_write",
+    "communication_preferences.statuses.batch.read",
+    "communication_preferences.statuses.batch.write",
+    "crm.objects.contacts.read",
+    "crm.objects.contacts.write",
+    "crm.schemas.contacts.read",
+)
+_SAID_YES, _SAID_NO, _SAID_NOTHING = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SPECIFIED"
+_PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,99}")
+#: Properties that are HubSpot's own, or say who she is.
+_NOT_OURS = re.compile(r"email|hs_.*|createdate|lastmodifieddate")
+_TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
+_ORIGIN = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
+_EMAIL: Json = {"channel": "EMAIL"}
+_CONTACTS = "/crm/v3/objects/contacts"
+_NOT_THERE = 404
+#: What a category of an item's error means where it is no fault of the item.
+_NOT_HERS = {
+    "rate_limits": Outcome.RATE_LIMITED,
+    "internal_error": Outcome.RETRY,
+    "missing_scopes": Outcome.MISCONFIGURED,
+}
+#: Seconds to wait where nobody says how long.
+_SHORT_LIMIT, _DAILY_LIMIT = 10.0, 3600.0
+
+
+class HubspotBackend(FieldsBackend):
+    """One account. HubSpot sends no marketing mail of a type to whoever is unsubscribed from it, or from all."""
+
+    capabilities = Capabilities(
+        choice=Support.ENFORCES,
+        opt_out=Support.ENFORCES,
+        frequency=Support.STORES,
+        pause=Support.STORES,
+        pause_style=PauseStyle.ATTRIBUTE,
+        attributes=Support.STORES,
+        channels=("email",),
+        topics=TopicModel.SUBSCRIPTION,
+        evidence=True,
+        batch_size=BATCH,
+        rate=Rate(100, 10),
+        echoes=True,
+        read_back=ReadBack.STRONG,
+        erases=True,
+    )
+    known_options: ClassVar[Mapping[str, Option]] = {
+        **FieldsBackend.known_options,
+        "ACCESS_TOKEN": Option(str, "the access token of a private app"),
+        "VERSION": Option(str, f"of the preferences API: {', '.join(VERSIONS)}", default="v4"),
+        "LEGAL_BASIS": Option(str, "what a status is put down to there", default="CONSENT_WITH_NOTICE"),
+        "CLIENT_SECRETS": Option(
+            (list, tuple),
+            "the client secret of the app that sends webhooks; two while it changes",
+            default=(),
+        ),
+        "WEBHOOK_URL": Option(
+            str, "the address that HubSpot calls, where a proxy hides it from Django", default=""
+        ),
+        "PORTAL": Option((int, str), "the account's id: events of other accounts are left aside", default=""),
+    }
+
+    def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(alias, options)
+        given = self.options
+        if not _TOKEN.fullmatch(given["ACCESS_TOKEN"]):
+            raise self._wrong("ACCESS_TOKEN", "must be an access token")
+        if given["VERSION"] not in VERSIONS:
+            raise self._wrong("VERSION", f"is one of {', '.join(VERSIONS)}")
+        if given["LEGAL_BASIS"] not in LEGAL_BASES:
+            raise self._wrong("LEGAL_BASIS", f"is one of {', '.join(LEGAL_BASES)}")
+        if not all(isinstance(secret, str) and secret for secret in given["CLIENT_SECRETS"]):
+            raise self._wrong("CLIENT_SECRETS", "must be a list of texts")
+        if given["WEBHOOK_URL"] and not _ORIGIN.fullmatch(given["WEBHOOK_URL"]):
+            raise self._wrong("WEBHOOK_URL", "must be an address, as it stands in HubSpot")
+        if not re.fullmatch(r"\d{0,20}", str(given["PORTAL"])):
+            raise self._wrong("PORTAL", "must be the number of the account")
+        for remote in self.mapping.pairs().values():
+            if not re.fullmatch(r"\d{1,15}", remote):
+                raise self._wrong("TOPICS", f"has ids of subscription types, which are numbers, not {remote}")
+        for name in self._wanted():
+            if not _PROPERTY.fullmatch(name) or _NOT_OURS.fullmatch(name):
+                raise self._wrong(
+                    "ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS",
+                    f"name properties of contacts by their internal names, and none of HubSpot's own: {name}",
+                )
+        if given["CLIENT_SECRETS"]:
+            self.capabilities = replace(self.capabilities, inbound=Inbound.SIGNED)
+        #: {our name: the type that ATTRIBUTES names}
+        self._types = {
+            name: entry.get("type") if isinstance(entry, Mapping) else None
+            for name, entry in given["ATTRIBUTES"].items()
+        }
+
+    @property
+    def base_url(self) -> str:
+        return self.options["URL"] or "https://api.hubapi.com"
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.options['ACCESS_TOKEN']}"}
+
+    def classify(self, answer: Answer) -> tuple[Outcome, str]:
+        if answer.status == 477:
+            return Outcome.RATE_LIMITED, "account-migrating"
+        outcome, code = classify(answer)
+        return outcome, code if outcome is Outcome.DONE else _code(_said(answer)) or code
+
+    def retry_after(self, answer: Answer, outcome: Outcome) -> float | None:
+        asked = super().retry_after(answer, outcome)
+        if asked is not None or outcome is not Outcome.RATE_LIMITED:
+            return asked
+        if _said(answer).get("policyName") == "DAILY":
+            return _DAILY_LIMIT
+        interval = parse_reset(answer.headers.get("x-hubspot-ratelimit-interval-milliseconds"), 0.0)
+        return interval / 1000 if interval else _SHORT_LIMIT
+
+    def most(self, kind: str) -> int:
+        # One operation holds as many inputs as there are topics.
+        return max(BATCH // max(len(self.mapping.pairs()), 1), 1) if kind in {"leave", "join"} else BATCH
+
+    # --- plan --------------------------------------------------------------------------------------------------------
+
+    def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
+        """Old addresses leave; then what she leaves; then her contact, and what she joins.
+
+        A yes brings the contact along with all that she ever said: HubSpot may not have known her, and its webhooks name
+        people by nothing but the contact's id.
+        """
+        email = target.identifiers.email
+        operations = [
+            self._operation(target, "former", {"email": former}, number)
+            for number, former in enumerate(_former(target))
+        ]
+        if not email:
+            return operations
+        if is_out(target.state):
+            if restricts(since) or heard(target, since) < target.state.version:
+                operations.append(self._operation(target, "opt-out", {"email": email}))
+            told = self.field_values(target, since) if target.identifiers.remote.get(self.alias) else {}
+            # Of somebody who left nothing new is told, but what she takes back is gone.
+            gone = {name: "" for name, value in told.items() if value is None}
+            if gone:
+                operations.append(self._operation(target, "profile", {"email": email, "properties": gone}))
+            return operations
+        yeses = self.yeses(target, since)
+        left = self._left(target, since)
+        operations += self._statuses(target, "leave", email, left)
+        told = self.field_values(target, since, everything=bool(yeses))
+        misfits = sorted({*self.mapping.misfits(target), *self._unlistable(target)})
+        names = self.mapping.attribute_names()
+        properties = {
+            name: _text(value)
+            for name, value in told.items()
+            if name not in {names[misfit] for misfit in misfits}
+        }
+        if properties or misfits or yeses:
+            payload = {"email": email, "properties": properties, **({"misfits": misfits} if misfits else {})}
+            operations.append(self._operation(target, "profile", payload))
+        joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
+        return operations + self._statuses(target, "join", email, joined)
+
+    def _left(self, target: Target, since: Sequence[ChangeBatch]) -> list[Json]:
+        """Her noes; and each yes that is none any more without a no, which is as if she had never been asked."""
+        choices = target.state.choices
+        found = []
+        for key, remote in self.noes(target, since).items():
+            if choices.get(key) == UNSUBSCRIBED:
+                found.append(self._input(target, key, remote, _SAID_NO))
+            elif key not in target.state.pending or _was_yes(since, key):
+                # Who waits to confirm her first yes may have said no over there meanwhile: nothing is told of her.
+                found.append(self._input(target, key, remote, _SAID_NOTHING))
+        return found
+
+    def _input(self, target: Target, key: Key, remote: str, state: str) -> Json:
+        return {"id": int(remote), "state": state, "why": self.evidence(target, *key)}
+
+    def _statuses(self, target: Target, kind: str, email: str, inputs: list[Json]) -> list[Operation]:
+        inputs = sorted(inputs, key=lambda each: int(each["id"]))
+        return [
+            self._operation(target, kind, {"email": email, "inputs": inputs[start : start + BATCH]}, number)
+            for number, start in enumerate(range(0, len(inputs), BATCH))
+        ]
+
+    def _operation(self, target: Target, kind: str, payload: Json, number: int = 0) -> Operation:
+        key = self.key(target, f"{kind}-{number}" if number else kind)
+        state = target.state
+        return Operation(
+            key, state.id, state.version, kind, payload, restricts=kind in {"former", "opt-out", "leave"}
+        )
+
+    def _unlistable(self, target: Target) -> list[str]:
+        """Attributes that are lists with an item that would become two: HubSpot parts them by semicolons."""
+        values = self.mapping.attributes(target)
+        return [
+            name
+            for name, remote in self.mapping.attribute_names().items()
+            if isinstance(values.get(remote), list) and any(";" in str(item) for item in values[remote])
+        ]
+
+    # --- execute -----------------------------------------------------------------------------------------------------
+
+    def send(self, batch: Sequence[Operation]) -> list[Result]:
+        kind = batch[0].kind
+        if kind == "profile":
+            return self._upsert(batch)
+        if kind in {"leave", "join"}:
+            return self._write(batch)
+        return self._unsubscribe(batch)
+
+    def _write(self, batch: Sequence[Operation]) -> list[Result]:
+        """Statuses. A 200 holds the errors of single inputs, and what each status became."""
+        inputs = [
+            {
+                "subscriberIdString": operation.payload["email"],
+                "subscriptionId": each["id"],
+                "channel": "EMAIL",
+                "statusState": each["state"],
+                "legalBasis": self.options["LEGAL_BASIS"],
+                "legalBasisExplanation": each["why"],
+            }
+            for operation in batch
+            for each in operation.payload["inputs"]
+        ]
+        said = self._batch(self._preferences("statuses", "batch", "write"), inputs)
+        became = {
+            (_folded(each.get("subscriberIdString")), each.get("subscriptionId"), each.get("status"))
+            for each in _items(said, "results")
+        }
+        other = {part[:2]: Verdict(Outcome.REFUSED, "not-set") for part in became}
+
+        def wanted(operation: Operation) -> set[tuple[str, int, str]]:
+            email = _folded(operation.payload["email"])
+            return {(email, each["id"], each["state"]) for each in operation.payload["inputs"]}
+
+        def about(error: Json, operation: Operation) -> bool:
+            ids = _context(error, "subscriptionId")
+            return _names(error, operation) and (
+                not ids or any(str(each["id"]) in ids for each in operation.payload["inputs"])
+            )
+
+        verdicts = {
+            operation.key: Verdict()
+            if wanted(operation) <= became
+            else next((other[part[:2]] for part in wanted(operation) - became if part[:2] in other), None)
+            for operation in batch
+        }
+        return self._settled(batch, verdicts, _items(said, "errors"), about, _address)
+
+    def _unsubscribe(self, batch: Sequence[Operation]) -> list[Result]:
+        """From all. Without `verbose` the answer would not say of whom it speaks."""
+        emails = [operation.payload["email"] for operation in batch]
+        path = self._preferences("statuses", "batch", "unsubscribe-all")
+        said = self._batch(path, emails, query={**_EMAIL, "verbose": "true"})
+        done = {_folded(each.get("subscriberIdString")) for each in _items(said, "results")}
+        verdicts = {operation.key: Verdict() if _address(operation) in done else None for operation in batch}
+        return self._settled(batch, verdicts, _items(said, "errors"), _names, _address)
+
+    def _upsert(self, batch: Sequence[Operation]) -> list[Result]:
+        """Contacts. The trace id says which input an answer speaks of."""
+        inputs = [
+            {
+                "idProperty": "email",
+                "id": operation.payload["email"],
+                "properties": operation.payload["properties"],
+                "objectWriteTraceId": operation.key,
+            }
+            for operation in batch
+        ]
+        said = self._batch(f"{_CONTACTS}/batch/upsert", inputs)
+        ids: dict[str, str] = {}
+        for each in _items(said, "results"):
+            properties = each.get("properties")
+            email = properties.get("email") if isinstance(properties, dict) else None
+            remote = str(each.get("id") or "")
+            for name in (each.get("objectWriteTraceId"), _folded(email)):
+                if isinstance(name, str) and name:
+                    ids[name] = remote
+        verdicts: dict[str, Verdict | None] = {}
+        for operation in batch:
+            remote_id = ids.get(operation.key) or ids.get(_address(operation))
+            verdicts[operation.key] = Verdict(remote_id=remote_id) if remote_id else None
+
+        def about(error: Json, operation: Operation) -> bool:
+            return operation.key in _context(error, "objectWriteTraceId")
+
+        return self._settled(batch, verdicts, _items(said, "errors"), about, _address)
+
+    def _batch(self, path: str, inputs: Sequence[Any], query: Json | None = None) -> Json:
+        said = _object(self.call("POST", path, json={"inputs": inputs}, query=query))
+        if not isinstance(said.get("results"), list):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        return said
+
+    def _settled(
+        self,
+        batch: Sequence[Operation],
+        verdicts: Mapping[str, Verdict | None],
+        errors: Sequence[Json],
+        about: Callable[[Json, Operation], bool],
+        person: Callable[[Operation], str],
+    ) -> list[Result]:
+        """Results of what was done, and of errors that name an input. What nothing was said of is not done.
+
+        Two operations about one address cannot be told apart, nor can those be that an error is about which names none.
+        """
+        people = [person(operation) for operation in batch]
+        unclaimed = [error for error in errors if not any(about(error, each) for each in batch)]
+        results = []
+        for operation in batch:
+            verdict = verdicts.get(operation.key)
+            mine = next((error for error in errors if about(error, operation)), None)
+            if people.count(person(operation)) > 1:
+                verdict = Verdict(Outcome.SPLIT, "same-key")
+            elif mine is not None:
+                verdict = _verdict(mine)
+            elif verdict is None and unclaimed:
+                verdict = (
+                    _verdict(unclaimed[0]) if len(batch) == 1 else Verdict(Outcome.SPLIT, "unmatched-error")
+                )
+            verdict = verdict or NOTHING_SAID
+            results.append(
+                Result(operation.key, verdict.outcome, verdict.code, verdict.retry_after, verdict.remote_id)
+            )
+        return results
+
+    # --- read, erase -------------------------------------------------------------------------------------------------
+
+    def read(self, contact: Target) -> RemoteState | None:
+        """Of whoever is unsubscribed from all every topic is a no, whatever stands at the topic."""
+        email = contact.identifiers.email
+        if not email:
+            return None
+        statuses = self._part(self._asked("batch", "read", email=email), "statuses")
+        wide = self._part(self._asked("batch", "unsubscribe-all", "read", email=email), "wideStatuses")
+        found = self._contact({"idProperty": "email"}, email, sorted(self._wanted()))
+        held = {str(each.get("subscriptionId")): each.get("status") for each in statuses}
+        is_out_there = any(each.get("status") == _SAID_NO for each in wide)
+        if found is None and not is_out_there and not set(held.values()) & {_SAID_YES, _SAID_NO}:
+            return None
+        words = {_SAID_YES: SUBSCRIBED, _SAID_NO: UNSUBSCRIBED}
+        choices = {
+            key: UNSUBSCRIBED if is_out_there else words[str(held[remote])]
+            for key, remote in self.mapping.pairs().items()
+            if is_out_there or held.get(remote) in words
+        }
+        frequencies, pauses, attributes = self.read_fields(found["properties"] if found else {}, contact)
+        out: bool | None = False
+        if is_out_there:
+            out = (
+                True if is_out(contact.state) else None
+            )  # she left by e-mail, and may want what comes otherwise
+        return RemoteState(
+            opted_out=out,
+            choices=choices,
+            frequencies=frequencies,
+            pauses=pauses,
+            attributes={name: self._value(contact, name, value) for name, value in attributes.items()},
+        )
+
+    def _value(self, contact: Target, name: str, text: Any) -> Any:
+        """An attribute of a property, all of which are texts: hers, where it is what we would write there."""
+        remote = self.mapping.attribute_names()[name]
+        wanted = self.mapping.attributes(contact).get(remote)
+        if wanted is not None and _text(wanted) == text:
+            return contact.state.attributes[name]
+        match self._types[name]:
+            case "number" if re.fullmatch(r"-?\d+", text):
+                return int(text)
+            case "boolean" if text in {"true", "false"}:
+                return text == "true"
+            case "list":
+                return text.split(";")
+        return text
+
+    def erase(self, identifiers: Identifiers) -> Result:
+        """Delete her contact for good, by its id.
+
+        By an address that HubSpot does not know, the deletion would block that address for ever.
+        """
+        return self.attempt(f"{self.alias}-erase", lambda: self._erase(identifiers))
+
+    def _erase(self, identifiers: Identifiers) -> None:
+        known = identifiers.remote.get(self.alias, "")
+        found = [self._contact({"idProperty": "email"}, identifiers.email, []) if identifiers.email else None]
+        if known.isascii() and known.isdigit():
+            found.append(self._contact({}, known, []))
+        for contact in sorted({str(each["id"]) for each in found if each}):
+            self.call("POST", f"{_CONTACTS}/gdpr-delete", json={"objectId": contact}, accept={_NOT_THERE})
+
+    def _contact(self, by: Json, remote: str, properties: Sequence[str]) -> Json | None:
+        """A contact, in a call whose address says nothing of her; None where there is none."""
+        body = {**by, "inputs": [{"id": remote}], "properties": ["email", *properties]}
+        said = _object(self.call("POST", f"{_CONTACTS}/batch/read", json=body, accept={_NOT_THERE}))
+        for each in _items(said, "results"):
+            if each.get("id") and isinstance(each.get("properties"), dict):
+                return each
+        codes = {_code(error) for error in [*_items(said, "errors"), *([said] if "category" in said else [])]}
+        if codes - {"object_not_found"} or ("results" not in said and not codes):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        return None
+
+    def _asked(self, *segments: str, email: str) -> Json:
+        answer = self.call(
+            "POST", self._preferences("statuses", *segments), json={"inputs": [email]}, query=_EMAIL
+        )
+        said = _object(answer)
+        if not isinstance(said.get("results"), list) or _items(said, "errors"):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        return said
+
+    @staticmethod
+    def _part(said: Json, name: str) -> list[Json]:
+        return [inner for each in _items(said, "results") for inner in _items(each, name)]
+
+    # --- inbound -----------------------------------------------------------------------------------------------------
+
+    def parse_inbound(self, request: HttpRequest) -> list[InboundEvent]:
+        secrets = self.options["CLIENT_SECRETS"]
+        if not secrets:
+            return super().parse_inbound(request)
+        return events(
+            request,
+            secrets,
+            url=self.options["WEBHOOK_URL"],
+            alias=self.alias,
+            portal=str(self.options["PORTAL"]),
+            topic=self.mapping.key,
+        )
+
+    # --- check -------------------------------------------------------------------------------------------------------
+
+    def check(self) -> list[Problem]:
+        problems = super().check()
+        if problems:
+            return problems
+        try:
+            problems += self._check_token()
+            problems += self._check_types()
+            problems += self._check_properties()
+        except PlatformError as error:
+            problems.append(self._error(_TROUBLE.get(error.code, f"gives no answer ({error.code}).")))
+        if not self.options["CLIENT_SECRETS"]:
+            problems.append(
+                self._warning(
+                    "sends no webhooks that we could believe: who leaves by the link in a mail is only noticed at "
+                    "night. Make a webhook there, and set CLIENT_SECRETS."
+                )
+            )
+        return problems
+
+    def _check_token(self) -> list[Problem]:
+        """What the token may do, which HubSpot says of private apps."""
+        token = self.options["ACCESS_TOKEN"]
+        if not token.startswith("pat-"):
+            return []
+        path = "/oauth/v2/private-apps/get/access-token-info"
+        said = _object(self.call("POST", path, json={"tokenKey": token}))
+        scopes = said.get("scopes")
+        problems = []
+        if isinstance(scopes, list) and (missing := [scope for scope in SCOPES if scope not in scopes]):
+            problems.append(
+                self._error(
+                    f"does not let the private app do all it must: add the scopes {', '.join(missing)} "
+                    "(Settings > Integrations > Private apps > the app > Scopes)."
+                )
+            )
+        portal = str(self.options["PORTAL"])
+        if portal and str(said.get("hubId") or portal) != portal:
+            problems.append(
+                self._error(
+                    f"says that ACCESS_TOKEN is of the account {said['hubId']}, and PORTAL is {portal}."
+                )
+            )
+        return problems
+
+    def _check_types(self) -> list[Problem]:
+        said = _object(self.call("GET", self._preferences("definitions")))
+        if not isinstance(said.get("results"), list):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        known = {str(each.get("id")): each for each in _items(said, "results")}
+        problems = []
+        for (topic, _channel), remote in self.mapping.pairs().items():
+            found = known.get(remote)
+            if found is None:
+                problems.append(
+                    self._error(
+                        f'has no subscription type {remote}, which TOPICS names for "{topic}". Make one there '
+                        "(Settings > Marketing > Email > Subscription types), and take its id."
+                    )
+                )
+            elif found.get("isActive") is False:
+                problems.append(
+                    self._error(
+                        f'has archived the subscription type {remote} of "{topic}": restore it there.'
+                    )
+                )
+            elif (
+                found.get("isInternal") is True or str(found.get("communicationMethod") or "Email") != "Email"
+            ):
+                problems.append(
+                    self._error(
+                        f'has the subscription type {remote} of "{topic}" for its own use, or not for e-mail: no mail '
+                        "of yours goes by it. Make another one."
+                    )
+                )
+        return problems
+
+    def _check_properties(self) -> list[Problem]:
+        wanted = self._wanted()
+        known: dict[str, Json] = {}
+        names = sorted(wanted)
+        for start in range(0, len(names), BATCH):
+            body = {"archived": False, "inputs": [{"name": name} for name in names[start : start + BATCH]]}
+            said = _object(self.call("POST", "/crm/v3/properties/contacts/batch/read", json=body))
+            if not isinstance(said.get("results"), list):
+                raise PlatformError(Outcome.RETRY, "unexpected-answer")
+            known |= {str(each.get("name")): each for each in _items(said, "results")}
+        problems = []
+        for name, (what, types, codes) in wanted.items():
+            found = known.get(name)
+            if found is None:
+                problems.append(
+                    self._error(
+                        f"has no contact property {name}: {what}. Make it there (Settings > Properties > Contact "
+                        f"properties), of the type {types[0]}."
+                    )
+                )
+                continue
+            kind = str(found.get("type"))
+            if kind not in types:
+                problems.append(
+                    self._error(
+                        f"has the property {name} as {kind}; make it one of the type {types[0]}: {what}."
+                    )
+                )
+            elif kind == "enumeration" and codes:
+                choices = {str(option.get("value")) for option in _items(found, "options")}
+                missing = [code for code in codes if code not in choices]
+                if missing:
+                    problems.append(
+                        self._error(
+                            f"has the property {name} without the options {', '.join(missing)}, by their internal "
+                            "names: add them there."
+                        )
+                    )
+        return problems
+
+    def _wanted(self) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """{property: (what it is for, the types it may have, the options that a list of choices must have)}."""
+        types = getattr(self, "_types", {})
+        found: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
+        for name, remote in self.mapping.attribute_names().items():
+            found[remote] = (f'the attribute "{name}"', _TYPES.get(types.get(name), _ANY), ())
+        given = self.options["FREQUENCIES"].values()
+        codes = tuple(str(value) for value in given)
+        for field in self.frequency_fields.values():
+            found[field] = ("how often people want mail", ("string", "enumeration"), codes)
+        for field in self.pause_fields.values():
+            found[field] = ("the day a pause ends", ("date", "string"), ())
+        return found
+
+    def _preferences(self, *segments: str) -> str:
+        return self.path("communication-preferences", self.options["VERSION"], *segments)
+
+    def _error(self, text: str) -> Problem:
+        return Problem("error", f'HubSpot ("{self.alias}") {text}')
+
+    def _warning(self, text: str) -> Problem:
+        return Problem("warning", f'HubSpot ("{self.alias}") {text}')
+
+
+#: The types that a property may have, by the type that ATTRIBUTES names.
+_ANY = ("string", "enumeration", "number", "bool", "date", "datetime", "phone_number")
+_TYPES: Mapping[str | None, tuple[str, ...]] = {
+    "text": ("string", "enumeration", "phone_number"),
+    "number": ("number", "string"),
+    "boolean": ("bool", "enumeration", "string"),
+    "date": ("date", "string"),
+    "list": ("enumeration", "string"),
+}
+#: What `check` says of an error.
+_TROUBLE = {
+    **dict.fromkeys(
+        ("invalid_authentication", "expired_authentication", "http-401"),
+        "does not take ACCESS_TOKEN: make a private app (Settings > Integrations > Private apps), and take its token.",
+    ),
+    "missing_scopes": f"does not let ACCESS_TOKEN do what it must. It needs the scopes {', '.join(SCOPES)}.",
+    "connection": "cannot be reached.",
+}
+
+
+def _text(value: Any) -> str:
+    """A value as HubSpot takes it: all are texts, an empty one empties the property, a list is parted by semicolons."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ";".join(_text(item) for item in value)
+    return str(value)
+
+
+def _former(target: Target) -> list[str]:
+    """The addresses that are no longer hers, each once."""
+    now = _folded(target.identifiers.email)
+    former = {_folded(each.email): each.email for each in target.retired if each.email}
+    return [email for folded, email in sorted(former.items()) if folded != now]
+
+
+def _was_yes(since: Sequence[ChangeBatch], key: Key) -> bool:
+    path = f"choice:{key[0]}:{key[1]}"
+    return any(
+        effect.path == path and effect.before == SUBSCRIBED for batch in since for effect in batch.effects
+    )
+
+
+def _folded(email: object) -> str:
+    return str(email or "").strip().lower()
+
+
+def _address(operation: Operation) -> str:
+    return _folded(operation.payload["email"])
+
+
+def _names(error: Json, operation: Operation) -> bool:
+    """Whether an error is about the address of an operation."""
+    return _address(operation) in {_folded(each) for each in _context(error, "subscriberIdString")}
+
+
+def _context(error: Json, name: str) -> set[str]:
+    """What an error names: a list of texts, or one."""
+    context = error.get("context")
+    found = context.get(name) if isinstance(context, dict) else None
+    values: Collection[Any] = found if isinstance(found, list) else () if found is None else (found,)
+    return {str(value) for value in values}
+
+
+def _verdict(error: Json) -> Verdict:
+    code = _code(error)
+    return Verdict(_NOT_HERS.get(word(error.get("category")), Outcome.REFUSED), code or "refused")
+
+
+def _code(error: Json) -> str:
+    """The narrowest word of an error. Its sentences hold addresses and values, and are not looked at."""
+    return next((found for found in map(word, _words(error)) if found), "")
+
+
+def _words(error: Json) -> Iterator[object]:
+    if word(error.get("category")) in {"validation_error", ""}:
+        for inner in _items(error, "errors"):
+            yield inner.get("code")
+    yield error.get("subCategory")
+    yield error.get("category")
+
+
+def _said(answer: Answer) -> Json:
+    """What an error says, if it says something."""
+    if answer.status < 400:
+        return {}
+    try:
+        said = answer.json()
+    except PlatformError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _object(answer: Answer) -> Json:
+    found = answer.json()
+    if not isinstance(found, dict):
+        raise PlatformError(Outcome.RETRY, "unexpected-answer")
+    return found
+
+
+def _items(of: Json, name: str) -> list[Json]:
+    found = of.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
