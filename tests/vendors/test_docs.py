@@ -44,7 +44,8 @@ def entry(vendor: str, page: str) -> dict[str, Any]:
         exec(code, found)
     configured: dict[str, Any] = found["WAGTAIL_PREFS"]["BACKENDS"]
     assert list(configured) == [vendor]
-    return configured[vendor]
+    entry: dict[str, Any] = configured[vendor]
+    return entry
 
 
 def test_its_settings_make_a_backend(vendor: str, entry: dict[str, Any], settings: Any) -> None:
