@@ -33,6 +33,11 @@ class OnDemand:
 
 
 PLATFORMS: Mapping[str, OnDemand] = {
+    "hubspot": OnDemand(
+        "HubSpot",
+        "example_site.platforms.hubspot.Hubspot",
+        "wagtail_prefs.backends.hubspot.HubspotBackend",
+    ),
     "mailchimp": OnDemand(
         "Mailchimp",
         "example_site.platforms.mailchimp.Mailchimp",
@@ -93,5 +98,6 @@ def configured(settings: dict[str, Any], platform: str, url: str, secret: str) -
 
 
 _ID = {
+    "hubspot": lambda number: str(100 + number),
     "mailchimp": lambda number: f"{number:010x}",
 }

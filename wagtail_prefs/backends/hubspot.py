@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from django.http import HttpRequest
 
 from ..values import (
+    FREQUENCIES,
     SUBSCRIBED,
     UNSUBSCRIBED,
     Capabilities,
@@ -123,6 +124,11 @@ class HubspotBackend(FieldsBackend):
     def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(alias, options)
         given = self.options
+        #: {our name: the type that ATTRIBUTES names}
+        self._types = {
+            name: entry.get("type") if isinstance(entry, Mapping) else None
+            for name, entry in given["ATTRIBUTES"].items()
+        }
         if not _TOKEN.fullmatch(given["ACCESS_TOKEN"]):
             raise self._wrong("ACCESS_TOKEN", "must be an access token")
         if given["VERSION"] not in VERSIONS:
@@ -146,11 +152,6 @@ class HubspotBackend(FieldsBackend):
                 )
         if given["CLIENT_SECRETS"]:
             self.capabilities = replace(self.capabilities, inbound=Inbound.SIGNED)
-        #: {our name: the type that ATTRIBUTES names}
-        self._types = {
-            name: entry.get("type") if isinstance(entry, Mapping) else None
-            for name, entry in given["ATTRIBUTES"].items()
-        }
 
     @property
     def base_url(self) -> str:
@@ -181,7 +182,7 @@ class HubspotBackend(FieldsBackend):
     # --- plan --------------------------------------------------------------------------------------------------------
 
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
-        """Old addresses leave; then what she leaves; then her contact, and what she joins.
+        """Old addresses leave; then what she leaves, what she joins, and her contact.
 
         A yes brings the contact along with all that she ever said: HubSpot may not have known her, and its webhooks name
         people by nothing but the contact's id.
@@ -203,21 +204,18 @@ class HubspotBackend(FieldsBackend):
                 operations.append(self._operation(target, "profile", {"email": email, "properties": gone}))
             return operations
         yeses = self.yeses(target, since)
-        left = self._left(target, since)
-        operations += self._statuses(target, "leave", email, left)
+        joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
+        operations += self._statuses(target, "leave", email, self._left(target, since))
+        operations += self._statuses(target, "join", email, joined)
         told = self.field_values(target, since, everything=bool(yeses))
         misfits = sorted({*self.mapping.misfits(target), *self._unlistable(target)})
         names = self.mapping.attribute_names()
-        properties = {
-            name: _text(value)
-            for name, value in told.items()
-            if name not in {names[misfit] for misfit in misfits}
-        }
+        unfit = {names[misfit] for misfit in misfits}
+        properties = {name: _text(value) for name, value in told.items() if name not in unfit}
         if properties or misfits or yeses:
             payload = {"email": email, "properties": properties, **({"misfits": misfits} if misfits else {})}
             operations.append(self._operation(target, "profile", payload))
-        joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
-        return operations + self._statuses(target, "join", email, joined)
+        return operations
 
     def _left(self, target: Target, since: Sequence[ChangeBatch]) -> list[Json]:
         """Her noes; and each yes that is none any more without a no, which is as if she had never been asked."""
@@ -598,21 +596,19 @@ class HubspotBackend(FieldsBackend):
                 missing = [code for code in codes if code not in choices]
                 if missing:
                     problems.append(
-                        self._error(
+                        self._warning(
                             f"has the property {name} without the options {', '.join(missing)}, by their internal "
-                            "names: add them there."
+                            "names: whoever chooses one would be refused. Add those that your pages offer."
                         )
                     )
         return problems
 
     def _wanted(self) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """{property: (what it is for, the types it may have, the options that a list of choices must have)}."""
-        types = getattr(self, "_types", {})
         found: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
         for name, remote in self.mapping.attribute_names().items():
-            found[remote] = (f'the attribute "{name}"', _TYPES.get(types.get(name), _ANY), ())
-        given = self.options["FREQUENCIES"].values()
-        codes = tuple(str(value) for value in given)
+            found[remote] = (f'the attribute "{name}"', _TYPES.get(self._types[name], _ANY), ())
+        codes = tuple(str(self.options["FREQUENCIES"].get(code, code)) for code in FREQUENCIES)
         for field in self.frequency_fields.values():
             found[field] = ("how often people want mail", ("string", "enumeration"), codes)
         for field in self.pause_fields.values():
