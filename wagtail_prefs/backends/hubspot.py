@@ -10,7 +10,7 @@ id is all that HubSpot's webhooks name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -39,11 +39,22 @@ from ..values import (
     Target,
     TopicModel,
 )
-from .answers import Answer, Verdict, classify, parse_reset, word
+from .answers import Answer, Verdict, classify, parse_reset
 from .base import Option, PlatformError, restricts
 from .desired import is_out
 from .fields import FieldsBackend, heard
-from .http import NOTHING_SAID
+from .hubspot_answers import (
+    address,
+    code_of,
+    context,
+    error_of,
+    folded,
+    items,
+    names_her,
+    object_of,
+    settled,
+)
+from .hubspot_checks import Wanted, problems_of
 from .hubspot_inbound import events
 
 #: Inputs of a call, of contacts and of statuses.
@@ -58,15 +69,6 @@ LEGAL_BASES = (
     "PERFORMANCE_OF_CONTRACT",
     "PROCESS_AND_STORE",
 )
-#: What the token must be allowed to do.
-SCOPES = (
-    "communication_preferences.read_write",
-    "communication_preferences.statuses.batch.read",
-    "communication_preferences.statuses.batch.write",
-    "crm.objects.contacts.read",
-    "crm.objects.contacts.write",
-    "crm.schemas.contacts.read",
-)
 _SAID_YES, _SAID_NO, _SAID_NOTHING = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SPECIFIED"
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,99}")
 #: Properties that are HubSpot's own, or say who she is.
@@ -76,12 +78,6 @@ _ORIGIN = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?")
 _EMAIL: Json = {"channel": "EMAIL"}
 _CONTACTS = "/crm/v3/objects/contacts"
 _NOT_THERE = 404
-#: What a category of an item's error means where it is no fault of the item.
-_NOT_HERS = {
-    "rate_limits": Outcome.RATE_LIMITED,
-    "internal_error": Outcome.RETRY,
-    "missing_scopes": Outcome.MISCONFIGURED,
-}
 #: Seconds to wait where nobody says how long.
 _SHORT_LIMIT, _DAILY_LIMIT = 10.0, 3600.0
 
@@ -144,7 +140,7 @@ class HubspotBackend(FieldsBackend):
         for remote in self.mapping.pairs().values():
             if not re.fullmatch(r"\d{1,15}", remote):
                 raise self._wrong("TOPICS", f"has ids of subscription types, which are numbers, not {remote}")
-        for name in self._wanted():
+        for name in self.properties():
             if not _PROPERTY.fullmatch(name) or _NOT_OURS.fullmatch(name):
                 raise self._wrong(
                     "ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS",
@@ -164,13 +160,13 @@ class HubspotBackend(FieldsBackend):
         if answer.status == 477:
             return Outcome.RATE_LIMITED, "account-migrating"
         outcome, code = classify(answer)
-        return outcome, code if outcome is Outcome.DONE else _code(_said(answer)) or code
+        return outcome, code if outcome is Outcome.DONE else code_of(error_of(answer)) or code
 
     def retry_after(self, answer: Answer, outcome: Outcome) -> float | None:
         asked = super().retry_after(answer, outcome)
         if asked is not None or outcome is not Outcome.RATE_LIMITED:
             return asked
-        if _said(answer).get("policyName") == "DAILY":
+        if error_of(answer).get("policyName") == "DAILY":
             return _DAILY_LIMIT
         interval = parse_reset(answer.headers.get("x-hubspot-ratelimit-interval-milliseconds"), 0.0)
         return interval / 1000 if interval else _SHORT_LIMIT
@@ -259,6 +255,9 @@ class HubspotBackend(FieldsBackend):
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
         kind = batch[0].kind
+        if len({address(operation) for operation in batch}) < len(batch):
+            # Contacts of two audiences: answers about them could not be told apart, and contacts are refused as a whole.
+            return [Result(operation.key, Outcome.SPLIT, "same-address") for operation in batch]
         if kind == "profile":
             return self._upsert(batch)
         if kind in {"leave", "join"}:
@@ -279,20 +278,20 @@ class HubspotBackend(FieldsBackend):
             for operation in batch
             for each in operation.payload["inputs"]
         ]
-        said = self._batch(self._preferences("statuses", "batch", "write"), inputs)
+        said = self._batch(self.preferences("statuses", "batch", "write"), inputs)
         became = {
-            (_folded(each.get("subscriberIdString")), each.get("subscriptionId"), each.get("status"))
-            for each in _items(said, "results")
+            (folded(each.get("subscriberIdString")), each.get("subscriptionId"), each.get("status"))
+            for each in items(said, "results")
         }
         other = {part[:2]: Verdict(Outcome.REFUSED, "not-set") for part in became}
 
         def wanted(operation: Operation) -> set[tuple[str, int, str]]:
-            email = _folded(operation.payload["email"])
+            email = folded(operation.payload["email"])
             return {(email, each["id"], each["state"]) for each in operation.payload["inputs"]}
 
         def about(error: Json, operation: Operation) -> bool:
-            ids = _context(error, "subscriptionId")
-            return _names(error, operation) and (
+            ids = context(error, "subscriptionId")
+            return names_her(error, operation) and (
                 not ids or any(str(each["id"]) in ids for each in operation.payload["inputs"])
             )
 
@@ -302,16 +301,16 @@ class HubspotBackend(FieldsBackend):
             else next((other[part[:2]] for part in wanted(operation) - became if part[:2] in other), None)
             for operation in batch
         }
-        return self._settled(batch, verdicts, _items(said, "errors"), about, _address)
+        return settled(batch, verdicts, items(said, "errors"), about)
 
     def _unsubscribe(self, batch: Sequence[Operation]) -> list[Result]:
         """From all. Without `verbose` the answer would not say of whom it speaks."""
         emails = [operation.payload["email"] for operation in batch]
-        path = self._preferences("statuses", "batch", "unsubscribe-all")
+        path = self.preferences("statuses", "batch", "unsubscribe-all")
         said = self._batch(path, emails, query={**_EMAIL, "verbose": "true"})
-        done = {_folded(each.get("subscriberIdString")) for each in _items(said, "results")}
-        verdicts = {operation.key: Verdict() if _address(operation) in done else None for operation in batch}
-        return self._settled(batch, verdicts, _items(said, "errors"), _names, _address)
+        done = {folded(each.get("subscriberIdString")) for each in items(said, "results")}
+        verdicts = {operation.key: Verdict() if address(operation) in done else None for operation in batch}
+        return settled(batch, verdicts, items(said, "errors"), names_her)
 
     def _upsert(self, batch: Sequence[Operation]) -> list[Result]:
         """Contacts. The trace id says which input an answer speaks of."""
@@ -326,60 +325,28 @@ class HubspotBackend(FieldsBackend):
         ]
         said = self._batch(f"{_CONTACTS}/batch/upsert", inputs)
         ids: dict[str, str] = {}
-        for each in _items(said, "results"):
+        for each in items(said, "results"):
             properties = each.get("properties")
             email = properties.get("email") if isinstance(properties, dict) else None
             remote = str(each.get("id") or "")
-            for name in (each.get("objectWriteTraceId"), _folded(email)):
+            for name in (each.get("objectWriteTraceId"), folded(email)):
                 if isinstance(name, str) and name:
                     ids[name] = remote
         verdicts: dict[str, Verdict | None] = {}
         for operation in batch:
-            remote_id = ids.get(operation.key) or ids.get(_address(operation))
+            remote_id = ids.get(operation.key) or ids.get(address(operation))
             verdicts[operation.key] = Verdict(remote_id=remote_id) if remote_id else None
 
         def about(error: Json, operation: Operation) -> bool:
-            return operation.key in _context(error, "objectWriteTraceId")
+            return operation.key in context(error, "objectWriteTraceId")
 
-        return self._settled(batch, verdicts, _items(said, "errors"), about, _address)
+        return settled(batch, verdicts, items(said, "errors"), about)
 
     def _batch(self, path: str, inputs: Sequence[Any], query: Json | None = None) -> Json:
-        said = _object(self.call("POST", path, json={"inputs": inputs}, query=query))
+        said = object_of(self.call("POST", path, json={"inputs": inputs}, query=query))
         if not isinstance(said.get("results"), list):
             raise PlatformError(Outcome.RETRY, "unexpected-answer")
         return said
-
-    def _settled(
-        self,
-        batch: Sequence[Operation],
-        verdicts: Mapping[str, Verdict | None],
-        errors: Sequence[Json],
-        about: Callable[[Json, Operation], bool],
-        person: Callable[[Operation], str],
-    ) -> list[Result]:
-        """Results of what was done, and of errors that name an input. What nothing was said of is not done.
-
-        Two operations about one address cannot be told apart, nor can those be that an error is about which names none.
-        """
-        people = [person(operation) for operation in batch]
-        unclaimed = [error for error in errors if not any(about(error, each) for each in batch)]
-        results = []
-        for operation in batch:
-            verdict = verdicts.get(operation.key)
-            mine = next((error for error in errors if about(error, operation)), None)
-            if people.count(person(operation)) > 1:
-                verdict = Verdict(Outcome.SPLIT, "same-key")
-            elif mine is not None:
-                verdict = _verdict(mine)
-            elif verdict is None and unclaimed:
-                verdict = (
-                    _verdict(unclaimed[0]) if len(batch) == 1 else Verdict(Outcome.SPLIT, "unmatched-error")
-                )
-            verdict = verdict or NOTHING_SAID
-            results.append(
-                Result(operation.key, verdict.outcome, verdict.code, verdict.retry_after, verdict.remote_id)
-            )
-        return results
 
     # --- read, erase -------------------------------------------------------------------------------------------------
 
@@ -390,7 +357,7 @@ class HubspotBackend(FieldsBackend):
             return None
         statuses = self._part(self._asked("batch", "read", email=email), "statuses")
         wide = self._part(self._asked("batch", "unsubscribe-all", "read", email=email), "wideStatuses")
-        found = self._contact({"idProperty": "email"}, email, sorted(self._wanted()))
+        found = self._contact({"idProperty": "email"}, email, sorted(self.properties()))
         held = {str(each.get("subscriptionId")): each.get("status") for each in statuses}
         is_out_there = any(each.get("status") == _SAID_NO for each in wide)
         if found is None and not is_out_there and not set(held.values()) & {_SAID_YES, _SAID_NO}:
@@ -448,27 +415,29 @@ class HubspotBackend(FieldsBackend):
     def _contact(self, by: Json, remote: str, properties: Sequence[str]) -> Json | None:
         """A contact, in a call whose address says nothing of her; None where there is none."""
         body = {**by, "inputs": [{"id": remote}], "properties": ["email", *properties]}
-        said = _object(self.call("POST", f"{_CONTACTS}/batch/read", json=body, accept={_NOT_THERE}))
-        for each in _items(said, "results"):
+        said = object_of(self.call("POST", f"{_CONTACTS}/batch/read", json=body))
+        # Nobody is gone because an answer made no sense.
+        if not isinstance(said.get("results"), list) or {code_of(each) for each in items(said, "errors")} - {
+            "object_not_found"
+        }:
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        for each in items(said, "results"):
             if each.get("id") and isinstance(each.get("properties"), dict):
                 return each
-        codes = {_code(error) for error in [*_items(said, "errors"), *([said] if "category" in said else [])]}
-        if codes - {"object_not_found"} or ("results" not in said and not codes):
-            raise PlatformError(Outcome.RETRY, "unexpected-answer")
         return None
 
     def _asked(self, *segments: str, email: str) -> Json:
         answer = self.call(
-            "POST", self._preferences("statuses", *segments), json={"inputs": [email]}, query=_EMAIL
+            "POST", self.preferences("statuses", *segments), json={"inputs": [email]}, query=_EMAIL
         )
-        said = _object(answer)
-        if not isinstance(said.get("results"), list) or _items(said, "errors"):
+        said = object_of(answer)
+        if not isinstance(said.get("results"), list) or items(said, "errors"):
             raise PlatformError(Outcome.RETRY, "unexpected-answer")
         return said
 
     @staticmethod
     def _part(said: Json, name: str) -> list[Json]:
-        return [inner for each in _items(said, "results") for inner in _items(each, name)]
+        return [inner for each in items(said, "results") for inner in items(each, name)]
 
     # --- inbound -----------------------------------------------------------------------------------------------------
 
@@ -488,161 +457,21 @@ class HubspotBackend(FieldsBackend):
     # --- check -------------------------------------------------------------------------------------------------------
 
     def check(self) -> list[Problem]:
-        problems = super().check()
-        if problems:
-            return problems
-        try:
-            problems += self._check_token()
-            problems += self._check_types()
-            problems += self._check_properties()
-        except PlatformError as error:
-            problems.append(self._error(_TROUBLE.get(error.code, f"gives no answer ({error.code}).")))
-        if not self.options["CLIENT_SECRETS"]:
-            problems.append(
-                self._warning(
-                    "sends no webhooks that we could believe: who leaves by the link in a mail is only noticed at "
-                    "night. Make a webhook there, and set CLIENT_SECRETS."
-                )
-            )
-        return problems
+        return super().check() or problems_of(self)
 
-    def _check_token(self) -> list[Problem]:
-        """What the token may do, which HubSpot says of private apps."""
-        token = self.options["ACCESS_TOKEN"]
-        if not token.startswith("pat-"):
-            return []
-        path = "/oauth/v2/private-apps/get/access-token-info"
-        said = _object(self.call("POST", path, json={"tokenKey": token}))
-        scopes = said.get("scopes")
-        problems = []
-        if isinstance(scopes, list) and (missing := [scope for scope in SCOPES if scope not in scopes]):
-            problems.append(
-                self._error(
-                    f"does not let the private app do all it must: add the scopes {', '.join(missing)} "
-                    "(Settings > Integrations > Private apps > the app > Scopes)."
-                )
-            )
-        portal = str(self.options["PORTAL"])
-        if portal and str(said.get("hubId") or portal) != portal:
-            problems.append(
-                self._error(
-                    f"says that ACCESS_TOKEN is of the account {said['hubId']}, and PORTAL is {portal}."
-                )
-            )
-        return problems
-
-    def _check_types(self) -> list[Problem]:
-        said = _object(self.call("GET", self._preferences("definitions")))
-        if not isinstance(said.get("results"), list):
-            raise PlatformError(Outcome.RETRY, "unexpected-answer")
-        known = {str(each.get("id")): each for each in _items(said, "results")}
-        problems = []
-        for (topic, _channel), remote in self.mapping.pairs().items():
-            found = known.get(remote)
-            if found is None:
-                problems.append(
-                    self._error(
-                        f'has no subscription type {remote}, which TOPICS names for "{topic}". Make one there '
-                        "(Settings > Marketing > Email > Subscription types), and take its id."
-                    )
-                )
-            elif found.get("isActive") is False:
-                problems.append(
-                    self._error(
-                        f'has archived the subscription type {remote} of "{topic}": restore it there.'
-                    )
-                )
-            elif (
-                found.get("isInternal") is True or str(found.get("communicationMethod") or "Email") != "Email"
-            ):
-                problems.append(
-                    self._error(
-                        f'has the subscription type {remote} of "{topic}" for its own use, or not for e-mail: no mail '
-                        "of yours goes by it. Make another one."
-                    )
-                )
-        return problems
-
-    def _check_properties(self) -> list[Problem]:
-        wanted = self._wanted()
-        known: dict[str, Json] = {}
-        names = sorted(wanted)
-        for start in range(0, len(names), BATCH):
-            body = {"archived": False, "inputs": [{"name": name} for name in names[start : start + BATCH]]}
-            said = _object(self.call("POST", "/crm/v3/properties/contacts/batch/read", json=body))
-            if not isinstance(said.get("results"), list):
-                raise PlatformError(Outcome.RETRY, "unexpected-answer")
-            known |= {str(each.get("name")): each for each in _items(said, "results")}
-        problems = []
-        for name, (what, types, codes) in wanted.items():
-            found = known.get(name)
-            if found is None:
-                problems.append(
-                    self._error(
-                        f"has no contact property {name}: {what}. Make it there (Settings > Properties > Contact "
-                        f"properties), of the type {types[0]}."
-                    )
-                )
-                continue
-            kind = str(found.get("type"))
-            if kind not in types:
-                problems.append(
-                    self._error(
-                        f"has the property {name} as {kind}; make it one of the type {types[0]}: {what}."
-                    )
-                )
-            elif kind == "enumeration" and codes:
-                choices = {str(option.get("value")) for option in _items(found, "options")}
-                missing = [code for code in codes if code not in choices]
-                if missing:
-                    problems.append(
-                        self._warning(
-                            f"has the property {name} without the options {', '.join(missing)}, by their internal "
-                            "names: whoever chooses one would be refused. Add those that your pages offer."
-                        )
-                    )
-        return problems
-
-    def _wanted(self) -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """{property: (what it is for, the types it may have, the options that a list of choices must have)}."""
-        found: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
-        for name, remote in self.mapping.attribute_names().items():
-            found[remote] = (f'the attribute "{name}"', _TYPES.get(self._types[name], _ANY), ())
+    def properties(self) -> dict[str, Wanted]:
+        """The properties of contacts that the options name."""
+        names = self.mapping.attribute_names()
         codes = tuple(str(self.options["FREQUENCIES"].get(code, code)) for code in FREQUENCIES)
-        for field in self.frequency_fields.values():
-            found[field] = ("how often people want mail", ("string", "enumeration"), codes)
-        for field in self.pause_fields.values():
-            found[field] = ("the day a pause ends", ("date", "string"), ())
-        return found
+        return {
+            **{remote: Wanted.attribute(name, self._types[name]) for name, remote in names.items()},
+            **dict.fromkeys(self.frequency_fields.values(), Wanted.frequency(codes)),
+            **dict.fromkeys(self.pause_fields.values(), Wanted.pause()),
+        }
 
-    def _preferences(self, *segments: str) -> str:
+    def preferences(self, *segments: str) -> str:
+        """The path of a call about subscriptions."""
         return self.path("communication-preferences", self.options["VERSION"], *segments)
-
-    def _error(self, text: str) -> Problem:
-        return Problem("error", f'HubSpot ("{self.alias}") {text}')
-
-    def _warning(self, text: str) -> Problem:
-        return Problem("warning", f'HubSpot ("{self.alias}") {text}')
-
-
-#: The types that a property may have, by the type that ATTRIBUTES names.
-_ANY = ("string", "enumeration", "number", "bool", "date", "datetime", "phone_number")
-_TYPES: Mapping[str | None, tuple[str, ...]] = {
-    "text": ("string", "enumeration", "phone_number"),
-    "number": ("number", "string"),
-    "boolean": ("bool", "enumeration", "string"),
-    "date": ("date", "string"),
-    "list": ("enumeration", "string"),
-}
-#: What `check` says of an error.
-_TROUBLE = {
-    **dict.fromkeys(
-        ("invalid_authentication", "expired_authentication", "http-401"),
-        "does not take ACCESS_TOKEN: make a private app (Settings > Integrations > Private apps), and take its token.",
-    ),
-    "missing_scopes": f"does not let ACCESS_TOKEN do what it must. It needs the scopes {', '.join(SCOPES)}.",
-    "connection": "cannot be reached.",
-}
 
 
 def _text(value: Any) -> str:
@@ -658,8 +487,8 @@ def _text(value: Any) -> str:
 
 def _former(target: Target) -> list[str]:
     """The addresses that are no longer hers, each once."""
-    now = _folded(target.identifiers.email)
-    former = {_folded(each.email): each.email for each in target.retired if each.email}
+    now = folded(target.identifiers.email)
+    former = {folded(each.email): each.email for each in target.retired if each.email}
     return [email for folded, email in sorted(former.items()) if folded != now]
 
 
@@ -668,65 +497,3 @@ def _was_yes(since: Sequence[ChangeBatch], key: Key) -> bool:
     return any(
         effect.path == path and effect.before == SUBSCRIBED for batch in since for effect in batch.effects
     )
-
-
-def _folded(email: object) -> str:
-    return str(email or "").strip().lower()
-
-
-def _address(operation: Operation) -> str:
-    return _folded(operation.payload["email"])
-
-
-def _names(error: Json, operation: Operation) -> bool:
-    """Whether an error is about the address of an operation."""
-    return _address(operation) in {_folded(each) for each in _context(error, "subscriberIdString")}
-
-
-def _context(error: Json, name: str) -> set[str]:
-    """What an error names: a list of texts, or one."""
-    context = error.get("context")
-    found = context.get(name) if isinstance(context, dict) else None
-    values: Collection[Any] = found if isinstance(found, list) else () if found is None else (found,)
-    return {str(value) for value in values}
-
-
-def _verdict(error: Json) -> Verdict:
-    code = _code(error)
-    return Verdict(_NOT_HERS.get(word(error.get("category")), Outcome.REFUSED), code or "refused")
-
-
-def _code(error: Json) -> str:
-    """The narrowest word of an error. Its sentences hold addresses and values, and are not looked at."""
-    return next((found for found in map(word, _words(error)) if found), "")
-
-
-def _words(error: Json) -> Iterator[object]:
-    if word(error.get("category")) in {"validation_error", ""}:
-        for inner in _items(error, "errors"):
-            yield inner.get("code")
-    yield error.get("subCategory")
-    yield error.get("category")
-
-
-def _said(answer: Answer) -> Json:
-    """What an error says, if it says something."""
-    if answer.status < 400:
-        return {}
-    try:
-        said = answer.json()
-    except PlatformError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _object(answer: Answer) -> Json:
-    found = answer.json()
-    if not isinstance(found, dict):
-        raise PlatformError(Outcome.RETRY, "unexpected-answer")
-    return found
-
-
-def _items(of: Json, name: str) -> list[Json]:
-    found = of.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
