@@ -43,6 +43,11 @@ PLATFORMS: Mapping[str, OnDemand] = {
         "example_site.platforms.mailchimp.Mailchimp",
         "wagtail_prefs.backends.mailchimp.MailchimpBackend",
     ),
+    "customerio": OnDemand(
+        "Customer.io",
+        "example_site.platforms.customerio.Customerio",
+        "wagtail_prefs.backends.customerio.CustomerioBackend",
+    ),
 }
 
 
@@ -100,4 +105,5 @@ def configured(settings: dict[str, Any], platform: str, url: str, secret: str) -
 _ID = {
     "hubspot": lambda number: str(100 + number),
     "mailchimp": lambda number: f"{number:010x}",
+    "customerio": lambda number: f"topic_{number}",
 }
