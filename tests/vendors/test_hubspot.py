@@ -500,6 +500,19 @@ def test_it_forgets_by_address_and_by_id(backend: HubspotBackend, platform: Hubs
     assert backend.erase(who).outcome is Outcome.RETRY
 
 
+def test_who_is_forgotten_leaves_no_subscription_behind(backend: HubspotBackend, platform: Hubspot) -> None:
+    """Subscriptions are kept by address, with or without a contact."""
+    platform.statuses[EMAIL] = {"101": "SUBSCRIBED"}
+    platform.faults.half()
+    result = backend.erase(Identifiers(email=EMAIL))
+    assert (result.outcome, result.code) == (Outcome.RETRY, "not-unsubscribed")
+    assert backend.erase(Identifiers(email=EMAIL)).outcome is Outcome.DONE
+    assert platform.out == {EMAIL}
+    assert backend.erase(Identifiers(email="stranger@mail.example.org")).outcome is Outcome.DONE
+    assert platform.out == {EMAIL}
+    assert platform.blocked == set()
+
+
 # --- check ------------------------------------------------------------------------------------------------------------
 
 

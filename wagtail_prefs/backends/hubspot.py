@@ -405,12 +405,24 @@ class HubspotBackend(FieldsBackend):
         return self.attempt(f"{self.alias}-erase", lambda: self._erase(identifiers))
 
     def _erase(self, identifiers: Identifiers) -> None:
-        known = identifiers.remote.get(self.alias, "")
-        found = [self._contact({"idProperty": "email"}, identifiers.email, []) if identifiers.email else None]
+        email, known = identifiers.email, identifiers.remote.get(self.alias, "")
+        found, is_silent = [], True
+        if email:
+            # Subscriptions are kept by address: they would be there for whoever brings in a contact of that address.
+            statuses = self._part(self._asked("batch", "read", email=email), "statuses")
+            if any(each.get("status") == _SAID_YES for each in statuses):
+                path = self.preferences("statuses", "batch", "unsubscribe-all")
+                said = self._batch(path, [email], query={**_EMAIL, "verbose": "true"})
+                is_silent = folded(email) in {
+                    folded(each.get("subscriberIdString")) for each in items(said, "results")
+                }
+            found.append(self._contact({"idProperty": "email"}, email, []))
         if known.isascii() and known.isdigit():
             found.append(self._contact({}, known, []))
         for contact in sorted({str(each["id"]) for each in found if each}):
             self.call("POST", f"{_CONTACTS}/gdpr-delete", json={"objectId": contact}, accept={_NOT_THERE})
+        if not is_silent:
+            raise PlatformError(Outcome.RETRY, "not-unsubscribed")
 
     def _contact(self, by: Json, remote: str, properties: Sequence[str]) -> Json | None:
         """A contact, in a call whose address says nothing of her; None where there is none."""
