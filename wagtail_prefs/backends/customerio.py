@@ -114,7 +114,8 @@ class CustomerioBackend(FieldsBackend):
 
     @property
     def base_url(self) -> str:
-        return self.options["URL"] or _REGIONS[self.options["REGION"]][0]
+        url: str = self.options["URL"] or _REGIONS[self.options["REGION"]][0]
+        return url
 
     def headers(self) -> Mapping[str, str]:
         credentials = f"{self.options['SITE_ID']}:{self.options['API_KEY']}".encode()

@@ -1,0 +1,444 @@
+"""Braze over its REST API: a topic on a channel is a subscription group (docs/how-to/connect-braze.md).
+
+Written from public documentation and held against a contract of our own (example_site/platforms/contracts/braze.yaml); not
+tried against the platform itself.
+
+Braze takes what it is told into a queue, and promises no order between calls. So one object carries all that is said of a
+person, but for a no, which goes in a lean one of its own that no attribute can hold back; and what makes a difference if it
+came in another order is looked up a minute later.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.utils import timezone
+
+from ..changes import SetChoice
+from ..values import (
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Capabilities,
+    ChangeBatch,
+    Identifiers,
+    Inbound,
+    InboundEvent,
+    Json,
+    Key,
+    Operation,
+    Outcome,
+    PauseStyle,
+    Polled,
+    Problem,
+    Rate,
+    ReadBack,
+    RemoteState,
+    Result,
+    Support,
+    Target,
+    TopicModel,
+)
+from .answers import Answer, Verdict
+from .base import Option, PlatformError
+from .desired import is_out
+from .fields import FieldsBackend, heard
+
+#: Objects of a call to /users/track, and addresses of one to /email/status.
+BATCH, STATUS_BATCH = 75, 50
+#: Unsubscribed addresses that are asked for at once.
+PAGE = 500
+_INSTANCE = re.compile(r"https://rest\.[a-z]{2,4}-\d{1,3}\.braze\.(com|eu)")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{0,254}")
+#: The person that `check` asks about: nobody.
+NOBODY = "wagtail-prefs-check"
+
+
+class BrazeBackend(FieldsBackend):
+    """One workspace. Groups hold topics, custom attributes the rest; global states of e-mail and push are its word for all."""
+
+    capabilities = Capabilities(
+        identifiers=("email", "external_id"),
+        choice=Support.ENFORCES,  # a message of a group goes to nobody who left it
+        opt_out=Support.ENFORCES,
+        frequency=Support.STORES,
+        pause=Support.STORES,
+        pause_style=PauseStyle.ATTRIBUTE,
+        attributes=Support.STORES,
+        channels=("email", "sms"),
+        topics=TopicModel.GROUP,
+        batch_size=BATCH,
+        rate=Rate(3000, 3.0),
+        inbound=Inbound.POLL,
+        echoes=True,
+        read_back=ReadBack.EVENTUAL,
+        erases=True,
+    )
+    known_options: ClassVar[Mapping[str, Option]] = {
+        **FieldsBackend.known_options,
+        "INSTANCE": Option(str, "the REST endpoint of your instance: https://rest.fra-02.braze.eu"),
+        "API_KEY": Option(str, "a REST API key"),
+        "IDENTIFY_BY": Option(str, "email, or external_id: our external id is the user's", default="email"),
+    }
+
+    def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(alias, options)
+        if not _INSTANCE.fullmatch(self.options["INSTANCE"].rstrip("/")):
+            raise self._wrong(
+                "INSTANCE", "must be a REST endpoint of Braze, such as https://rest.fra-02.braze.eu"
+            )
+        if self.options["IDENTIFY_BY"] not in {"email", "external_id"}:
+            raise self._wrong("IDENTIFY_BY", "is email or external_id")
+        for remote in self.mapping.pairs().values():
+            try:
+                UUID(remote)
+            except ValueError:
+                raise self._wrong(
+                    "TOPICS", f"names subscription groups by their API identifiers, not {remote}"
+                ) from None
+        for name in self._names():
+            if not _NAME.fullmatch(name):
+                raise self._wrong(
+                    "ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS", f"name custom attributes, not {name}"
+                )
+
+    @property
+    def base_url(self) -> str:
+        url: str = self.options["URL"] or self.options["INSTANCE"]
+        return url
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.options['API_KEY']}"}
+
+    def most(self, kind: str) -> int:
+        return STATUS_BATCH if kind == "former" else BATCH
+
+    # --- plan --------------------------------------------------------------------------------------------------------
+
+    def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
+        """Old addresses leave; then a lean object with what she leaves, and one with all that she wants."""
+        operations = [
+            self._operation(target, "former", {"email": former}, number=number)
+            for number, former in enumerate(self._former(target))
+        ]
+        who = self._who(target.identifiers)
+        if not who:
+            return operations
+        told = heard(target, since)
+        if is_out(target.state):
+            if told < target.state.version:
+                states = {"email_subscribe": "unsubscribed", "push_subscribe": "unsubscribed"}
+                groups = dict.fromkeys(sorted(self.refusals(target).values()), "unsubscribed")
+                operations.append(
+                    self._operation(target, "opt-out", {**who, "states": states, "groups": groups})
+                )
+            return operations
+        yeses, noes = self.yeses(target, since), self.noes(target, since)
+        if noes:
+            groups = dict.fromkeys(sorted(noes.values()), "unsubscribed")
+            operations.append(self._operation(target, "leave", {**who, "groups": groups}))
+        values = self.field_values(target, since)
+        if "external_id" in who and target.identifiers.email and (target.retired or told < 1):
+            values = {
+                "email": target.identifiers.email,
+                **values,
+            }  # her address is a field of hers, and moves with her
+        misfits = self.mapping.misfits(target)
+        if yeses or values or misfits:
+            more: Json = {"misfits": misfits} if misfits else {}
+            if yeses:
+                more["groups"] = dict.fromkeys(sorted(yeses.values()), "subscribed")
+                if any(channel == "email" for _topic, channel in yeses):
+                    more["states"] = {"email_subscribe": "opted_in"}
+                if told >= 1:
+                    more["look"] = True  # it may have been told a no, which may yet be processed after this
+            operations.append(self._operation(target, "track", {**who, "values": values, **more}))
+        return operations
+
+    def _operation(self, target: Target, kind: str, payload: Json, number: int = 0) -> Operation:
+        state = target.state
+        key = self.key(target, f"{kind}-{number}" if number else kind)
+        restricts = kind in {"former", "opt-out", "leave"}
+        return Operation(key, state.id, state.version, kind, payload, restricts)
+
+    def _who(self, identifiers: Identifiers) -> Json:
+        if self.options["IDENTIFY_BY"] == "external_id" and identifiers.external_id:
+            return {"external_id": identifiers.external_id}
+        return {"email": identifiers.email} if identifiers.email else {}
+
+    def _former(self, target: Target) -> list[str]:
+        """Addresses that are no longer hers. The state of an address is the address's own, so nobody else's changes."""
+        now = target.identifiers.email.lower()
+        return sorted({each.email for each in target.retired if each.email and each.email.lower() != now})
+
+    def pause_value(self, until: datetime, day: str) -> str:
+        """A moment in ISO 8601, which Braze takes for a date."""
+        return until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    # --- execute -----------------------------------------------------------------------------------------------------
+
+    def send(self, batch: Sequence[Operation]) -> list[Result]:
+        if batch[0].kind == "former":
+            return self._silence(batch)
+        said = _object(
+            self.call("POST", "/users/track", json={"attributes": [_attributes(each) for each in batch]})
+        )
+        results = self.by_index(batch, _errors(said), unsaid=Verdict(Outcome.DONE))
+        refused = {result.key for result in results if result.outcome is Outcome.REFUSED}
+        found = []
+        for operation, result in zip(batch, results, strict=True):
+            if operation.key in refused and operation.payload.get("groups"):
+                found.append(self._groups_alone(operation, result))
+            elif result.outcome is Outcome.DONE and (operation.restricts or operation.payload.get("look")):
+                # Taken into a queue: what must not be otherwise is looked up.
+                found.append(replace(result, outcome=Outcome.ACCEPTED_UNKNOWN))
+            else:
+                found.append(result)
+        return found
+
+    def _groups_alone(self, operation: Operation, refused: Result) -> Result:
+        """Her groups without the rest, which Braze did not take: an attribute keeps nobody in, and nobody out."""
+        payload = operation.payload
+        names = (
+            {"external_ids": [payload["external_id"]]}
+            if "external_id" in payload
+            else {"emails": [payload["email"]]}
+        )
+        groups = [
+            {"subscription_group_id": group, "subscription_state": state, **names}
+            for group, state in payload["groups"].items()
+        ]
+        try:
+            self.call("POST", "/v2/subscription/status/set", json={"subscription_groups": groups})
+            if payload.get("states", {}).get("email_subscribe") == "unsubscribed" and "email" in payload:
+                self._set_email([payload["email"]])
+        except PlatformError as error:
+            return replace(refused, outcome=error.outcome, code=error.code, retry_after=error.retry_after)
+        return replace(refused, outcome=Outcome.ACCEPTED_UNKNOWN, code="") if operation.restricts else refused
+
+    def _silence(self, batch: Sequence[Operation]) -> list[Result]:
+        self._set_email([each.payload["email"] for each in batch])
+        return [Result(each.key, Outcome.DONE) for each in batch]
+
+    def _set_email(self, emails: Sequence[str]) -> None:
+        """Mail to these ends, whoever has them, and also where Braze does not know them yet."""
+        body = {"email": list(dict.fromkeys(emails)), "subscription_state": "unsubscribed"}
+        _object(self.call("POST", "/email/status", json=body))
+
+    # --- read, erase -------------------------------------------------------------------------------------------------
+
+    def read(self, contact: Target) -> RemoteState | None:
+        """Of several profiles with one address the strictest counts."""
+        who = self._who(contact.identifiers)
+        if not who:
+            return None
+        users = self._users(who, ["braze_id", "email_subscribe", "custom_attributes"])
+        if not users:
+            return None
+        choices: dict[Key, str] = {}
+        for user in _list(_object(self.call("GET", "/subscription/user/status", query=who)), "users"):
+            for group in _list(user, "subscription_groups"):
+                key = self.mapping.key(str(group.get("id")))
+                if key is None:
+                    continue
+                said = {"subscribed": SUBSCRIBED, "unsubscribed": UNSUBSCRIBED}.get(
+                    str(group.get("status")).lower()
+                )
+                if said is not None and choices.get(key) != UNSUBSCRIBED:
+                    choices[key] = said
+        values: Json = {}
+        for user in users:
+            held = user.get("custom_attributes")
+            values |= held if isinstance(held, dict) else {}
+        frequencies, pauses, attributes = self.read_fields(values, contact)
+        out: bool | None = any(user.get("email_subscribe") == "unsubscribed" for user in users)
+        if out:
+            # It has left e-mail, and says nothing of what comes otherwise.
+            choices = {
+                key: said for key, said in choices.items() if key[1] != "email" or said == UNSUBSCRIBED
+            }
+            out = True if is_out(contact.state) else None
+        return RemoteState(
+            opted_out=out, choices=choices, frequencies=frequencies, pauses=pauses, attributes=attributes
+        )
+
+    def _users(self, who: Json, fields: Sequence[str]) -> list[Json]:
+        body: Json = {"fields_to_export": list(fields)}
+        if "external_id" in who:
+            body["external_ids"] = [who["external_id"]]
+        else:
+            body["email_address"] = who["email"]
+        return _list(_object(self.call("POST", "/users/export/ids", json=body)), "users")
+
+    def erase(self, identifiers: Identifiers) -> Result:
+        """Delete every profile that goes by her address or her id."""
+        key = f"{self.alias}-erase"
+        return self.attempt(key, lambda: self._erase(identifiers))
+
+    def _erase(self, identifiers: Identifiers) -> None:
+        names: list[Json] = [{"email": identifiers.email}] if identifiers.email else []
+        if self.options["IDENTIFY_BY"] == "external_id" and identifiers.external_id:
+            names.append({"external_id": identifiers.external_id})
+        found = {str(user.get("braze_id")) for who in names for user in self._users(who, ["braze_id"])}
+        if found:
+            _object(self.call("POST", "/users/delete", json={"braze_ids": sorted(found)[:STATUS_BATCH]}))
+
+    # --- inbound -----------------------------------------------------------------------------------------------------
+
+    def poll(self, cursor: str) -> Polled:
+        """Who left e-mail since a day, the oldest first; `cursor` is the day, and how many of it are known."""
+        day, offset = _cursor(cursor)
+        query = {
+            "start_date": day,
+            "end_date": _today(),
+            "limit": PAGE,
+            "offset": offset,
+            "sort_direction": "asc",
+        }
+        emails = _list(_object(self.call("GET", "/email/unsubscribes", query=query)), "emails")
+        events = tuple(
+            InboundEvent(
+                event_id=f"{entry.get('email')} {entry.get('unsubscribed_at')}",
+                identifiers=Identifiers(email=str(entry["email"])),
+                changes=(SetChoice("", "email", UNSUBSCRIBED),),
+                at=_moment(entry.get("unsubscribed_at")),
+            )
+            for entry in emails
+            if isinstance(entry.get("email"), str) and 3 <= len(entry["email"]) <= 320
+        )
+        more = len(emails) >= PAGE
+        if not more and day < _days_ago(1):
+            # All of the past is told: on with yesterday. What is told twice is known.
+            return Polled(events, json.dumps([_days_ago(1), 0]))
+        return Polled(events, json.dumps([day, offset + len(emails)]), more=more)
+
+    # --- check -------------------------------------------------------------------------------------------------------
+
+    def check(self) -> list[Problem]:
+        problems = super().check()
+        if problems:
+            return problems
+        try:
+            self._users({"external_id": NOBODY}, ["braze_id"])
+        except PlatformError as error:
+            return [
+                self._error(_trouble(error, "users.export.ids", "it cannot be read back what Braze holds"))
+            ]
+        try:
+            query = {"start_date": _today(), "end_date": _today(), "limit": 1}
+            self.call("GET", "/email/unsubscribes", query=query)
+        except PlatformError as error:
+            problems.append(
+                self._error(_trouble(error, "email.unsubscribe", "who leaves there is not noticed"))
+            )
+        for (topic, channel), remote in self.mapping.pairs().items():
+            problems += self._check_group(topic, channel, remote)
+        return problems
+
+    def _check_group(self, topic: str, channel: str, remote: str) -> list[Problem]:
+        query = {"subscription_group_id": remote, "external_id": NOBODY}
+        try:
+            answer = self.call("GET", "/subscription/status/get", query=query, accept={400, 404})
+        except PlatformError as error:
+            return [self._error(_trouble(error, "subscription.status.get", "groups cannot be looked up"))]
+        if answer.status == 200:
+            return []
+        return [
+            self._error(
+                f'has no subscription group {remote}, which TOPICS names for "{topic}" by {channel}. Make one under '
+                "Audience > Subscription groups, for that channel, and take its API identifier."
+            )
+        ]
+
+    def _names(self) -> list[str]:
+        return [
+            *self.mapping.attribute_names().values(),
+            *self.frequency_fields.values(),
+            *self.pause_fields.values(),
+        ]
+
+    def _error(self, text: str) -> Problem:
+        return Problem("error", f'Braze ("{self.alias}") {text}')
+
+
+def _attributes(operation: Operation) -> Json:
+    """A person as /users/track has her: one object."""
+    payload = operation.payload
+    who = {name: payload[name] for name in ("external_id", "email") if name in payload}
+    groups = [
+        {"subscription_group_id": group, "subscription_state": state}
+        for group, state in payload.get("groups", {}).items()
+    ]
+    return {
+        **who,
+        "_update_existing_only": False,
+        **payload.get("states", {}),
+        **({"subscription_groups": groups} if groups else {}),
+        **payload.get("values", {}),
+    }
+
+
+def _errors(said: Json) -> dict[int, Verdict]:
+    """What a 201 says of single objects. Its sentences may hold anything, so they are not repeated."""
+    errors = said.get("errors", [])
+    if said.get("message") != "success" or not isinstance(errors, list):
+        raise PlatformError(Outcome.RETRY, "unexpected-answer")
+    found: dict[int, Verdict] = {}
+    for error in errors:
+        if not isinstance(error, dict) or not isinstance(error.get("index"), int):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        found[error["index"]] = Verdict(Outcome.REFUSED, "object-refused")
+    return found
+
+
+def _trouble(error: PlatformError, permission: str, what: str) -> str:
+    if error.code in {"http-401", "http-403"}:
+        return f"does not let API_KEY do {permission}, so {what}. Give the key that permission (Settings > API keys)."
+    if error.code == "dns":
+        return "cannot be found: is INSTANCE the REST endpoint of your instance?"
+    return f"gives no answer ({error.code})."
+
+
+def _cursor(cursor: str) -> tuple[str, int]:
+    try:
+        day, offset = json.loads(cursor)
+        return date.fromisoformat(day).isoformat(), max(int(offset), 0)
+    except (ValueError, TypeError):
+        return _days_ago(1), 0
+
+
+def _today() -> str:
+    return timezone.now().astimezone(UTC).date().isoformat()
+
+
+def _days_ago(days: int) -> str:
+    return (timezone.now().astimezone(UTC).date() - timedelta(days=days)).isoformat()
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _list(of: Json, name: str) -> list[Json]:
+    found = of.get(name)
+    if not isinstance(found, list):
+        raise PlatformError(Outcome.RETRY, "unexpected-answer")
+    return [item for item in found if isinstance(item, dict)]
+
+
+def _object(answer: Answer) -> Json:
+    found = answer.json()
+    if not isinstance(found, dict):
+        raise PlatformError(Outcome.RETRY, "unexpected-answer")
+    return found
