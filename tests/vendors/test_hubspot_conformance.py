@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from example_site.platforms.hubspot import ACCESS_TOKEN, CLIENT_SECRET, SUBSCRIBED, UNSUBSCRIBED, Hubspot
+from example_site.platforms.hubspot import (
+    ACCESS_TOKEN,
+    CLIENT_SECRET,
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    WEBHOOK_URL,
+    Hubspot,
+)
 from tests.vendors.harness import VendorHarness
 from wagtail_prefs.backends.testing.conformance import Conformance
 from wagtail_prefs.backends.testing.harness import Seen
@@ -32,7 +39,8 @@ class HubspotHarness(VendorHarness):
     unmapped = ("events", "email")
 
     def entry(self) -> Json:
-        return {"BACKEND": PATH, "OPTIONS": {**OPTIONS, "URL": self.url}}
+        # Its webhooks are signed for that address, whatever the address of the tests is.
+        return {"BACKEND": PATH, "OPTIONS": {**OPTIONS, "URL": self.url, "WEBHOOK_URL": WEBHOOK_URL}}
 
     def wrong_entry(self) -> Json:
         wrong = {**OPTIONS, "URL": self.url, "ACCESS_TOKEN": "pat-eu1-ffffffff-1111-2222-3333-444444444444"}
