@@ -43,6 +43,12 @@ PLATFORMS: Mapping[str, OnDemand] = {
         "example_site.platforms.mailchimp.Mailchimp",
         "wagtail_prefs.backends.mailchimp.MailchimpBackend",
     ),
+    "braze": OnDemand(
+        "Braze",
+        "example_site.platforms.braze.Braze",
+        "wagtail_prefs.backends.braze.BrazeBackend",
+        ("email", "sms"),
+    ),
     "customerio": OnDemand(
         "Customer.io",
         "example_site.platforms.customerio.Customerio",
@@ -105,5 +111,6 @@ def configured(settings: dict[str, Any], platform: str, url: str, secret: str) -
 _ID = {
     "hubspot": lambda number: str(100 + number),
     "mailchimp": lambda number: f"{number:010x}",
+    "braze": lambda number: f"{number:08x}-0000-4000-8000-000000000000",
     "customerio": lambda number: f"topic_{number}",
 }

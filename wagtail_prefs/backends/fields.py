@@ -245,7 +245,7 @@ class FieldsBackend(HttpBackend):
     def _scopes(self, option: str) -> dict[Key, str]:
         """{(topic, channel): field} of an option."""
         found: dict[Key, str] = {}
-        for scope, field in self.options[option].items():
+        for scope, field in self.options.get(option, {}).items():
             try:
                 topic, channel = key = scope_to_key(scope)
             except (ValueError, AttributeError):
