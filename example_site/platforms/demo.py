@@ -54,6 +54,11 @@ PLATFORMS: Mapping[str, OnDemand] = {
         "example_site.platforms.customerio.Customerio",
         "wagtail_prefs.backends.customerio.CustomerioBackend",
     ),
+    "salesforce": OnDemand(
+        "Salesforce",
+        "example_site.platforms.salesforce.Salesforce",
+        "wagtail_prefs.backends.salesforce.SalesforceBackend",
+    ),
 }
 
 
@@ -111,6 +116,7 @@ def configured(settings: dict[str, Any], platform: str, url: str, secret: str) -
 _ID = {
     "hubspot": lambda number: str(100 + number),
     "mailchimp": lambda number: f"{number:010x}",
+    "salesforce": lambda number: f"0eB{number:012d}AAA",
     "braze": lambda number: f"{number:08x}-0000-4000-8000-000000000000",
     "customerio": lambda number: f"topic_{number}",
 }

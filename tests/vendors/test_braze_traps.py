@@ -73,7 +73,13 @@ def test_an_attribute_that_is_refused_takes_the_no_with_it(platform: Braze, ours
 def test_an_address_names_every_profile_that_has_it(platform: Braze, ours: BrazeBackend) -> None:
     """Naive: takes the address for a person. Two share it, and both get what one of them chose; an id tells them apart."""
     for name in ("mother", "son"):
-        profile: dict[str, Any] = {"braze_id": name, "external_id": name, "email": EMAIL, "groups": {}, "attributes": {}}
+        profile: dict[str, Any] = {
+            "braze_id": name,
+            "external_id": name,
+            "email": EMAIL,
+            "groups": {},
+            "attributes": {},
+        }
         platform.profiles.append({**profile, "push": "subscribed"})
     ours.call("POST", TRACK, json=user(city="Bonn"))
     assert [each["attributes"] for each in platform.profiles] == [{"city": "Bonn"}] * 2

@@ -294,6 +294,9 @@ class Failing(Suite):
         harness.refuse(address)
         crm.deliver()
         harness.accept()
+        # What was refused waits for her next wish.
+        crm.save(person, SetChoice(*news, UNSUBSCRIBED))
+        crm.save(person, yes(news))
         crm.pass_time(timedelta(days=1))
         crm.deliver()
         assert crm.subscribed(person) == {news}

@@ -1,0 +1,398 @@
+"""What the Salesforce backend plans, makes of answers, finds missing over there, and hears when it asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+
+from example_site.platforms.salesforce import CHANNEL, CONSENT, INDIVIDUAL, KEY, POINT, Salesforce
+from tests.vendors.bringing import (
+    EMAIL,
+    HER,
+    bring,
+    left_all,
+    said_no,
+    said_yes,
+    somebody,
+    submission,
+)
+from tests.vendors.test_salesforce_conformance import OPTIONS
+from wagtail_prefs.backends import salesforce
+from wagtail_prefs.backends.base import PlatformError
+from wagtail_prefs.backends.salesforce import SalesforceBackend, person_key
+from wagtail_prefs.changes import SetChoice
+from wagtail_prefs.values import (
+    SUBSCRIBED,
+    UNSUBSCRIBED,
+    Effect,
+    Identifiers,
+    InboundEvent,
+    Outcome,
+    Pause,
+)
+
+YES = {("news", "email"): SUBSCRIBED}
+BOTH = {**YES, ("offers", "email"): SUBSCRIBED}
+ME = person_key(HER)
+SOON = datetime(2031, 3, 3, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _loopback(settings: Any) -> None:
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "ALLOW_PRIVATE_HOSTS": True}
+
+
+@pytest.fixture
+def platform() -> Iterator[Salesforce]:
+    with Salesforce() as platform:
+        yield platform
+        assert platform.violations == []
+        assert platform.crashes == []
+
+
+@pytest.fixture
+def made(platform: Salesforce) -> Callable[..., SalesforceBackend]:
+    def make(**options: Any) -> SalesforceBackend:
+        return SalesforceBackend("salesforce", {**OPTIONS, "URL": platform.url, **options})
+
+    return make
+
+
+@pytest.fixture
+def backend(made: Callable[..., SalesforceBackend]) -> SalesforceBackend:
+    return made()
+
+
+def consent(platform: Salesforce, topic: str = "news") -> dict[str, Any]:
+    return platform.records[CONSENT][f"{ME}.{topic}.email"]
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"INSTANCE": "https://my.salesforce.com.evil.example"}, "INSTANCE"),
+        ({"INSTANCE": "http://copperlane.my.salesforce.com"}, "INSTANCE"),
+        ({"VERSION": "62"}, "VERSION"),
+        ({"KEY_FIELD": "Key"}, "KEY_FIELD"),
+        ({"KEY_FIELD": "K__c OR Id != null"}, "KEY_FIELD"),
+        ({"FREQUENCY_FIELDS": {"all": "Pref_Freq"}}, "custom fields"),
+        ({"TOPICS": {"news": "News'"}}, "TOPICS"),
+    ],
+)
+def test_an_option_that_cannot_be_is_named(
+    made: Callable[..., SalesforceBackend], options: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=named):
+        made(**options)
+
+
+def test_a_sandbox_is_an_instance_too(made: Callable[..., SalesforceBackend]) -> None:
+    assert made(URL="", INSTANCE="https://copperlane--uat.sandbox.my.salesforce.com").base_url
+
+
+# --- plan -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_first_yes_makes_her_and_her_evidence(backend: SalesforceBackend, platform: Salesforce) -> None:
+    her = somebody(choices=YES, attributes={"city": "Ulm"}, frequencies={("", ""): "weekly"})
+    operations = backend.plan(her, [submission(1, said_yes("news"))])
+    assert [each.kind for each in operations] == ["person", "point", "consent", "profile"]
+    assert not any(each.restricts for each in operations)
+    results = bring(backend, her, submission(1, said_yes("news")))
+    assert {result.outcome for result in results.values()} == {Outcome.DONE}
+    assert results["person"].remote_id == ME
+    assert platform.records[POINT][ME]["EmailAddress"] == EMAIL
+    assert platform.records[INDIVIDUAL][ME]["City__c"] == "Ulm"
+    assert platform.records[INDIVIDUAL][ME]["Pref_Freq__c"] == "weekly"
+    held = consent(platform)
+    assert held["PrivacyConsentStatus"] == "OptIn"
+    assert held["ConsentCapturedSource"] == f"prefs:{HER}#1"
+    assert held["ConsentCapturedDateTime"] == held["EffectiveFromDate"] == "2026-11-22T09:30:00.000Z"
+    assert EMAIL not in held["ConsentCapturedSource"] + ME
+
+
+def test_a_no_that_comes_first_is_urgent_with_all_that_it_needs(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    her = somebody(choices={("news", "email"): UNSUBSCRIBED}, attributes={"city": "x" * 300})
+    operations = backend.plan(her, [submission(1, said_no("news"))])
+    assert [(each.kind, each.restricts) for each in operations] == [
+        ("person", True),
+        ("point", True),
+        ("leave", True),
+        ("profile", False),
+    ]
+    results = bring(backend, her, submission(1, said_no("news")))
+    assert results["leave"].outcome is Outcome.DONE
+    assert (results["profile"].outcome, results["profile"].code) == (Outcome.REFUSED, "string_too_long")
+    assert consent(platform)["PrivacyConsentStatus"] == "OptOut"
+
+
+def test_later_only_what_changed_goes_out(backend: SalesforceBackend) -> None:
+    her = somebody(
+        version=3,
+        choices={**YES, ("offers", "email"): UNSUBSCRIBED},
+        versions={"choice:news:email": 1, "choice:offers:email": 3},
+    )
+    (operation,) = backend.plan(her, [submission(3, said_no("offers"))])
+    assert (operation.kind, operation.restricts) == ("leave", True)
+    assert [record[KEY] for record in operation.payload["records"]] == [f"{ME}.offers.email"]
+
+
+def test_to_leave_everything_is_a_word_for_the_channel_and_each_topic(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    bring(backend, somebody(choices=BOTH))
+    out = somebody(version=2, opted_out=True, choices=dict.fromkeys(BOTH, UNSUBSCRIBED))
+    results = bring(backend, out, submission(2, left_all()))
+    assert set(results) == {"channel-out", "leave"}
+    assert platform.records[CHANNEL][f"{ME}.all.email"]["PrivacyConsentStatus"] == "OptOut"
+    assert consent(platform)["PrivacyConsentStatus"] == "OptOut"
+    back = somebody(
+        version=3, choices=YES, versions={"opted_out": 3, "choice:news:email": 3, "choice:offers:email": 2}
+    )
+    results = bring(backend, back, submission(3, said_yes("news")))
+    assert set(results) == {"channel-in", "consent"}
+    assert platform.records[CHANNEL][f"{ME}.all.email"]["PrivacyConsentStatus"] == "OptIn"
+    assert consent(platform, "offers")["PrivacyConsentStatus"] == "OptOut"
+
+
+def test_a_pause_moves_the_day_and_nothing_else(backend: SalesforceBackend, platform: Salesforce) -> None:
+    bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    before = dict(consent(platform))
+    paused = somebody(
+        version=2,
+        choices=YES,
+        pauses={("", ""): Pause(SOON)},
+        versions={"choice:news:email": 1, "pause:all": 2},
+    )
+    results = bring(backend, paused, submission(2, Effect("pause:all", None, "2031", "set")))
+    assert set(results) == {"window"}
+    after = consent(platform)
+    assert after["EffectiveFromDate"] == "2031-03-03T00:00:00.000Z"
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed <= {"EffectiveFromDate", "SystemModstamp"}
+    known = backend.read(paused)
+    assert known is not None
+    assert known.pauses == {("", ""): SOON}
+    assert known.choices == {("news", "email"): SUBSCRIBED}
+    over = somebody(version=3, choices=YES, versions={"choice:news:email": 1, "pause:all": 3})
+    bring(backend, over, submission(3, Effect("pause:all", "2031", None, "cleared")))
+    assert consent(platform)["EffectiveFromDate"] < timezone.now().strftime("%Y-%m-%dT%H:%M:%S.999Z")
+    assert backend.keeps("pause", ("news", ""), "news", "email")
+    assert backend.describe_field("pause", "news", "email") == "EffectiveFromDate"
+
+
+def test_a_pause_brings_nobody_back(backend: SalesforceBackend, platform: Salesforce) -> None:
+    """Who left over there stays out, and whose record somebody deleted is not made anew."""
+    bring(backend, somebody(choices=BOTH), submission(1, said_yes("news")))
+    consent(platform)["PrivacyConsentStatus"] = "OptOut"
+    del platform.records[CONSENT][f"{ME}.offers.email"]
+    paused = somebody(
+        version=2,
+        choices=BOTH,
+        pauses={("", ""): Pause(SOON)},
+        versions={"choice:news:email": 1, "choice:offers:email": 1, "pause:all": 2},
+    )
+    results = bring(backend, paused, submission(2, Effect("pause:all", None, "2031", "set")))
+    assert results["window"].outcome is Outcome.DONE
+    assert consent(platform)["PrivacyConsentStatus"] == "OptOut"
+    assert f"{ME}.offers.email" not in platform.records[CONSENT]
+
+
+def test_her_address_changes_in_its_place(backend: SalesforceBackend, platform: Salesforce) -> None:
+    bring(backend, somebody("old@mail.example.org", choices=YES))
+    moved = somebody("new@mail.example.org", version=2, choices=YES, retired=["old@mail.example.org"])
+    operations = backend.plan(moved, [submission(2)])
+    assert [(each.kind, each.restricts) for each in operations if each.kind == "point"] == [("point", True)]
+    bring(backend, moved, submission(2))
+    assert [point["EmailAddress"] for point in platform.records[POINT].values()] == ["new@mail.example.org"]
+
+
+# --- what Salesforce says ---------------------------------------------------------------------------------------------
+
+
+def test_half_a_batch_fails_and_it_is_known_which(backend: SalesforceBackend, platform: Salesforce) -> None:
+    people = [
+        somebody(f"reader-{number}@mail.example.org", contact=uuid4(), choices=YES) for number in range(6)
+    ]
+    operations = [backend.plan(person, [])[0] for person in people]
+    platform.faults.half()
+    results = backend.execute(operations)
+    assert [result.outcome for result in results] == [Outcome.REFUSED, Outcome.DONE] * 3
+    assert len(platform.records[INDIVIDUAL]) == 3
+
+
+def test_of_several_records_of_a_person_the_worst_counts(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    bring(backend, somebody(choices=YES))
+    her = somebody(version=2, choices=dict.fromkeys(BOTH, UNSUBSCRIBED))
+    operations = backend.plan(her, [submission(2, said_no("news"), said_no("offers"))])
+    platform.locked = 1
+    (result,) = backend.execute(operations)
+    assert (result.outcome, result.code) == (Outcome.RETRY, "unable_to_lock_row")
+    (result,) = backend.execute(operations)
+    assert result.outcome is Outcome.DONE
+    assert backend.most("leave") == 100
+    assert backend.most("point") == 200
+
+
+def test_a_token_that_ended_is_replaced_once(backend: SalesforceBackend, platform: Salesforce) -> None:
+    bring(backend, somebody(choices=YES))
+    platform.tokens.clear()
+    operations = backend.plan(somebody(version=2, choices=YES), [])
+    assert backend.execute(operations[:1])[0].outcome is Outcome.DONE
+    assert len(platform.tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("happens", "outcome", "code"),
+    [
+        (lambda platform: setattr(platform, "used_up", True), Outcome.RATE_LIMITED, "request_limit_exceeded"),
+        (lambda platform: platform.faults.status(500), Outcome.RETRY, "unknown_exception"),
+        (lambda platform: platform.faults.status(400), Outcome.REFUSED, "json_parser_error"),
+        (lambda platform: platform.hidden.add(INDIVIDUAL), Outcome.MISCONFIGURED, "not_found"),
+        (lambda platform: platform.faults.drop(), Outcome.RETRY, "connection"),
+    ],
+)
+def test_what_goes_wrong_is_told_apart(
+    backend: SalesforceBackend,
+    platform: Salesforce,
+    happens: Callable[[Salesforce], None],
+    outcome: Outcome,
+    code: str,
+) -> None:
+    backend.headers()
+    operations = backend.plan(somebody(choices=YES), [])[:1]
+    happens(platform)
+    (result,) = backend.execute(operations)
+    assert (result.outcome, result.code) == (outcome, code)
+    if outcome is Outcome.RATE_LIMITED:
+        assert result.retry_after == 3600
+
+
+def test_wrong_credentials_name_no_secret(made: Callable[..., SalesforceBackend]) -> None:
+    (result, *_) = made(CLIENT_SECRET="another-0123").execute(made().plan(somebody(choices=YES), [])[:1])
+    assert (result.outcome, result.code) == (Outcome.MISCONFIGURED, "invalid_client")
+
+
+def test_no_answer_is_none(backend: SalesforceBackend, platform: Salesforce) -> None:
+    her = somebody(choices=YES)
+    assert backend.read(her) is None
+    platform.faults.status(500)
+    with pytest.raises(PlatformError):
+        backend.read(her)
+
+
+def test_who_is_forgotten_leaves_nothing_of_ours(backend: SalesforceBackend, platform: Salesforce) -> None:
+    """By the key that it answered, or by her address; an address with a quote in it asks for nobody else."""
+    other = "o'reader@mail.example.org"
+    bring(backend, somebody(choices=YES))
+    bring(backend, somebody(other, contact=uuid4(), choices=YES))
+    assert backend.erase(Identifiers(email="x' OR EmailAddress != '")).outcome is Outcome.DONE
+    assert len(platform.records[INDIVIDUAL]) == 2
+    assert backend.erase(Identifiers(remote={"salesforce": ME})).outcome is Outcome.DONE
+    assert len(platform.records[INDIVIDUAL]) == 1
+    assert backend.erase(Identifiers(email=other)).outcome is Outcome.DONE
+    assert not any(platform.records.values())
+    assert backend.erase(Identifiers(email=other)).outcome is Outcome.DONE
+    assert backend.erase(Identifiers(remote={"salesforce": "' OR Id != null"})).outcome is Outcome.DONE
+
+
+# --- poll -------------------------------------------------------------------------------------------------------------
+
+
+def test_who_left_is_asked_for_page_by_page(
+    backend: SalesforceBackend, platform: Salesforce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(salesforce, "PAGE", 2)
+    people = [uuid4() for _ in range(5)]
+    for number, contact in enumerate(people):
+        bring(backend, somebody(f"reader-{number}@mail.example.org", contact=contact, choices=BOTH))
+        platform.leave(f"reader-{number}@mail.example.org")
+    left = platform.records[CONSENT][f"{person_key(people[0])}.news.email"]
+    left["PrivacyConsentStatus"] = "OptOut"
+    found: list[InboundEvent] = []
+    cursor, more = "", True
+    while more:
+        polled = backend.poll(cursor)
+        found += polled.events
+        cursor, more = polled.cursor, polled.more
+    channel = [event for event in found if event.changes == (SetChoice("", "email", UNSUBSCRIBED),)]
+    assert [event.identifiers.remote for event in channel] == [
+        {"salesforce": person_key(contact)} for contact in people
+    ]
+    topics = [event for event in found if event.changes == (SetChoice("news", "email", UNSUBSCRIBED),)]
+    assert [event.identifiers.remote["salesforce"] for event in topics] == [person_key(people[0])]
+    assert len(found) == 6
+    assert len({event.event_id for event in found}) == 6
+    assert all(event.at is not None for event in found)
+    assert backend.poll(cursor).events == ()
+
+
+def test_what_is_not_ours_is_left_aside(backend: SalesforceBackend, platform: Salesforce) -> None:
+    bring(backend, somebody(choices=YES))
+    record = {**consent(platform), "PrivacyConsentStatus": "OptOut"}
+    platform.records[CONSENT] = {
+        "x": {**record, KEY: "somebody-elses"},
+        "y": {**record, KEY: f"{ME}.weather.email", "Id": "0eC000000000099AAA"},
+        "z": {**record, KEY: None, "Id": "0eC000000000098AAA"},
+    }
+    assert backend.poll("").events == ()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "junk", "[]", '{"CommSubscriptionConsent": ["now", ""], "ContactPointTypeConsent": ["now", ""]}'],
+)
+def test_a_cursor_that_is_none_begins_a_day_ago(backend: SalesforceBackend, cursor: str) -> None:
+    stamp, last = salesforce._positions(cursor)[CONSENT]
+    moment = datetime.fromisoformat(stamp)
+    assert abs(timezone.now() - moment - timedelta(days=1)) < timedelta(minutes=1)
+    assert last == ""
+    assert backend.poll(cursor).events == ()
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_all_is_well(backend: SalesforceBackend) -> None:
+    assert backend.check() == []
+
+
+@pytest.mark.parametrize(
+    ("happens", "words"),
+    [
+        (
+            lambda platform: platform.hidden.add(CONSENT),
+            "does not show CommSubscriptionConsent.*Data Protection",
+        ),
+        (lambda platform: platform.unkeyed.add(POINT), "no field Prefs_Key__c on ContactPointEmail"),
+        (lambda platform: platform.custom.remove("City__c"), 'no field City__c.*attribute "city"'),
+        (lambda platform: platform.custom.remove("Pref_Freq__c"), "no field Pref_Freq__c.*how often"),
+        (lambda platform: platform.types.pop("0eB000000000002AAA"), '0eB000000000002AAA.*for "offers"'),
+    ],
+)
+def test_what_is_missing_over_there_is_named(
+    backend: SalesforceBackend, platform: Salesforce, happens: Callable[[Salesforce], Any], words: str
+) -> None:
+    happens(platform)
+    (problem,) = backend.check()
+    assert problem.level == "error"
+    assert re.search(words, problem.text)
+
+
+def test_wrong_credentials_are_named(made: Callable[..., SalesforceBackend]) -> None:
+    (problem,) = made(CLIENT_SECRET="another-0123456789").check()
+    assert "CLIENT_ID and CLIENT_SECRET" in problem.text
