@@ -248,9 +248,8 @@ class Salesforce(Platform):
         topics: dict[str, str] = {}
         fields: dict[str, str] = {}
         for consent in self.consents(person).values():
-            name = names.get(
-                consent["CommSubscriptionChannelTypeId"][:15], consent["CommSubscriptionChannelTypeId"]
-            )
+            remote = str(consent["CommSubscriptionChannelTypeId"])
+            name = names.get(remote[:15], remote)
             topics[name] = "yes" if consent["PrivacyConsentStatus"] == "OptIn" else "no"
             if consent["PrivacyConsentStatus"] == "OptIn" and consent["EffectiveFromDate"] > now:
                 fields[f"{name}: EffectiveFromDate"] = consent["EffectiveFromDate"]
