@@ -23,6 +23,11 @@ BACKENDS = {
     "database": "wagtail_prefs.backends.database.DatabaseBackend",
     "webhook": "wagtail_prefs.backends.webhook.WebhookBackend",
     "Mailman": "wagtail_prefs.backends.mailman.MailmanBackend",
+    "Mailchimp": "wagtail_prefs.backends.mailchimp.MailchimpBackend",
+    "HubSpot": "wagtail_prefs.backends.hubspot.HubspotBackend",
+    "Salesforce": "wagtail_prefs.backends.salesforce.SalesforceBackend",
+    "Braze": "wagtail_prefs.backends.braze.BrazeBackend",
+    "Customer.io": "wagtail_prefs.backends.customerio.CustomerioBackend",
     "memory": "wagtail_prefs.backends.memory.MemoryBackend",
     "console": "wagtail_prefs.backends.console.ConsoleBackend",
 }
@@ -62,16 +67,18 @@ def _asked(test: Any) -> str:
 
 
 def _said(value: Any) -> str:
+    from wagtail_prefs.values import CHANNELS, Rate
+
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, enum.StrEnum):
         return "–" if value == "none" else value.value.replace("_", " ")
     if isinstance(value, tuple):
-        from wagtail_prefs.values import CHANNELS
-
         return "all" if value == CHANNELS else ", ".join(value)
     if value is None or value == 0:
         return "–"
+    if isinstance(value, Rate):
+        return f"{value.calls} in {value.seconds:g} s"
     return str(value)
 
 

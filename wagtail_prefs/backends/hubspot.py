@@ -97,6 +97,7 @@ class HubspotBackend(FieldsBackend):
         evidence=True,
         batch_size=BATCH,
         rate=Rate(100, 10),
+        inbound=Inbound.SIGNED,
         echoes=True,
         read_back=ReadBack.STRONG,
         erases=True,
@@ -146,8 +147,9 @@ class HubspotBackend(FieldsBackend):
                     "ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS",
                     f"name properties of contacts by their internal names, and none of HubSpot's own: {name}",
                 )
-        if given["CLIENT_SECRETS"]:
-            self.capabilities = replace(self.capabilities, inbound=Inbound.SIGNED)
+        if not given["CLIENT_SECRETS"]:
+            # Without a secret nothing that comes in can be told from what somebody made up.
+            self.capabilities = replace(self.capabilities, inbound=Inbound.NONE)
 
     @property
     def base_url(self) -> str:
