@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
+from uuid import UUID
 
 Json = dict[str, Any]
 #: (method, path under the API's address, body)
@@ -60,11 +61,128 @@ def mailchimp(people: Sequence[Json], remote: Mapping[str, str], options: Json) 
     return [("POST", f"/lists/{options['AUDIENCE']}", {"members": members, "update_existing": True})]
 
 
+def hubspot(people: Sequence[Json], remote: Mapping[str, str], options: Json) -> list[HttpCall]:
+    statuses = [
+        {
+            "subscriberIdString": person["contact"]["email"],
+            "subscriptionId": int(remote[topic]),
+            "channel": "EMAIL",
+            "statusState": channels["email"].upper(),
+            "legalBasis": "CONSENT_WITH_NOTICE",
+            "legalBasisExplanation": "chosen on our page",
+        }
+        for person in people
+        for topic, channels in person["choices"].items()
+        if topic in remote and "email" in channels
+    ]
+    contacts = [
+        {
+            "idProperty": "email",
+            "id": person["contact"]["email"],
+            "properties": {"pref_freq": person["frequencies"].get("all", "")},
+            "objectWriteTraceId": person["contact"]["id"],
+        }
+        for person in people
+    ]
+    return [
+        *(
+            (
+                "POST",
+                "/communication-preferences/v4/statuses/batch/write",
+                {"inputs": statuses[start : start + 100]},
+            )
+            for start in range(0, len(statuses), 100)
+        ),
+        ("POST", "/crm/v3/objects/contacts/batch/upsert", {"inputs": contacts}),
+    ]
+
+
+def salesforce(people: Sequence[Json], remote: Mapping[str, str], options: Json) -> list[HttpCall]:
+    from wagtail_prefs.backends.salesforce import person_key
+
+    now, key = "2026-11-23T12:00:00.000Z", "Prefs_Key__c"
+    individuals, points, consents = [], [], []
+    for person in people:
+        name = person_key(UUID(person["contact"]["id"]))
+        frequency = person["frequencies"].get("all")
+        individuals.append({"LastName": "Reader", key: name, "Pref_Freq__c": frequency})
+        parent = {"attributes": {"type": "Individual"}, key: name}
+        points.append({key: name, "EmailAddress": person["contact"]["email"], "Parent": parent})
+        point = {"attributes": {"type": "ContactPointEmail"}, key: name}
+        consents += [
+            {
+                key: f"{name}.{topic}.email",
+                "CommSubscriptionChannelTypeId": remote[topic],
+                "ContactPoint": point,
+                "PrivacyConsentStatus": "OptIn" if channels["email"] == "subscribed" else "OptOut",
+                "EffectiveFromDate": now,
+            }
+            for topic, channels in person["choices"].items()
+            if topic in remote and "email" in channels
+        ]
+    calls: list[HttpCall] = []
+    for sobject, records in (
+        ("Individual", individuals),
+        ("ContactPointEmail", points),
+        ("CommSubscriptionConsent", consents),
+    ):
+        path = f"/services/data/v62.0/composite/sobjects/{sobject}/{key}"
+        typed = [{"attributes": {"type": sobject}, **record} for record in records]
+        calls += [
+            ("PATCH", path, {"allOrNone": False, "records": typed[start : start + 200]})
+            for start in range(0, len(typed), 200)
+        ]
+    return calls
+
+
+def braze(people: Sequence[Json], remote: Mapping[str, str], options: Json) -> list[HttpCall]:
+    users = [
+        {
+            "email": person["contact"]["email"],
+            "_update_existing_only": False,
+            "pref_freq": person["frequencies"].get("all"),
+            "email_subscribe": "unsubscribed" if person["opted_out"] else "opted_in",
+            "subscription_groups": [
+                {"subscription_group_id": remote[topic], "subscription_state": channels["email"]}
+                for topic, channels in person["choices"].items()
+                if topic in remote and "email" in channels
+            ],
+        }
+        for person in people
+    ]
+    return [("POST", "/users/track", {"attributes": users})]
+
+
+def customerio(people: Sequence[Json], remote: Mapping[str, str], options: Json) -> list[HttpCall]:
+    batch = [
+        {
+            "type": "person",
+            "action": "identify",
+            "identifiers": {"email": person["contact"]["email"]},
+            "attributes": {
+                "unsubscribed": person["opted_out"],
+                "pref_freq": person["frequencies"].get("all", ""),
+                **{
+                    f"cio_subscription_preferences.topics.{remote[topic]}": channels["email"] == "subscribed"
+                    for topic, channels in person["choices"].items()
+                    if topic in remote and "email" in channels
+                },
+            },
+        }
+        for person in people
+    ]
+    return [("POST", "/api/v2/batch", {"batch": batch})]
+
+
 CALLS: Mapping[str, Callable[[Sequence[Json], Mapping[str, str], Json], list[HttpCall]]] = {
     "mailchimp": mailchimp,
+    "hubspot": hubspot,
+    "salesforce": salesforce,
+    "braze": braze,
+    "customerio": customerio,
 }
-#: Contacts that the hand-written loop puts into a call, as many as the platform takes.
-BATCHES = {"mailchimp": 500}
+#: Contacts that the hand-written loop takes at a time: as many as go into a call.
+BATCHES = {"mailchimp": 500, "hubspot": 100, "salesforce": 200, "braze": 75, "customerio": 500}
 
 
 def main(vendor: str) -> None:
