@@ -26,6 +26,7 @@ PERMISSIONS = frozenset(
         "users.delete",
         "subscription.status.set",
         "subscription.status.get",
+        "subscription.groups.get",
         "email.status",
         "email.unsubscribe",
     }
@@ -46,6 +47,8 @@ class Braze(Platform):
 
     def forget_everybody(self) -> None:
         self.profiles: list[Json] = []
+        self._index: dict[tuple[str, str], list[Json]] = {}
+        self._indexed = 0  # so many profiles are in the index
         self.states: dict[str, Json] = {}  # by address: the global state of it, and since when
         self.groups = dict(GROUPS)
         self.permissions = set(PERMISSIONS)
@@ -99,6 +102,8 @@ class Braze(Platform):
         for given in call.json()["subscription_groups"]:
             if given["subscription_group_id"] not in self.groups:
                 return Answer(400, {"message": "Invalid subscription_group_id"})
+            if "emails" in given and "text message" in self.groups[given["subscription_group_id"]]:
+                return Answer(400, {"message": "SMS groups take phones or external_ids"})
             names = [{"email": email} for email in given.get("emails", ())]
             names += [{"external_id": one} for one in given.get("external_ids", ())]
             group = {name: given[name] for name in ("subscription_group_id", "subscription_state")}
@@ -148,7 +153,7 @@ class Braze(Platform):
 
     @route("GET", "/subscription/user/status")
     def user_status(self, call: Call) -> Answer:
-        if (refusal := self._may("subscription.status.get")) is not None:
+        if (refusal := self._may("subscription.groups.get")) is not None:
             return refusal
         who = {name: call.one(name) for name in ("external_id", "email") if call.one(name)}
         users = [
@@ -177,10 +182,12 @@ class Braze(Platform):
         if (refusal := self._may("email.unsubscribe")) is not None:
             return refusal
         first, last = call.one("start_date"), call.one("end_date")
+        if first >= last:
+            return Answer(400, {"message": "start_date must be before end_date"})
         found = sorted(
             (state["at"], email)
             for email, state in self.states.items()
-            if state["state"] == "unsubscribed" and first <= state["at"][:10] <= last
+            if state["state"] == "unsubscribed" and first <= state["at"][:10] < last  # until midnight
         )
         start, limit = int(call.one("offset", "0")), int(call.one("limit", "100"))
         page = [{"email": email, "unsubscribed_at": at} for at, email in found[start : start + limit]]
@@ -231,10 +238,21 @@ class Braze(Platform):
         return ""
 
     def _find(self, who: Mapping[str, str]) -> list[Json]:
-        if "external_id" in who:
-            return [each for each in self.profiles if each.get("external_id") == who["external_id"]]
-        email = who.get("email", "").lower()
-        return [each for each in self.profiles if email and each.get("email") == email]
+        name = "external_id" if "external_id" in who else "email"
+        wanted = who.get(name, "").lower() if name == "email" else who[name]
+        if self._indexed != len(self.profiles):  # whoever was added or taken away past us
+            self._index, self._indexed = {}, len(self.profiles)
+            for profile in self.profiles:
+                self._note(profile)
+        found = self._index.get((name, wanted), [])
+        return [profile for profile in found if wanted and profile.get(name) == wanted]
+
+    def _note(self, profile: Json) -> None:
+        for name in ("external_id", "email"):
+            if profile.get(name):
+                held = self._index.setdefault((name, profile[name]), [])
+                if not any(profile is each for each in held):
+                    held.append(profile)
 
     def _write(self, given: Json) -> None:
         """Do what an object says, to every profile that it names; make one where it names nobody."""
@@ -245,9 +263,12 @@ class Braze(Platform):
             if "email" in who:
                 found[0]["email"] = who["email"].lower()
             self.profiles += found
+            self._indexed += 1
+            self._note(found[0])
         for profile in found:
             if given.get("email"):
                 profile["email"] = given["email"].lower()
+                self._note(profile)
             if "email_subscribe" in given and profile.get("email"):
                 self._state(profile["email"], given["email_subscribe"])
             profile["push"] = given.get("push_subscribe", profile["push"])

@@ -31,6 +31,7 @@ class Customerio(Platform):
 
     def forget_everybody(self) -> None:
         self.people: dict[str, Json] = {}  # by cio_id: identifiers, attributes, when each was last written
+        self._index: dict[tuple[str, str], str] = {}  # (kind, value) -> cio_id
         self.topics = {key: {"name": name, "default": False} for key, name in TOPICS.items()}
         self.webhooks: list[Json] = []
         self.now = 0  # what it takes for the moment of a write that names none: seconds since 1970; 0 is now
@@ -161,7 +162,9 @@ class Customerio(Platform):
     def _find(self, identifiers: Mapping[str, str]) -> Json | None:
         ((kind, value),) = identifiers.items()
         wanted = value.lower() if kind == "email" else value
-        return next((each for each in self.people.values() if each["identifiers"].get(kind) == wanted), None)
+        person = self.people.get(self._index.get((kind, wanted), ""))
+        # An address that moved on is still in the index.
+        return person if person is not None and person["identifiers"].get(kind) == wanted else None
 
     def _take(self, item: Json) -> tuple[str, str, str] | None:
         """Do one thing of a batch, whole or not at all; what is wrong."""
@@ -189,6 +192,7 @@ class Customerio(Platform):
             if kind == "email":
                 person["attributes"]["email"] = value
             self.people[cio_id] = person
+            self._index[kind, value] = self._index["cio_id", cio_id] = cio_id
         self._write(person, attributes)
         return None
 
@@ -209,6 +213,7 @@ class Customerio(Platform):
                 held[name] = value
                 if name == "email":
                     person["identifiers"]["email"] = value.lower()
+                    self._index["email", value.lower()] = person["identifiers"]["cio_id"]
                 if name == "unsubscribed":
                     self.told.append(("unsubscribed" if value else "subscribed", held.get("email", "")))
 

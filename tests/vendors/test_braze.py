@@ -92,6 +92,7 @@ def held(platform: Braze, email: str = EMAIL) -> dict[str, Any]:
         ({"TOPICS": {"news": {"email": "News"}}}, "TOPICS"),
         ({"TOPICS": {"news": {"post": NEWS}}}, "channels"),
         ({"PAUSE_FIELDS": {"all": "1st"}}, "custom attributes"),
+        ({"ATTRIBUTES": {"mail": "email_subscribe"}}, "custom attributes"),
     ],
 )
 def test_an_option_that_cannot_be_is_named(
@@ -222,6 +223,31 @@ def test_known_by_her_id_her_address_moves_with_her(
     assert platform.profiles == []
 
 
+def test_she_moves_while_she_is_out_and_comes_back(
+    made: Callable[..., BrazeBackend], platform: Braze
+) -> None:
+    """Her yes opts in the address that she has now, and none that is not hers any more."""
+    backend = made(IDENTIFY_BY="external_id")
+
+    def her(email: str, **state: Any) -> Any:
+        target = somebody(email, **state)
+        return replace(target, identifiers=replace(target.identifiers, external_id="c-17"))
+
+    bring(backend, her("old@mail.example.org", choices=YES))
+    no = {("news", "email"): UNSUBSCRIBED}
+    bring(
+        backend, her("old@mail.example.org", version=2, opted_out=True, choices=no), submission(2, left_all())
+    )
+    moved = her(
+        "new@mail.example.org", version=3, opted_out=True, choices=no, retired=["old@mail.example.org"]
+    )
+    bring(backend, moved, submission(3))
+    assert platform.person("old@mail.example.org") is None
+    bring(backend, her("new@mail.example.org", version=4, choices=YES), submission(4, said_yes("news")))
+    assert held(platform, "new@mail.example.org")["email_subscribe"] == "opted_in"
+    assert platform.states["old@mail.example.org"]["state"] == "unsubscribed"
+
+
 # --- what Braze says --------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +276,29 @@ def test_a_refused_attribute_keeps_nobody_in_or_out(backend: BrazeBackend, platf
     assert (results["track"].outcome, results["track"].code) == (Outcome.REFUSED, "object-refused")
     assert held(platform)["groups"] == {NEWS: "unsubscribed", OFFERS: "subscribed"}
     assert held(platform)["custom_attributes"] == {}
+
+
+def test_a_refused_attribute_holds_back_no_yes_after_an_opt_out(
+    backend: BrazeBackend, platform: Braze
+) -> None:
+    bring(backend, somebody(opted_out=True, choices={("news", "email"): UNSUBSCRIBED}))
+    back = somebody(version=2, choices=YES, attributes={"city": "x" * 300})
+    bring(backend, back, submission(2, said_yes("news")))
+    assert held(platform)["email_subscribe"] == "opted_in"
+    assert held(platform)["groups"] == {NEWS: "subscribed"}
+
+
+def test_many_who_are_refused_cost_one_call_more(backend: BrazeBackend, platform: Braze) -> None:
+    people = [
+        somebody(
+            f"reader-{number}@mail.example.org", contact=uuid4(), choices=YES, attributes={"city": "x" * 300}
+        )
+        for number in range(20)
+    ]
+    results = backend.execute([backend.plan(person, [])[0] for person in people])
+    assert {result.outcome for result in results} == {Outcome.REFUSED}
+    assert [path for _method, path, _status in platform.calls] == ["/users/track", "/users/track"]
+    assert len(platform.profiles) == 20
 
 
 def test_a_refused_no_is_said_in_another_way(backend: BrazeBackend, platform: Braze) -> None:
@@ -376,21 +425,33 @@ def test_who_left_is_asked_for_page_by_page(
         assert {event.changes for event in found} == {(SetChoice("", "email", UNSUBSCRIBED),)}
         assert all(event.at is not None and event.at.tzinfo for event in found)
         assert len({event.event_id for event in found}) == 5
-        # Asked again: nothing new, and then what came meanwhile.
-        assert backend.poll(cursor).events == ()
+        # Asked again: the same, which is known by its ids, and what came meanwhile.
         platform.leave("late@mail.example.org")
-        assert [each.identifiers.email for each in backend.poll(cursor).events] == ["late@mail.example.org"]
+        known = {event.event_id for event in found}
+        new: list[InboundEvent] = []
+        more = True
+        while more:
+            polled = backend.poll(cursor)
+            new += [event for event in polled.events if event.event_id not in known]
+            cursor, more = polled.cursor, polled.more
+        assert [each.identifiers.email for each in new] == ["late@mail.example.org"]
 
 
 def test_days_of_absence_are_made_up_for(backend: BrazeBackend, platform: Braze) -> None:
-    """The worker stood still for a week: what happened is told, and then it goes on from yesterday."""
+    """The worker stood still for a week: the whole week is told, also where somebody dropped off the list meanwhile."""
     with time_machine.travel(AT, tick=False):
         platform.leave("then@mail.example.org")
         cursor = backend.poll("").cursor
+    with time_machine.travel(datetime(2026, 11, 25, 10, tzinfo=UTC), tick=False):
+        platform.leave("between@mail.example.org")
     with time_machine.travel(datetime(2026, 11, 29, 10, tzinfo=UTC), tick=False):
+        del platform.states["then@mail.example.org"]
         platform.leave("now@mail.example.org")
         polled = backend.poll(cursor)
-        assert [event.identifiers.email for event in polled.events] == ["now@mail.example.org"]
+        assert [event.identifiers.email for event in polled.events] == [
+            "between@mail.example.org",
+            "now@mail.example.org",
+        ]
         assert json.loads(polled.cursor) == ["2026-11-28", 0]
         assert [each.identifiers.email for each in backend.poll(polled.cursor).events] == [
             "now@mail.example.org"
@@ -418,6 +479,7 @@ def test_all_is_well(backend: BrazeBackend) -> None:
         (lambda platform: platform.groups.pop(OFFERS), 'no subscription group 2222.*"offers" by email'),
         (lambda platform: platform.permissions.remove("users.export.ids"), "users.export.ids"),
         (lambda platform: platform.permissions.remove("email.unsubscribe"), "email.unsubscribe.*not noticed"),
+        (lambda platform: platform.permissions.remove("subscription.groups.get"), "subscription.groups.get"),
     ],
 )
 def test_what_is_missing_over_there_is_named(
@@ -431,7 +493,9 @@ def test_what_is_missing_over_there_is_named(
 
 def test_who_is_forgotten_is_gone_from_every_profile(backend: BrazeBackend, platform: Braze) -> None:
     bring(backend, somebody(choices=YES))
-    platform.profiles.append({**platform.profiles[0], "braze_id": "another"})
+    platform.profiles += [
+        {**platform.profiles[0], "braze_id": f"another-{number}"} for number in range(STATUS_BATCH + 1)
+    ]
     for _ in range(2):
         assert backend.erase(Identifiers(email=EMAIL)).outcome is Outcome.DONE
     assert platform.profiles == []

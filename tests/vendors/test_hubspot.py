@@ -690,7 +690,14 @@ def test_what_is_not_hubspots_is_refused(
         (json.dumps([opted_out(7, objectId="7")]).encode(), "event"),
         (json.dumps([opted_out(7, eventId=None)]).encode(), "event"),
     ],
-    ids=["nothing", "an object", "a text", "too many", "an id as text", "no id"],  # moments stand in the bodies
+    ids=[
+        "nothing",
+        "an object",
+        "a text",
+        "too many",
+        "an id as text",
+        "no id",
+    ],  # moments stand in the bodies
 )
 def test_what_makes_no_sense_is_refused(backend: HubspotBackend, body: bytes, code: str) -> None:
     with pytest.raises(BadInbound, match=f"^{code}$"):

@@ -136,10 +136,7 @@ def test_a_yes_says_when_it_was_given_and_all_that_she_ever_said(
         versions={"choice:news:email": 3, "frequency:all": 1, "pause:all": 2, "attribute:city": 1},
     )
     results = bring(backend, her, submission(3, said_yes("news")))
-    assert {kind: result.outcome for kind, result in results.items()} == {
-        "join": Outcome.DONE,
-        "profile": Outcome.DONE,
-    }
+    assert {kind: result.outcome for kind, result in results.items()} == {"join": Outcome.DONE}
     assert member(platform) == {
         "id": digest_of(EMAIL),
         "email_address": EMAIL,
@@ -314,7 +311,7 @@ def test_the_profile_beside_such_a_yes_arrives_without_a_second_mail(
     platform.leave(EMAIL)
     again = somebody(version=3, choices=YES, attributes={"city": "Zürich"})
     results = bring(backend, again, submission(3, said_yes("news")))
-    assert results["profile"].outcome is Outcome.DONE
+    assert results["join"].outcome is Outcome.NEEDS_CONFIRMATION
     assert member(platform)["merge_fields"] == {"CITY": "Zürich"}
     assert platform.mailed == [EMAIL]
 
@@ -329,6 +326,16 @@ def test_half_a_batch_fails_and_it_is_known_which(backend: MailchimpBackend, pla
     assert [result.outcome for result in results] == [Outcome.REFUSED, Outcome.DONE] * 3
     assert {result.code for result in results[::2]} == {"error_generic"}
     assert len(platform.members) == 3
+
+
+def test_a_field_that_is_refused_keeps_nobody_out(backend: MailchimpBackend, platform: Mailchimp) -> None:
+    """Mailchimp refuses the whole person: her groups go alone then, and staff see what was refused."""
+    platform.fields["CITY"] = "date"
+    her = somebody(choices=YES, attributes={"city": "Ulm"})
+    (result,) = backend.execute(backend.plan(her, []))
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "error_generic")
+    assert member(platform)["interests"] == {NEWS: True}
+    assert member(platform)["merge_fields"] == {}
 
 
 def test_one_address_twice_in_a_batch_is_said_apart(backend: MailchimpBackend, platform: Mailchimp) -> None:

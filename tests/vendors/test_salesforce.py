@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -36,6 +37,7 @@ from wagtail_prefs.values import (
     InboundEvent,
     Outcome,
     Pause,
+    Target,
 )
 
 YES = {("news", "email"): SUBSCRIBED}
@@ -68,6 +70,11 @@ def made(platform: Salesforce) -> Callable[..., SalesforceBackend]:
 @pytest.fixture
 def backend(made: Callable[..., SalesforceBackend]) -> SalesforceBackend:
     return made()
+
+
+def met(target: Target) -> Target:
+    """Of whom Salesforce has answered with her key."""
+    return replace(target, identifiers=replace(target.identifiers, remote={"salesforce": ME}))
 
 
 def consent(platform: Salesforce, topic: str = "news") -> dict[str, Any]:
@@ -110,7 +117,7 @@ def test_a_first_yes_makes_her_and_her_evidence(backend: SalesforceBackend, plat
     assert not any(each.restricts for each in operations)
     results = bring(backend, her, submission(1, said_yes("news")))
     assert {result.outcome for result in results.values()} == {Outcome.DONE}
-    assert results["person"].remote_id == ME
+    assert results["point"].remote_id == ME
     assert platform.records[POINT][ME]["EmailAddress"] == EMAIL
     assert platform.records[INDIVIDUAL][ME]["City__c"] == "Ulm"
     assert platform.records[INDIVIDUAL][ME]["Pref_Freq__c"] == "weekly"
@@ -119,6 +126,22 @@ def test_a_first_yes_makes_her_and_her_evidence(backend: SalesforceBackend, plat
     assert held["ConsentCapturedSource"] == f"prefs:{HER}#1"
     assert held["ConsentCapturedDateTime"] == held["EffectiveFromDate"] == "2026-11-22T09:30:00.000Z"
     assert EMAIL not in held["ConsentCapturedSource"] + ME
+
+
+def test_what_she_tells_later_makes_her_where_nothing_did_before(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    """A pause alone was nothing to tell: then her town is the first that Salesforce hears."""
+    her = somebody(
+        version=2,
+        pauses={("", ""): Pause(SOON)},
+        attributes={"city": "Ulm"},
+        versions={"pause:all": 1, "attribute:city": 2},
+    )
+    assert backend.plan(somebody(pauses={("", ""): Pause(SOON)}), [submission(1)]) == []
+    results = bring(backend, her, submission(2, Effect("attribute:city", None, "Ulm", "set")))
+    assert {result.outcome for result in results.values()} == {Outcome.DONE}
+    assert platform.records[INDIVIDUAL][ME]["City__c"] == "Ulm"
 
 
 def test_a_no_that_comes_first_is_urgent_with_all_that_it_needs(
@@ -144,7 +167,7 @@ def test_later_only_what_changed_goes_out(backend: SalesforceBackend) -> None:
         choices={**YES, ("offers", "email"): UNSUBSCRIBED},
         versions={"choice:news:email": 1, "choice:offers:email": 3},
     )
-    (operation,) = backend.plan(her, [submission(3, said_no("offers"))])
+    (operation,) = backend.plan(met(her), [submission(3, said_no("offers"))])
     assert (operation.kind, operation.restricts) == ("leave", True)
     assert [record[KEY] for record in operation.payload["records"]] == [f"{ME}.offers.email"]
 
@@ -154,14 +177,14 @@ def test_to_leave_everything_is_a_word_for_the_channel_and_each_topic(
 ) -> None:
     bring(backend, somebody(choices=BOTH))
     out = somebody(version=2, opted_out=True, choices=dict.fromkeys(BOTH, UNSUBSCRIBED))
-    results = bring(backend, out, submission(2, left_all()))
+    results = bring(backend, met(out), submission(2, left_all()))
     assert set(results) == {"channel-out", "leave"}
     assert platform.records[CHANNEL][f"{ME}.all.email"]["PrivacyConsentStatus"] == "OptOut"
     assert consent(platform)["PrivacyConsentStatus"] == "OptOut"
     back = somebody(
         version=3, choices=YES, versions={"opted_out": 3, "choice:news:email": 3, "choice:offers:email": 2}
     )
-    results = bring(backend, back, submission(3, said_yes("news")))
+    results = bring(backend, met(back), submission(3, said_yes("news")))
     assert set(results) == {"channel-in", "consent"}
     assert platform.records[CHANNEL][f"{ME}.all.email"]["PrivacyConsentStatus"] == "OptIn"
     assert consent(platform, "offers")["PrivacyConsentStatus"] == "OptOut"
@@ -176,7 +199,7 @@ def test_a_pause_moves_the_day_and_nothing_else(backend: SalesforceBackend, plat
         pauses={("", ""): Pause(SOON)},
         versions={"choice:news:email": 1, "pause:all": 2},
     )
-    results = bring(backend, paused, submission(2, Effect("pause:all", None, "2031", "set")))
+    results = bring(backend, met(paused), submission(2, Effect("pause:all", None, "2031", "set")))
     assert set(results) == {"window"}
     after = consent(platform)
     assert after["EffectiveFromDate"] == "2031-03-03T00:00:00.000Z"
@@ -204,7 +227,7 @@ def test_a_pause_brings_nobody_back(backend: SalesforceBackend, platform: Salesf
         pauses={("", ""): Pause(SOON)},
         versions={"choice:news:email": 1, "choice:offers:email": 1, "pause:all": 2},
     )
-    results = bring(backend, paused, submission(2, Effect("pause:all", None, "2031", "set")))
+    results = bring(backend, met(paused), submission(2, Effect("pause:all", None, "2031", "set")))
     assert results["window"].outcome is Outcome.DONE
     assert consent(platform)["PrivacyConsentStatus"] == "OptOut"
     assert f"{ME}.offers.email" not in platform.records[CONSENT]
@@ -238,7 +261,7 @@ def test_of_several_records_of_a_person_the_worst_counts(
 ) -> None:
     bring(backend, somebody(choices=YES))
     her = somebody(version=2, choices=dict.fromkeys(BOTH, UNSUBSCRIBED))
-    operations = backend.plan(her, [submission(2, said_no("news"), said_no("offers"))])
+    operations = backend.plan(met(her), [submission(2, said_no("news"), said_no("offers"))])
     platform.locked = 1
     (result,) = backend.execute(operations)
     assert (result.outcome, result.code) == (Outcome.RETRY, "unable_to_lock_row")

@@ -55,6 +55,17 @@ BATCH, STATUS_BATCH = 75, 50
 PAGE = 500
 _INSTANCE = re.compile(r"https://rest\.[a-z]{2,4}-\d{1,3}\.braze\.(com|eu)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{0,254}")
+#: What of a user object is Braze's own, and no custom attribute.
+_BRAZES = {
+    "external_id",
+    "user_alias",
+    "braze_id",
+    "email",
+    "phone",
+    "email_subscribe",
+    "push_subscribe",
+    "subscription_groups",
+}
 #: The person that `check` asks about: nobody.
 NOBODY = "wagtail-prefs-check"
 
@@ -102,7 +113,7 @@ class BrazeBackend(FieldsBackend):
                     "TOPICS", f"names subscription groups by their API identifiers, not {remote}"
                 ) from None
         for name in self._names():
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name) or name in _BRAZES:
                 raise self._wrong(
                     "ATTRIBUTES, FREQUENCY_FIELDS, PAUSE_FIELDS", f"name custom attributes, not {name}"
                 )
@@ -132,7 +143,8 @@ class BrazeBackend(FieldsBackend):
         told = heard(target, since)
         if is_out(target.state):
             if told < target.state.version:
-                states = {"email_subscribe": "unsubscribed", "push_subscribe": "unsubscribed"}
+                states = {**self._address(target, who)}
+                states |= {"email_subscribe": "unsubscribed", "push_subscribe": "unsubscribed"}
                 groups = dict.fromkeys(sorted(self.refusals(target).values()), "unsubscribed")
                 operations.append(
                     self._operation(target, "opt-out", {**who, "states": states, "groups": groups})
@@ -143,22 +155,28 @@ class BrazeBackend(FieldsBackend):
             groups = dict.fromkeys(sorted(noes.values()), "unsubscribed")
             operations.append(self._operation(target, "leave", {**who, "groups": groups}))
         values = self.field_values(target, since)
-        if "external_id" in who and target.identifiers.email and (target.retired or told < 1):
-            values = {
-                "email": target.identifiers.email,
-                **values,
-            }  # her address is a field of hers, and moves with her
         misfits = self.mapping.misfits(target)
-        if yeses or values or misfits:
+        moved = not yeses and bool(target.retired) and "external_id" in who
+        if yeses or values or misfits or moved:
             more: Json = {"misfits": misfits} if misfits else {}
             if yeses:
                 more["groups"] = dict.fromkeys(sorted(yeses.values()), "subscribed")
+                # Known by her id she has the address that we know with every yes: no older one is opted in.
+                more["states"] = self._address(target, who)
                 if any(channel == "email" for _topic, channel in yeses):
-                    more["states"] = {"email_subscribe": "opted_in"}
+                    more["states"] |= {"email_subscribe": "opted_in"}
                 if told >= 1:
                     more["look"] = True  # it may have been told a no, which may yet be processed after this
+            if moved:
+                more["states"] = self._address(target, who)
             operations.append(self._operation(target, "track", {**who, "values": values, **more}))
         return operations
+
+    def _address(self, target: Target, who: Json) -> Json:
+        """Known by her id her address is a field of hers, and moves with her."""
+        return (
+            {"email": target.identifiers.email} if "external_id" in who and target.identifiers.email else {}
+        )
 
     def _operation(self, target: Target, kind: str, payload: Json, number: int = 0) -> Operation:
         state = target.state
@@ -188,38 +206,68 @@ class BrazeBackend(FieldsBackend):
         said = _object(
             self.call("POST", "/users/track", json={"attributes": [_attributes(each) for each in batch]})
         )
-        results = self.by_index(batch, _errors(said), unsaid=Verdict(Outcome.DONE))
-        refused = {result.key for result in results if result.outcome is Outcome.REFUSED}
-        found = []
-        for operation, result in zip(batch, results, strict=True):
-            if operation.key in refused and operation.payload.get("groups"):
-                found.append(self._groups_alone(operation, result))
-            elif result.outcome is Outcome.DONE and (operation.restricts or operation.payload.get("look")):
-                # Taken into a queue: what must not be otherwise is looked up.
-                found.append(replace(result, outcome=Outcome.ACCEPTED_UNKNOWN))
-            else:
-                found.append(result)
-        return found
-
-    def _groups_alone(self, operation: Operation, refused: Result) -> Result:
-        """Her groups without the rest, which Braze did not take: an attribute keeps nobody in, and nobody out."""
-        payload = operation.payload
-        names = (
-            {"external_ids": [payload["external_id"]]}
-            if "external_id" in payload
-            else {"emails": [payload["email"]]}
-        )
-        groups = [
-            {"subscription_group_id": group, "subscription_state": state, **names}
-            for group, state in payload["groups"].items()
+        results = {
+            each.key: each for each in self.by_index(batch, _errors(said), unsaid=Verdict(Outcome.DONE))
+        }
+        refused = [
+            each
+            for each in batch
+            if results[each.key].outcome is Outcome.REFUSED and each.payload.get("groups")
         ]
-        try:
-            self.call("POST", "/v2/subscription/status/set", json={"subscription_groups": groups})
-            if payload.get("states", {}).get("email_subscribe") == "unsubscribed" and "email" in payload:
-                self._set_email([payload["email"]])
-        except PlatformError as error:
-            return replace(refused, outcome=error.outcome, code=error.code, retry_after=error.retry_after)
-        return replace(refused, outcome=Outcome.ACCEPTED_UNKNOWN, code="") if operation.restricts else refused
+        again = {}
+        if refused:
+            again = self._lean(refused) if batch[0].kind == "track" else self._in_another_way(refused)
+        for operation in batch:
+            result = again.get(operation.key) or results[operation.key]
+            taken = result.outcome is Outcome.DONE
+            if taken and (operation.restricts or operation.payload.get("look")):
+                # Taken into a queue: what must not be otherwise is looked up.
+                result = replace(result, outcome=Outcome.ACCEPTED_UNKNOWN)
+            results[operation.key] = result
+        return [results[operation.key] for operation in batch]
+
+    def _lean(self, refused: Sequence[Operation]) -> dict[str, Result]:
+        """What she wants without what she told of herself: an attribute that Braze does not take keeps nobody out. Staff see
+        all the same that it was refused.
+        """
+        lean = [
+            replace(each, payload={name: value for name, value in each.payload.items() if name != "values"})
+            for each in refused
+        ]
+        _object(self.call("POST", "/users/track", json={"attributes": [_attributes(each) for each in lean]}))
+        return {}
+
+    def _in_another_way(self, refused: Sequence[Operation]) -> dict[str, Result]:
+        """A no that the one call does not take goes by the calls for groups, and for addresses."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        unable, emails = set(), []
+        for operation in refused:
+            payload = operation.payload
+            by_id = "external_id" in payload
+            for group in payload["groups"]:
+                key = self.mapping.key(group)
+                if by_id or (key is not None and key[1] == "email"):
+                    names = groups.setdefault((group, "external_ids" if by_id else "emails"), [])
+                    names.append(payload["external_id" if by_id else "email"])
+                else:
+                    unable.add(operation.key)  # a group of text messages knows no addresses
+            if payload.get("states", {}).get("email_subscribe") == "unsubscribed":
+                emails += [payload.get("states", {}).get("email") or payload.get("email", "")]
+        said = [
+            {
+                "subscription_group_id": group,
+                "subscription_state": "unsubscribed",
+                kind: names[start : start + STATUS_BATCH],
+            }
+            for (group, kind), names in groups.items()
+            for start in range(0, len(names), STATUS_BATCH)
+        ]
+        if said:
+            _object(self.call("POST", "/v2/subscription/status/set", json={"subscription_groups": said}))
+        known = [email for email in emails if email]
+        for start in range(0, len(known), STATUS_BATCH):
+            self._set_email(known[start : start + STATUS_BATCH])
+        return {each.key: Result(each.key, Outcome.DONE) for each in refused if each.key not in unable}
 
     def _silence(self, batch: Sequence[Operation]) -> list[Result]:
         self._set_email([each.payload["email"] for each in batch])
@@ -285,17 +333,24 @@ class BrazeBackend(FieldsBackend):
         if self.options["IDENTIFY_BY"] == "external_id" and identifiers.external_id:
             names.append({"external_id": identifiers.external_id})
         found = {str(user.get("braze_id")) for who in names for user in self._users(who, ["braze_id"])}
-        if found:
-            _object(self.call("POST", "/users/delete", json={"braze_ids": sorted(found)[:STATUS_BATCH]}))
+        gone = sorted(found)
+        for start in range(0, len(gone), STATUS_BATCH):
+            _object(
+                self.call("POST", "/users/delete", json={"braze_ids": gone[start : start + STATUS_BATCH]})
+            )
 
     # --- inbound -----------------------------------------------------------------------------------------------------
 
     def poll(self, cursor: str) -> Polled:
-        """Who left e-mail since a day, the oldest first; `cursor` is the day, and how many of it are known."""
+        """Who left e-mail since a day, the oldest first; `cursor` is the day, and how far its pages were read.
+
+        Each round begins with a whole day, because whoever opts in again drops off the list and moves the others up. What is
+        told twice is known.
+        """
         day, offset = _cursor(cursor)
         query = {
             "start_date": day,
-            "end_date": _today(),
+            "end_date": _days_ago(-1),
             "limit": PAGE,
             "offset": offset,
             "sort_direction": "asc",
@@ -311,11 +366,9 @@ class BrazeBackend(FieldsBackend):
             for entry in emails
             if isinstance(entry.get("email"), str) and 3 <= len(entry["email"]) <= 320
         )
-        more = len(emails) >= PAGE
-        if not more and day < _days_ago(1):
-            # All of the past is told: on with yesterday. What is told twice is known.
-            return Polled(events, json.dumps([_days_ago(1), 0]))
-        return Polled(events, json.dumps([day, offset + len(emails)]), more=more)
+        if len(emails) >= PAGE:
+            return Polled(events, json.dumps([day, offset + len(emails)]), more=True)
+        return Polled(events, json.dumps([_days_ago(1), 0]))
 
     # --- check -------------------------------------------------------------------------------------------------------
 
@@ -330,12 +383,17 @@ class BrazeBackend(FieldsBackend):
                 self._error(_trouble(error, "users.export.ids", "it cannot be read back what Braze holds"))
             ]
         try:
-            query = {"start_date": _today(), "end_date": _today(), "limit": 1}
+            query = {"start_date": _days_ago(1), "end_date": _days_ago(-1), "limit": 1}
             self.call("GET", "/email/unsubscribes", query=query)
         except PlatformError as error:
             problems.append(
                 self._error(_trouble(error, "email.unsubscribe", "who leaves there is not noticed"))
             )
+        try:
+            self.call("GET", "/subscription/user/status", query={"external_id": NOBODY})
+        except PlatformError as error:
+            what = "whether a no has arrived is not seen"
+            problems.append(self._error(_trouble(error, "subscription.groups.get", what)))
         for (topic, channel), remote in self.mapping.pairs().items():
             problems += self._check_group(topic, channel, remote)
         return problems
@@ -410,10 +468,6 @@ def _cursor(cursor: str) -> tuple[str, int]:
         return date.fromisoformat(day).isoformat(), max(int(offset), 0)
     except (ValueError, TypeError):
         return _days_ago(1), 0
-
-
-def _today() -> str:
-    return timezone.now().astimezone(UTC).date().isoformat()
 
 
 def _days_ago(days: int) -> str:

@@ -138,7 +138,7 @@ class MailchimpBackend(FieldsBackend):
 
     def most(self, kind: str) -> int:
         # The others leave her status as it is, which only calls about one person can: a few of them, one after the other.
-        return BATCH if kind in {"join", "profile", "opt-out"} else ALONE
+        return BATCH if kind in {"join", "opt-out"} else ALONE
 
     # --- plan --------------------------------------------------------------------------------------------------------
 
@@ -165,22 +165,22 @@ class MailchimpBackend(FieldsBackend):
         if groups and not (yeses and heard(target, since) < 1):
             operations.append(self._operation(target, "leave", {"email": email, "groups": groups}))
             groups = {}
+        # Whom Mailchimp did not know until now it knows nothing of: with a yes goes all that she ever said.
+        told = self.field_values(target, since, everything=bool(yeses))
+        fields = {tag: "" if value is None else value for tag, value in told.items()}
+        more: Json = {"fields": fields} if fields else {}
+        if misfits := self.mapping.misfits(target):
+            more["misfits"] = misfits
         if yeses:
             # With the first that Mailchimp hears of her goes her no as well: there is nothing yet that it could stop.
             joined = {**dict.fromkeys(sorted(yeses.values()), True), **groups}
             given = self.said_at(target, since, yeses)
-            evidence = {"at": f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}"} if given else {}
-            payload = {"email": email, "groups": joined, **evidence}
+            if given:
+                more["at"] = f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+            payload = {"email": email, "groups": joined, **more}
             operations.append(self._operation(target, "join", payload, restricts=bool(groups)))
-        # Whom Mailchimp did not know until now it knows nothing of: with a yes goes all that she ever said.
-        told = self.field_values(target, since, everything=bool(yeses))
-        fields = {tag: "" if value is None else value for tag, value in told.items()}
-        misfits = self.mapping.misfits(target)
-        if fields or misfits:
-            # Beside a join the status was said a moment ago, and a batch may say it again.
-            kind = "profile" if yeses else "fields"
-            payload = {"email": email, "fields": fields, **({"misfits": misfits} if misfits else {})}
-            operations.append(self._operation(target, kind, payload))
+        elif more:
+            operations.append(self._operation(target, "fields", {"email": email, "fields": {}, **more}))
         return operations
 
     def _operation(
@@ -195,28 +195,31 @@ class MailchimpBackend(FieldsBackend):
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
         kind = batch[0].kind
-        if kind in {"join", "profile", "opt-out"}:
+        if kind in {"join", "opt-out"}:
             return self._batch(batch, kind)
         return self.one_by_one(batch, self._alone)
 
     def _batch(self, batch: Sequence[Operation], kind: str) -> list[Result]:
         status = "unsubscribed" if kind == "opt-out" else "subscribed"
-        results = self._post(batch, status)
-        held = {result.key for result in results if result.code == _IN_COMPLIANCE}
-        again = [operation for operation in batch if operation.key in held]
-        if not again:
-            return results
-        if kind == "join":
+        results = {result.key: result for result in self._post(batch, status)}
+        held = [each for each in batch if results[each.key].code == _IN_COMPLIANCE]
+        if held and kind == "join":
             # Her new yes, and Mailchimp must ask her itself.
-            asked = {
-                result.key: replace(result, outcome=Outcome.NEEDS_CONFIRMATION, code="asked-by-mailchimp")
-                if result.outcome is Outcome.DONE
-                else result
-                for result in self._post(again, "pending")
-            }
-        else:
-            asked = {result.key: result for result in self.one_by_one(again, self._alone)}
-        return [asked.get(result.key, result) for result in results]
+            results |= {result.key: _asked(result) for result in self._post(held, "pending")}
+        elif held:
+            results |= {result.key: result for result in self.one_by_one(held, self._alone)}
+        self._without_fields([each for each in batch if results[each.key].outcome is Outcome.REFUSED])
+        return [results[each.key] for each in batch]
+
+    def _without_fields(self, refused: Sequence[Operation]) -> None:
+        """A field that Mailchimp does not take keeps nobody out: her groups go alone then. Staff see what was refused."""
+        again = [
+            replace(each, payload={name: value for name, value in each.payload.items() if name != "fields"})
+            for each in refused
+            if each.payload.get("fields")
+        ]
+        if again:
+            self._post(again, "subscribed")
 
     def _post(self, batch: Sequence[Operation], status: str) -> list[Result]:
         answer = self.call(
@@ -440,6 +443,12 @@ def _verdict(error: Json) -> Verdict:
         return Verdict(Outcome.REFUSED, _IN_COMPLIANCE)
     code = word(error.get("error_code"))
     return Verdict(Outcome.REFUSED, code or "refused")
+
+
+def _asked(result: Result) -> Result:
+    if result.outcome is not Outcome.DONE:
+        return result
+    return replace(result, outcome=Outcome.NEEDS_CONFIRMATION, code="asked-by-mailchimp")
 
 
 def _former(target: Target) -> list[str]:

@@ -200,9 +200,11 @@ class SalesforceBackend(FieldsBackend):
         }
         if out and told < target.state.version:
             noes = self.refusals(target)
-        values = self.field_values(target, since)
+        # Until it has answered with her key there is nothing to hang a consent on.
+        known = bool(target.identifiers.remote.get(self.alias))
+        values = self.field_values(target, since, everything=not known)
         operations = []
-        first = told < 1 and bool(yeses or noes or values or out)
+        first = not known and bool(yeses or noes or values or out)
         # What a no refers to must be there before it; nothing of these can be refused for what she told of herself.
         urgent = bool(noes or out)
         if first:
@@ -355,7 +357,9 @@ class SalesforceBackend(FieldsBackend):
             verdict = _worst([_verdict(each) for each in said[start:end]])
             if operation.kind == "window" and verdict.code == "required_field_missing":
                 verdict = Verdict()  # it is gone over there, and is not made anew by a pause
-            person = operation.payload["person"] if verdict.outcome is Outcome.DONE else ""
+            # With her contact point there is all that a consent refers to.
+            met = operation.kind == "point" and verdict.outcome is Outcome.DONE
+            person = operation.payload["person"] if met else ""
             results.append(Result(operation.key, verdict.outcome, verdict.code, remote_id=person))
             start = end
         return results
