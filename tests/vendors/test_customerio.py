@@ -270,6 +270,14 @@ def test_a_topics_default_is_no_choice_of_hers(backend: CustomerioBackend, platf
     assert known.opted_out is False
 
 
+def test_who_left_e_mail_over_there_has_no_yes(backend: CustomerioBackend, platform: Customerio) -> None:
+    bring(backend, somebody(choices=YES))
+    held(platform)[PREFERENCES]["channels"] = {"email": False}
+    known = backend.read(somebody(choices=YES))
+    assert known is not None
+    assert known.choices == {("news", "email"): UNSUBSCRIBED}
+
+
 def test_no_answer_is_none(backend: CustomerioBackend, platform: Customerio) -> None:
     her = somebody(choices=YES)
     assert backend.read(her) is None
@@ -296,7 +304,7 @@ def test_who_is_deleted_may_come_back_by_her_own_yes(
 def hook(**values: Any) -> dict[str, Any]:
     return {
         "endpoint": "https://www.example.org/prefs/api/v1/inbound/customerio/secret/",
-        "events": ["customer_unsubscribed", "cio_subscription_preferences_changed"],
+        "events": ["customer_unsubscribed", "customer_subscription_preferences_changed"],
         "disabled": False,
         **values,
     }
@@ -321,7 +329,7 @@ def test_all_is_well(backend: CustomerioBackend, platform: Customerio) -> None:
         (
             lambda platform: platform.webhooks[0].update(events=["customer_unsubscribed"]),
             "warning",
-            "without cio_subscription_preferences_changed",
+            "without customer_subscription_preferences_changed",
         ),
     ],
 )
@@ -371,7 +379,15 @@ def event(metric: str, **data: Any) -> dict[str, Any]:
     [
         (event("unsubscribed"), (OptOut(),), False),
         (event("spammed"), (OptOut(),), True),
-        (event("bounced"), (), True),
+        ({**event("bounced"), "object_type": "email"}, (), True),
+        (
+            event(
+                "cio_subscription_preferences_changed",
+                content=json.dumps({"topics": {"topic_1": True}, "channels": {"email": False, "sms": True}}),
+            ),
+            (SetChoice("", "email", UNSUBSCRIBED),),
+            False,
+        ),
         (
             event(
                 "cio_subscription_preferences_changed",
@@ -398,6 +414,9 @@ def test_what_it_tells_makes_things_stricter(
     [
         event("subscribed"),
         event("opened"),
+        {**event("bounced"), "object_type": "sms"},
+        {**event("bounced"), "object_type": "push"},
+        event("cio_subscription_preferences_changed", content=json.dumps({"channels": {"sms": False}})),
         event("cio_subscription_preferences_changed"),  # body content is switched off
         event("cio_subscription_preferences_changed", content="{no json"),
         event("cio_subscription_preferences_changed", content=json.dumps({"topics": {"topic_1": True}})),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,21 @@ def test_a_conflict_of_identifiers_is_told_in_their_pages_only(
     assert len(platform.people) == 1
     nobody = somebody("other@mail.example.org", choices=YES)
     assert not _agrees(agrees, nobody, ours.read(nobody), ours)
+
+
+def test_a_no_does_not_end_at_a_person_without_an_address(
+    platform: Customerio, ours: CustomerioBackend
+) -> None:
+    """Naive: 200 for her id is done. Her address is another person's, who knew no id, and is still written to."""
+    from wagtail_prefs.delivery.jobs import agrees
+
+    bring(ours, somebody(choices=YES))
+    by_id = CustomerioBackend("customerio", {**OPTIONS, "URL": platform.url, "IDENTIFY_BY": "id"})
+    out = somebody(version=2, opted_out=True, choices={("news", "email"): UNSUBSCRIBED})
+    out = replace(out, identifiers=replace(out.identifiers, external_id="c-17"))
+    assert bring(by_id, out)["opt-out"].outcome is Outcome.ACCEPTED_UNKNOWN
+    assert her(platform)["unsubscribed"] is False
+    assert not _agrees(agrees, out, by_id.read(out), by_id)
 
 
 def _agrees(agrees: Any, target: Target, remote: RemoteState | None, ours: CustomerioBackend) -> bool:

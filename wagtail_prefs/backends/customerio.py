@@ -140,28 +140,34 @@ class CustomerioBackend(FieldsBackend):
         if not who:
             return operations
         told = heard(target, since)
+        # Her address goes there for the first time. Where another person has it already, Customer.io answers 200 and keeps
+        # it there, and all that we say reaches a person without an address: so it is looked up.
+        first = "id" in who and bool(target.identifiers.email) and bool(target.retired or told < 1)
+        moving = {"look": True} if first else {}
         yeses, noes = self.yeses(target, since), self.noes(target, since)
         if is_out(target.state):
             if told < target.state.version:
                 left = dict.fromkeys(map(_path, sorted(self.refusals(target).values())), False)
-                operations.append(self._operation(target, "opt-out", who, {"unsubscribed": True, **left}))
+                operations.append(
+                    self._operation(target, "opt-out", who, {"unsubscribed": True, **left}, **moving)
+                )
             return operations
         if noes:
             left = dict.fromkeys(map(_path, sorted(noes.values())), False)
-            operations.append(self._operation(target, "leave", who, left))
+            operations.append(self._operation(target, "leave", who, left, **moving))
         if yeses:
             joined: Json = dict.fromkeys(map(_path, sorted(yeses.values())), True)
             # Whom it was told of before it may have been told a no: then it is looked up whether the yes stands.
-            again = {"look": True} if told >= 1 else {}
+            again = {"look": True} if told >= 1 else moving
             operations.append(
                 self._operation(target, "join", who, {**joined, "unsubscribed": False}, **again)
             )
         values, misfits = self._values(target, since)
-        if "id" in who and target.identifiers.email and (target.retired or told < 1):
+        if first:
             # Her address is a field of hers then, and moves with her.
             values = {"email": target.identifiers.email, **values}
         if values or misfits:
-            payload: Json = {"misfits": misfits} if misfits else {}
+            payload: Json = {**moving, "misfits": misfits} if misfits else moving
             operations.append(self._operation(target, "profile", who, values, **payload))
         return operations
 
@@ -263,9 +269,14 @@ class CustomerioBackend(FieldsBackend):
         attributes = customer.get("attributes") if isinstance(customer, dict) else None
         if not isinstance(attributes, dict):
             raise PlatformError(Outcome.RETRY, "unexpected-answer")
-        topics = _topics(attributes.get("cio_subscription_preferences"))
+        if kind == "id" and not _same(attributes.get("email"), contact.identifiers.email):
+            return None  # a person without her address: what stands there keeps no mail away from her
+        chosen = _preferences(attributes.get("cio_subscription_preferences"))
+        topics = _part(chosen, "topics")
+        # Who left e-mail over there gets none of these, whatever stands at a topic.
+        no_mail = _part(chosen, "channels").get("email") is False
         choices: dict[Key, str] = {
-            key: SUBSCRIBED if topics[name] else UNSUBSCRIBED
+            key: SUBSCRIBED if topics[name] and not no_mail else UNSUBSCRIBED
             for key, remote in self.mapping.pairs().items()
             if isinstance(topics.get(name := _name(remote)), bool)
         }
@@ -410,7 +421,7 @@ class _AppApi(HttpBackend):
 
 
 #: The events that a reporting webhook must tell of.
-_EVENTS = {"customer_unsubscribed", "cio_subscription_preferences_changed"}
+_EVENTS = {"customer_unsubscribed", "customer_subscription_preferences_changed"}
 _APP_KEY = "does not take APP_KEY: make an App API key under Settings > Account settings > API credentials."
 #: What `check` says of an error.
 _TROUBLE = {
@@ -428,15 +439,23 @@ def _path(remote: str) -> str:
     return f"{_TOPIC}{_name(remote)}"
 
 
-def _topics(said: Any) -> Json:
-    """`{"topics": {"topic_1": true}}`, which it gives back as a text."""
+def _same(one: Any, email: str) -> bool:
+    return not email or (isinstance(one, str) and one.lower() == email.lower())
+
+
+def _preferences(said: Any) -> Json:
+    """`{"topics": {"topic_1": true}, "channels": {"email": true}}`, which it gives back as a text."""
     if isinstance(said, str):
         try:
             said = json.loads(said)
         except ValueError:
             return {}
-    topics = said.get("topics") if isinstance(said, dict) else None
-    return topics if isinstance(topics, dict) else {}
+    return said if isinstance(said, dict) else {}
+
+
+def _part(said: Json, name: str) -> Json:
+    part = said.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _is_number(text: str) -> bool:

@@ -75,26 +75,32 @@ def _meaning(said: Json, data: Json, topics: Mapping[str, Key]) -> tuple[list[Ch
         case "spammed":
             return [OptOut()], True
         case "bounced":
-            return [], True
+            # An SMS or a push message that did not arrive says nothing of her address.
+            return [], said.get("object_type") == "email"
         case "cio_subscription_preferences_changed":
-            chosen = _chosen(data.get("content"))
-            return [
-                SetChoice(*key, UNSUBSCRIBED)
-                for name, key in sorted(topics.items())
-                if chosen.get(name) is False
-            ], False
+            content = _content(data.get("content"))
+            chosen, channels = content.get("topics"), content.get("channels")
+            left: list[Change] = []
+            if isinstance(channels, dict) and channels.get("email") is False:
+                left.append(SetChoice("", "email", UNSUBSCRIBED))
+            if isinstance(chosen, dict):
+                left += [
+                    SetChoice(*key, UNSUBSCRIBED)
+                    for name, key in sorted(topics.items())
+                    if chosen.get(name) is False
+                ]
+            return left, False
     return [], False
 
 
-def _chosen(content: Any) -> Json:
-    """The topics of a preference event, which come as a text, and only where "body content" is switched on."""
+def _content(content: Any) -> Json:
+    """Topics and channels of a preference event, which come as a text, and only where "body content" is switched on."""
     if isinstance(content, str):
         try:
             content = json.loads(content)
         except (ValueError, RecursionError):
             return {}
-    topics = content.get("topics") if isinstance(content, dict) else None
-    return topics if isinstance(topics, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _who(data: Json, *, by_id: bool) -> Identifiers:
