@@ -63,10 +63,17 @@ VENDORS = tuple(
     for vendor, batch in vendors.BATCHES.items()
     for kind, label in (("vendor", "deliver"), ("bare_vendor", "hand-written"))
 )
-ALL = (*WORK, *MEMORY, *VENDORS)
+#: Calls a second of two workers that keep to a platform's limit, one person a call.
+LIMITED = tuple(
+    Work(f"limited_{vendor}", f"{vendor} under its limit of {calls / seconds:g} calls a second", "limited", 1)
+    for vendor, (calls, seconds) in vendors.LIMITS.items()
+)
+ALL = (*WORK, *MEMORY, *VENDORS, *LIMITED)
 
 
 def alias_of(work: Work) -> str:
+    if work in LIMITED:
+        return work.name.removeprefix("limited_")
     if work in VENDORS:
         return work.name.removeprefix("bare_").removeprefix("vendor_")
     return {"ours": {BATCH: "many", 1: "single"}, "bare": {BATCH: "bare_many", 1: "bare_single"}}[work.kind][
@@ -99,6 +106,16 @@ def measure(rounds: int, rows: int, waiting: tuple[int, int]) -> dict[str, Figur
                 with platform("tests.bench.vendors", vendor) as port:
                     queue(alias_of(work), rows // 2, filler=0)
                     found[work.name].append(run(work, port, rows // 2 // WORKERS, WORKERS))
+    for work in LIMITED:
+        # In a quick round there are too few calls to fill a window.
+        people = min(rows, 1_500)
+        for _ in range(rounds):
+            told: dict[str, int] = {}
+            with platform("tests.bench.vendors", alias_of(work), "limited", told=told) as port:
+                queue(alias_of(work), people, filler=0)
+                took = run(work, port, people // WORKERS, WORKERS)
+            # What counts are calls, and that none was one too many.
+            found[work.name].append(replace(took, rows=told["calls"], peak=told["refused"]))
     return {name: _figure(took) for name, took in found.items()}
 
 
@@ -127,8 +144,8 @@ def _figure(took: Sequence[Took]) -> Figure:
 
 
 @contextlib.contextmanager
-def platform(*module: str) -> Iterator[int]:
-    """The other side, as a process of its own; yields its port."""
+def platform(*module: str, told: dict[str, int] | None = None) -> Iterator[int]:
+    """The other side, as a process of its own; yields its port. What it says in the end goes into `told`."""
     process = subprocess.Popen(
         [sys.executable, "-m", *(module or ["tests.bench.crm"])],
         stdin=subprocess.PIPE,
@@ -137,6 +154,10 @@ def platform(*module: str) -> Iterator[int]:
     try:
         assert process.stdout is not None
         yield int(process.stdout.readline())
+        if told is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            told |= json.loads(process.stdout.readline())
     finally:
         process.terminate()
         process.wait()
@@ -190,7 +211,7 @@ def run(work: Work, port: int, rows: int, workers: int) -> Took:
                 PORT: str(port),
                 **(
                     {vendors.VENDOR: alias_of(work), vendors.URL: f"http://127.0.0.1:{port}"}
-                    if work in VENDORS
+                    if work in (*VENDORS, *LIMITED)
                     else {}
                 ),
             },
@@ -229,7 +250,7 @@ def worker(kind: str, alias: str, batch: int, rows: int) -> None:
     import django
 
     django.setup()
-    kinds = {"ours": ours, "vendor": ours, "bare": bare, "bare_vendor": bare_vendor}
+    kinds = {"ours": ours, "vendor": ours, "limited": limited, "bare": bare, "bare_vendor": bare_vendor}
     deliver, pid = kinds[kind](alias, batch)
     print("ready", flush=True)
     sys.stdin.read()
@@ -243,6 +264,17 @@ def worker(kind: str, alias: str, batch: int, rows: int) -> None:
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     print(json.dumps(figures), flush=True)
+
+
+def limited(alias: str, _batch: int) -> tuple[Any, int]:
+    """Ours as it is, but for one person a call: so that there are calls enough."""
+    from wagtail_prefs.backends.registry import backends
+
+    backend: Any = backends[alias]
+    rate = backend.capabilities.rate
+    deliver, pid = ours(alias, 1)
+    backend.capabilities = replace(backend.capabilities, rate=rate, batch_size=1)
+    return deliver, pid
 
 
 def ours(alias: str, _batch: int) -> tuple[Any, int]:

@@ -122,6 +122,24 @@ def _goals() -> tuple[Goal, ...]:
             )
             for vendor in vendors.BATCHES
         ),
+        *(
+            goal
+            for vendor, (calls, seconds) in vendors.LIMITS.items()
+            for goal in (
+                Goal(
+                    f"{vendor}: calls a second of two workers ÷ its limit",
+                    lambda f, vendor=vendor, limit=calls / seconds: f[f"limited_{vendor}"].rate / limit,  # type: ignore[misc]
+                    0.9,
+                    at_least=True,
+                ),
+                Goal(
+                    f"{vendor}: calls beyond its limit",
+                    lambda f, vendor=vendor: f[f"limited_{vendor}"].body_bytes,  # type: ignore[misc]
+                    0,
+                    exact=True,
+                ),
+            )
+        ),
         Goal(  # COPY writes a million rows a second where nothing else is done: so 250,000
             "suppressions: it ÷ COPY of one statement, rows a second",
             lambda f: f["suppress"].rate / f["copy_suppress"].rate,

@@ -8,6 +8,7 @@ so that what it costs is the same for both.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -181,21 +182,26 @@ CALLS: Mapping[str, Callable[[Sequence[Json], Mapping[str, str], Json], list[Htt
     "braze": braze,
     "customerio": customerio,
 }
+#: The limits that are documented, in calls and seconds, of platforms whose limit a worker can reach.
+LIMITS = {"customerio": (100, 1.0)}
 #: Contacts that the hand-written loop takes at a time: as many as go into a call.
 BATCHES = {"mailchimp": 500, "hubspot": 100, "salesforce": 200, "braze": 75, "customerio": 500}
 
 
-def main(vendor: str) -> None:
+def main(vendor: str, limited: str = "") -> None:
     from example_site.platforms.demo import PLATFORMS
+    from example_site.platforms.server import Limit
 
     module, _, cls = PLATFORMS[vendor].stand_in.rpartition(".")
-    platform = getattr(import_module(module), cls)(strict=False)
+    limit = Limit(*LIMITS[vendor]) if limited else None
+    platform = getattr(import_module(module), cls)(strict=False, limit=limit)
     platform.set_up({remote: topic for topic, remote in ids(vendor).items()})
     platform.open()
     print(platform.origin.rpartition(":")[2], flush=True)
     sys.stdin.read()  # ends with whoever started it
+    print(json.dumps({"calls": len(platform.calls), "refused": limit.refused if limit else 0}), flush=True)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
