@@ -113,7 +113,7 @@ system:
 # Running
 
 .PHONY: demo
-demo: python element translations ## Serve the demo: a Wagtail site, a customer's site that embeds a center, a small CRM (PORT=8000)
+demo: python element translations ## Serve the demo: a Wagtail site, a customer's site, a small CRM (PORT=8000; CRM=mailchimp adds a platform)
 	@exec $(VENV)/python -m example_site.run
 
 # Checking

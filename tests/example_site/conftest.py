@@ -38,6 +38,7 @@ class Demo:
     folder: Path
     database: str
     place: Place
+    crm: str = ""  # the marketing platform that it has, by CRM=
     process: subprocess.Popen[str] | None = None
     facts: Json = field(default_factory=dict)
 
@@ -50,6 +51,7 @@ class Demo:
             **kept,
             "EXAMPLE_SITE_VAR": str(self.folder),
             "PORT": str(self.place.port),
+            "CRM": self.crm,
             "GUNICORN_CMD_ARGS": "--access-logfile -",  # searched in the end, for links and addresses
             "DATABASE_URL": self.database,
         }
@@ -183,8 +185,8 @@ def _free_base() -> int:
     seeds alike in all workers.
     """
     for _ in range(100):
-        base = 10_000 + (SMTP_OFFSET + 5) * secrets.randbelow(700)
-        if all(_is_free(base + offset) for offset in (0, 1, 2, 3, SMTP_OFFSET)):
+        base = 10_000 + (SMTP_OFFSET + 7) * secrets.randbelow(650)
+        if all(_is_free(base + offset) for offset in (0, 1, 2, 3, 4, 5, SMTP_OFFSET)):
             return base
     raise AssertionError("no free ports")
 

@@ -50,7 +50,7 @@ from .mailchimp_inbound import events
 #: People in a call of `POST /lists/{id}`, and how many at once are read of a long list.
 BATCH, PAGE = 500, 1000
 #: How many calls about one person are made before it is noted what came of them.
-ALONE = 10
+ALONE = 40
 #: The end of an API key names the data centre, and becomes a name of a host.
 _CENTRE = re.compile(r"[a-z]{2,4}\d{1,3}")
 _KEY = re.compile(r"[A-Za-z0-9]{8,64}-[a-z]{2,4}\d{1,3}")
