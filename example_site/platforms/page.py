@@ -67,7 +67,13 @@ class Page:
 
     def _page(self) -> Response:
         people = self._platform.believes()
-        topics = Counter(topic for person in people for topic, said in person.topics.items() if said == "yes")
+        topics = Counter(
+            topic
+            for person in people
+            if not (person.out or person.waits)  # whom it would write to
+            for topic, said in person.topics.items()
+            if said == "yes"
+        )
         return self._templates.render(
             "believes.html",
             platform=self._about,

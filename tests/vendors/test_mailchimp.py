@@ -86,8 +86,8 @@ def member(platform: Mailchimp, email: str = EMAIL) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"API_KEY": "0123456789abcdef-evil.example"}, "API_KEY"),
-        ({"API_KEY": "0123456789abcdef"}, "API_KEY"),
+        ({"API_KEY": "a-key-without-a-centre-evil.example"}, "API_KEY"),
+        ({"API_KEY": "nokeyofanydatacentre"}, "API_KEY"),
         ({"AUDIENCE": "../other"}, "AUDIENCE"),
         ({"PAUSE_FIELDS": {"all": "paused_until"}}, "merge tags"),
         ({"FREQUENCY_FIELDS": {"all": "ELEVENCHARS"}}, "merge tags"),
