@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
+from example_site.platforms.demo import _ID
 from tests.factories import make_editor
 from tests.vendors.everybody import VENDORS, opened
 from tests.vendors.harness import VendorHarness
@@ -91,3 +92,17 @@ def test_nothing_personal_and_no_secret_comes_out(
         if text.casefold() in line.casefold()
     ]
     assert told == []
+
+
+def test_what_is_missing_over_there_is_said_with_its_name(crm: Driver, harness: VendorHarness) -> None:
+    """`prefs_check` takes secrets out of what a backend says: what somebody must make over there is none."""
+    missing = _ID[harness.alias](99)
+    entry = harness.entry()
+    topics = {**entry["OPTIONS"]["TOPICS"]}
+    topics["offers"] = {"email": missing} if isinstance(topics["offers"], dict) else missing
+    crm.use({**entry, "OPTIONS": {**entry["OPTIONS"], "TOPICS": topics}})
+    output = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("prefs_check", stdout=output, no_color=True)
+    assert missing in output.getvalue()
+    assert '"offers"' in output.getvalue()

@@ -94,7 +94,7 @@ class SalesforceBackend(FieldsBackend):
         "CLIENT_ID": Option(str, "the consumer key of the connected app"),
         "CLIENT_SECRET": Option(str, "its consumer secret"),
         "VERSION": Option(str, "the version of the API", default="v62.0"),
-        "KEY_FIELD": Option(
+        "ID_FIELD": Option(
             str, "the external id field that each of the four objects has", default="Prefs_Key__c"
         ),
         "LOGIN_URL": Option(str, "another address for the token: a proxy, a test", default=""),
@@ -107,8 +107,8 @@ class SalesforceBackend(FieldsBackend):
             raise self._wrong("INSTANCE", "must be your My Domain, such as https://example.my.salesforce.com")
         if not _VERSION.fullmatch(self.options["VERSION"]):
             raise self._wrong("VERSION", "is a version of the API, such as v62.0")
-        if not _FIELD.fullmatch(self.options["KEY_FIELD"]):
-            raise self._wrong("KEY_FIELD", "is the API name of a custom field, such as Prefs_Key__c")
+        if not _FIELD.fullmatch(self.options["ID_FIELD"]):
+            raise self._wrong("ID_FIELD", "is the API name of a custom field, such as Prefs_Key__c")
         for name in self._names():
             if not _FIELD.fullmatch(name):
                 raise self._wrong(
@@ -248,7 +248,7 @@ class SalesforceBackend(FieldsBackend):
         restricts: bool = False,
         **more: Any,
     ) -> Operation:
-        record = {self.options["KEY_FIELD"]: key, **fields}
+        record = {self.options["ID_FIELD"]: key, **fields}
         return self._operation(target, kind, sobject, [record], restricts=restricts, **more)
 
     def _operation(
@@ -268,7 +268,7 @@ class SalesforceBackend(FieldsBackend):
 
     def _refer(self, sobject: str, key: str) -> Json:
         """Another record by its key: ids of Salesforce's own are never sent."""
-        return {"attributes": {"type": sobject}, self.options["KEY_FIELD"]: key}
+        return {"attributes": {"type": sobject}, self.options["ID_FIELD"]: key}
 
     def _consent(
         self, target: Target, since: Sequence[ChangeBatch], key: Key, remote: str, status: str
@@ -276,7 +276,7 @@ class SalesforceBackend(FieldsBackend):
         given = self.said_at(target, since, [key])
         from_ = self._from(target, key) if status == "OptIn" else None
         record: Json = {
-            self.options["KEY_FIELD"]: f"{_key(target)}.{key[0]}.{key[1]}",
+            self.options["ID_FIELD"]: f"{_key(target)}.{key[0]}.{key[1]}",
             "Name": f"{key[0]} ({key[1]})",
             "CommSubscriptionChannelTypeId": remote,
             "ContactPoint": self._refer(POINT, _key(target)),
@@ -312,7 +312,7 @@ class SalesforceBackend(FieldsBackend):
             return []
         return [
             {
-                self.options["KEY_FIELD"]: f"{_key(target)}.{key[0]}.{key[1]}",
+                self.options["ID_FIELD"]: f"{_key(target)}.{key[0]}.{key[1]}",
                 "EffectiveFromDate": self._from(target, key) or "",
             }
             for key in self.mapping.pairs()
@@ -346,7 +346,7 @@ class SalesforceBackend(FieldsBackend):
             for operation in batch
             for record in operation.payload["records"]
         ]
-        path = f"{self._data}/composite/sobjects{self.path(sobject, self.options['KEY_FIELD'])}"
+        path = f"{self._data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
         answer = self.call("PATCH", path, json={"allOrNone": False, "records": records})
         said = answer.json()
         if not isinstance(said, list) or len(said) != len(records):
@@ -367,7 +367,7 @@ class SalesforceBackend(FieldsBackend):
     # --- read, erase -------------------------------------------------------------------------------------------------
 
     def read(self, contact: Target) -> RemoteState | None:
-        field = self.options["KEY_FIELD"]
+        field = self.options["ID_FIELD"]
         person = _key(contact)
         names = [*self.mapping.attribute_names().values(), *self.frequency_fields.values()]
         found = self._query(
@@ -430,7 +430,7 @@ class SalesforceBackend(FieldsBackend):
         return self.attempt(key, lambda: self._erase(identifiers))
 
     def _erase(self, identifiers: Identifiers) -> None:
-        field = self.options["KEY_FIELD"]
+        field = self.options["ID_FIELD"]
         people = {identifiers.remote.get(self.alias, "")}
         if identifiers.email:
             address = _quoted(identifiers.email)
@@ -483,7 +483,7 @@ class SalesforceBackend(FieldsBackend):
         return Polled(tuple(events), json.dumps(positions), more=more)
 
     def _news(self, sobject: str, stamp: str, last: str) -> str:
-        field = self.options["KEY_FIELD"]
+        field = self.options["ID_FIELD"]
         later = f"SystemModstamp > {stamp}"
         if last:
             later = f"({later} OR (SystemModstamp = {stamp} AND Id > '{last}'))"
@@ -493,7 +493,7 @@ class SalesforceBackend(FieldsBackend):
         )
 
     def _event(self, record: Json) -> InboundEvent | None:
-        person, _, rest = str(record.get(self.options["KEY_FIELD"])).partition(".")
+        person, _, rest = str(record.get(self.options["ID_FIELD"])).partition(".")
         topic, _, channel = rest.rpartition(".")
         if not _PERSON.fullmatch(person) or channel not in self.capabilities.channels or not topic:
             return None
@@ -536,7 +536,7 @@ class SalesforceBackend(FieldsBackend):
         fields = {
             str(field.get("name")): field for field in (said.get("fields") or []) if isinstance(field, dict)
         }
-        name = self.options["KEY_FIELD"]
+        name = self.options["ID_FIELD"]
         key = fields.get(name)
         if key is None or not (key.get("externalId") and key.get("unique")):
             return [
