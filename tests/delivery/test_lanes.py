@@ -341,3 +341,14 @@ def test_never_more_than_the_rate(calls: int, seconds: float, steps: list[int]) 
     for number, at in enumerate(made):
         window = [other for other in made[: number + 1] if at - other < timedelta(seconds=seconds - 0.002)]
         assert len(window) <= calls
+
+
+def test_what_nobody_took_a_moment_ago_is_caught_up_with_and_no_more() -> None:
+    """Two workers that both plan for a moment lose no places for it; after a long pause there are no more than those."""
+    start, rate = datetime(2026, 11, 22, 12, tzinfo=UTC), Rate(10, 1.0, burst=2)
+    assert [round(lanes.slot("crm", rate, start), 3) for _ in range(3)] == [0.0, 0.1, 0.2]
+    later = start + timedelta(seconds=60)
+    assert [round(lanes.slot("crm", rate, later), 3) for _ in range(5)] == [0.0, 0.0, 0.0, 0.1, 0.2]
+    plain = Rate(10, 1.0)
+    much_later = later + timedelta(seconds=60)
+    assert [round(lanes.slot("crm", plain, much_later), 3) for _ in range(3)] == [0.0, 0.1, 0.2]

@@ -84,7 +84,7 @@ class BrazeBackend(FieldsBackend):
         channels=("email", "sms"),
         topics=TopicModel.GROUP,
         batch_size=BATCH,
-        rate=Rate(2850, 3.0),  # of 3000
+        rate=Rate(2850, 3.0, burst=100),  # of 3000
         inbound=Inbound.POLL,
         echoes=True,
         read_back=ReadBack.EVENTUAL,

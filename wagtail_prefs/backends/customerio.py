@@ -76,7 +76,7 @@ class CustomerioBackend(FieldsBackend):
         topics=TopicModel.SUBSCRIPTION,
         batch_size=BATCH,
         batch_bytes=BATCH_BYTES,
-        rate=Rate(95, 1.0),  # of 100, so that no two workers meet more in any second
+        rate=Rate(95, 1.0, burst=3),  # of 100, so that no two workers meet more in any second
         inbound=Inbound.SIGNED,
         echoes=True,
         read_back=ReadBack.EVENTUAL,

@@ -96,7 +96,7 @@ class HubspotBackend(FieldsBackend):
         topics=TopicModel.SUBSCRIPTION,
         evidence=True,
         batch_size=BATCH,
-        rate=Rate(95, 10),  # of 100, the least that any account has
+        rate=Rate(95, 10, burst=3),  # of 100, the least that any account has
         inbound=Inbound.SIGNED,
         echoes=True,
         read_back=ReadBack.STRONG,

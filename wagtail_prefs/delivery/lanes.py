@@ -157,6 +157,8 @@ def slot(alias: str, rate: Rate, now: datetime) -> float:
     """
     step = timedelta(milliseconds=math.ceil(rate.seconds * 1000 / rate.calls))
     last = now + timedelta(seconds=LONGEST_WAIT)
+    # Places that nobody took a moment ago are still to be had, where the platform bears it.
+    first = now - rate.burst * step
     # A moment that nobody can have reserved was written by a clock that was wrong.
     nonsense = last + step + timedelta(minutes=1)
     sql = (_SLOT_POSTGRESQL if connection.vendor == "postgresql" else _SLOT_SQLITE).format(**_tables())
@@ -165,14 +167,14 @@ def slot(alias: str, rate: Rate, now: datetime) -> float:
             sql,
             [
                 alias, _moment(now + step),
-                _moment(now), _moment(nonsense), _moment(now + step), step.total_seconds(),
+                _moment(first), _moment(nonsense), _moment(first + step), step.total_seconds(),
                 _moment(last), _moment(nonsense),
             ],
         )
     )  # fmt: skip
     if not taken:
-        first = Lane.objects.values_list("next_call_at", flat=True).get(backend=alias)
-        ahead = (first - now).total_seconds() if first else 0.0
+        next_ = Lane.objects.values_list("next_call_at", flat=True).get(backend=alias)
+        ahead = (next_ - now).total_seconds() if next_ else 0.0
         return max(ahead, LONGEST_WAIT + 0.001)
     reserved = taken[0].next_call_at or now
     return max((reserved - step - now).total_seconds(), 0.0)

@@ -72,10 +72,15 @@ class Inbound(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `calls` HTTP calls in `seconds`, by all workers together."""
+    """At most `calls` HTTP calls in `seconds`, by all workers together, at even distances.
+
+    `burst` is how many may be caught up with at once after a moment in which nobody called: no more than lie between
+    `calls` and what the platform bears.
+    """
 
     calls: int
     seconds: float
+    burst: int = 0
 
 
 @dataclass(frozen=True, slots=True)
