@@ -6,16 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.bench.calls import CALLS
-from tests.bench.deliveries import ALL as DELIVERIES
+from tests.bench.deliveries import ALL as DELIVERIES, LIMITED
 from tests.bench.endpoints import ENDPOINTS, Figure
 from tests.bench.goals import GOALS
 from tests.bench.layout import LABELS as LAYOUT
 from tests.bench.suppressions import ALL as SUPPRESSIONS
+from tests.bench.vendors import LIMITS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,8 +64,25 @@ def figures(**changed: float) -> dict[str, Figure]:
     web |= {"decide": 1000, "bare_decide": 1000, "decide_record": 1000, **changed}
     web |= dict.fromkeys((*(work.name for work in DELIVERIES), *LAYOUT), 100)
     web |= dict.fromkeys((work.name for work in SUPPRESSIONS), 1)
-    sizes = dict.fromkeys((work.name for work in DELIVERIES), 10**8)
-    return {name: Figure(1.0, 1.0, 1.0, cost, 0.0, 0, sizes.get(name, 0)) for name, cost in web.items()}
+    # Memory, and for those who keep to a limit the calls beyond it: they make as many as it lets them.
+    sizes = {work.name: 0 if work in LIMITED else 10**8 for work in DELIVERIES}
+    rates = {f"limited_{vendor}": calls / seconds for vendor, (calls, seconds) in LIMITS.items()}
+    return {
+        name: Figure(rates.get(name, 1.0), 1.0, 1.0, cost, 0.0, 0, sizes.get(name, 0))
+        for name, cost in web.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("rate", "beyond", "reached", "tolerable"),
+    [(0.9, 0, True, True), (0.89, 0, False, True), (0.6, 0, False, False), (1.0, 1, False, False)],
+)
+def test_a_limit_is_used_and_never_exceeded(rate: float, beyond: int, reached: bool, tolerable: bool) -> None:
+    found = figures()
+    name, limit = next((f"limited_{vendor}", calls / seconds) for vendor, (calls, seconds) in LIMITS.items())
+    found[name] = replace(found[name], rate=rate * limit, body_bytes=beyond)
+    assert all(goal.reached(found) for goal in GOALS) is reached
+    assert all(goal.tolerable(found) for goal in GOALS) is tolerable
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from tests.contacts.worlds import (
     BACKEND,
@@ -188,9 +188,17 @@ def test_every_pair_and_every_three_in_every_order(wishes: list[Change], tell: C
     tell(f"orders of arrival: {tried_here} groups of wishes on {len(found)} states")
 
 
+REFUSED = Story().then(SetChoice(*CHANNEL, UNSUBSCRIBED))
+LEFT = Story().then(OptOut())
+
+
 @pytest.mark.property
 @examples(300)
 @given(stories(), st.lists(submissions, max_size=2), submissions, st.integers(0, 4))
+@example(REFUSED, [], (SetChoice("offers", "sms", SUBSCRIBED), SetChoice(*CHANNEL, UNSUBSCRIBED)), 0)
+@example(LEFT, [], (SetFrequency("", "", "weekly"), OptOut()), 0)
+@example(LEFT, [], (OptOut(), SetFrequency("", "", "weekly")), 0)
+@example(REFUSED, [], (SetChoice(*CHANNEL, UNSUBSCRIBED), NO), 0)
 def test_the_same_submission_twice_is_the_same_once(
     story: Story, between: list[tuple[Change, ...]], wished: tuple[Change, ...], back: int
 ) -> None:

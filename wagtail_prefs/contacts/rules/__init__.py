@@ -5,10 +5,11 @@
 """
 
 from .acts import Act, Past, Step
-from .conflicts import contradictions, merge, wanted
+from .conflicts import contradictions, merge
 from .drafts import apply
 from .moments import effective, next_edge
 from .paths import OPTED_OUT, channel as channel_path, recorded
+from .wishes import wanted
 
 __all__ = [
     "OPTED_OUT",

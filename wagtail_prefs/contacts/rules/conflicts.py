@@ -25,7 +25,9 @@ from ...changes import (
 from ...values import FREQUENCIES, PENDING, SUBSCRIBED, UNSUBSCRIBED, ContactState, Merged, iso
 from . import paths, undoing, uniting
 from .acts import Act
+from .drafts import apply
 from .paths import OPTED_OUT
+from .wishes import attribute_of
 
 
 def contradictions(changes: Iterable[Change]) -> list[tuple[Change, Change]]:
@@ -73,8 +75,12 @@ def merge(
     Each path for itself, so the outcome does not depend on which of two submissions arrives first. A yes is a wish
     about several paths: one that a newer opt-out, or a newer no to its channel, overtook leaves a no, as it would have
     if it had come first; one that a newer no overtook still lifts an older opt-out, for the same reason.
+
+    A no that says nothing new is left out, unless there is a record to be written of what else is wished for: then it
+    stands there too, or the same wishes arriving once more would be wishes of a screen that something has overtaken.
     """
     accepted: list[Change] = []
+    known: list[Change] = []
     merged: list[Merged] = []
     for change in changes:
         if isinstance(change, Undo):
@@ -84,7 +90,11 @@ def merge(
         verdict, instead = _conflict(state, change, base_version, act.at)
         if verdict is not None:
             merged.append(verdict)
+        elif not instead:
+            known.append(change)
         accepted += instead
+    if known and base_version >= state.version and apply(state, accepted, act)[1]:
+        accepted += known
     return tuple(accepted), tuple(merged)
 
 
@@ -183,29 +193,3 @@ def _unordered(
     if isinstance(change, AcknowledgeNotice):
         return change.sha256, state.notices.get(change.notice)
     return attribute_of(change), state.attributes.get(change.path.partition(":")[2])
-
-
-def wanted(change: Change) -> object:
-    """The value that a change asks for at its path, as records name it; None to take away what stands there."""
-    match change:
-        case SetChoice() | SetFrequency():
-            return change.value
-        case Pause():
-            return iso(change.until)
-        case OptOut() | OptIn():
-            return isinstance(change, OptOut)
-        case SetAttribute() | ClearAttribute() | GiveReason():
-            return attribute_of(change)
-        case AcknowledgeNotice():
-            return change.sha256
-    return None
-
-
-def attribute_of(change: SetAttribute | ClearAttribute | GiveReason) -> object:
-    """The value that an attribute is to have, as JSON; None where it is to be forgotten."""
-    match change:
-        case SetAttribute():
-            return list(change.value) if isinstance(change.value, tuple) else change.value
-        case GiveReason():
-            return {"code": change.code, "text": change.text} if change.text else {"code": change.code}
-    return None

@@ -42,8 +42,8 @@ from ...values import (
 )
 from . import paths, undoing, uniting
 from .acts import Act, Step
-from .conflicts import attribute_of
 from .paths import OPTED_OUT
+from .wishes import attribute_of
 
 #: The kinds of paths whose last version a state keeps; the others stand in records only.
 VERSIONED = {OPTED_OUT, "choice", "frequency", "pause", "attribute", "notice"}
