@@ -22,6 +22,7 @@ from ...changes import (
     SetFrequency,
     Undo,
 )
+from ...errors import NotAllowed, UnknownContact
 from ...values import FREQUENCIES, PENDING, SUBSCRIBED, UNSUBSCRIBED, ContactState, Merged, iso
 from . import paths, undoing, uniting
 from .acts import Act
@@ -79,8 +80,7 @@ def merge(
     A no that says nothing new is left out, unless there is a record to be written of what else is wished for: then it
     stands there too, or the same wishes arriving once more would be wishes of a screen that something has overtaken.
     """
-    accepted: list[Change] = []
-    known: list[Change] = []
+    verdicts: list[tuple[Change, _Verdict]] = []
     merged: list[Merged] = []
     for change in changes:
         if isinstance(change, Undo):
@@ -90,12 +90,21 @@ def merge(
         verdict, instead = _conflict(state, change, base_version, act.at)
         if verdict is not None:
             merged.append(verdict)
-        elif not instead:
-            known.append(change)
-        accepted += instead
-    if known and base_version >= state.version and apply(state, accepted, act)[1]:
-        accepted += known
-    return tuple(accepted), tuple(merged)
+        verdicts.append((change, (verdict, instead)))
+    accepted = tuple(one for _, (_, instead) in verdicts for one in instead)
+    known = [change for change, each in verdicts if each == (None, ())]
+    if known and base_version >= state.version and _leaves_a_record(state, accepted, act):
+        accepted = tuple(
+            one for change, (_, instead) in verdicts for one in ([change] if change in known else instead)
+        )
+    return accepted, tuple(merged)
+
+
+def _leaves_a_record(state: ContactState, changes: Sequence[Change], act: Act) -> bool:
+    try:
+        return bool(apply(state, changes, act)[1])
+    except (NotAllowed, UnknownContact, ValueError):
+        return False  # whoever carries them out is told
 
 
 #: What to say about a wish, and what to carry out in its place.
