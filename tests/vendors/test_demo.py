@@ -23,7 +23,7 @@ from wagtail_prefs.changes import OptOut, Pause, SetFrequency
 from wagtail_prefs.sync.inbound import work_off_arrivals
 from wagtail_prefs.sync.polling import poll_backends
 from wagtail_prefs.topics.models import Topic
-from wagtail_prefs.values import SUBSCRIBED, Inbound, Json
+from wagtail_prefs.values import SUBSCRIBED, Inbound, Json, Resubscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,14 +115,8 @@ def test_the_page_shows_what_it_believes(demo: Driver, platform: Platform, page:
     assert platform.violations == []
 
 
-def test_who_leaves_over_there_has_left_here(
-    demo: Driver, platform: Platform, page: Page, client: Client, settings: Any
-) -> None:
+def leave_over_there(demo: Driver, platform: Platform, client: Client) -> None:
     """By the webhook of the platform, through the front door; or by asking it."""
-    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "SENDERS": {}}
-    email = [key for key in demo.harness.topics if key[1] == "email"]
-    person = demo.person(*(yes(key) for key in email), email=EMAIL)
-    demo.deliver()
     platform.leave(EMAIL)
     hook = platform.hook(EMAIL)
     if demo.backend.capabilities.inbound is Inbound.POLL:
@@ -140,8 +134,31 @@ def test_who_leaves_over_there_has_left_here(
         )
         assert answer.status_code == 204
     work_off_arrivals()
+
+
+def test_who_leaves_over_there_has_left_here_until_she_says_yes_again(
+    demo: Driver, platform: Platform, client: Client, settings: Any
+) -> None:
+    settings.WAGTAIL_PREFS = {**settings.WAGTAIL_PREFS, "SENDERS": {}}
+    email = [key for key in demo.harness.topics if key[1] == "email"]
+    person = demo.person(*(yes(key) for key in email), email=EMAIL)
+    demo.deliver()
+    leave_over_there(demo, platform, client)
     target = demo.target(person)
     assert [key for key in email if target.state.choices.get(key) == SUBSCRIBED] == []
+    demo.deliver()
+    demo.save(person, yes(email[0]))
+    demo.deliver()
+    (believed,) = platform.believes()
+    if demo.backend.capabilities.resubscribe is Resubscribe.DOUBLE_OPT_IN:
+        assert believed.status == "pending"  # it asks her itself
+        return
+    assert not believed.out
+    assert list(believed.topics.values()).count("yes") == 1
+    # And what is read there at night does not take her yes for a leave.
+    read = demo.backend.read(demo.target(person))
+    assert read is not None
+    assert (read.opted_out, read.choices[email[0]]) == (False, SUBSCRIBED)
 
 
 def test_what_the_page_can_do(platform: Platform, page: Page, demo: Driver) -> None:

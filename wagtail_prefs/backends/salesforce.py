@@ -223,7 +223,8 @@ class SalesforceBackend(FieldsBackend):
             ]
             operations.append(self._operation(target, "leave", CONSENT, records, restricts=True))
         if yeses:
-            if "opted_out" in target.state.versions:
+            # Whoever left mail, here or over there, and comes back.
+            if {"opted_out", "choice::email"} & target.state.versions.keys():
                 operations.append(self._channel(target, since, "OptIn"))
             records = [
                 self._consent(target, since, key, remote, "OptIn") for key, remote in sorted(yeses.items())
