@@ -242,6 +242,52 @@ def test_her_address_changes_in_its_place(backend: SalesforceBackend, platform: 
     assert [point["EmailAddress"] for point in platform.records[POINT].values()] == ["new@mail.example.org"]
 
 
+def test_who_was_deleted_over_there_comes_back_by_her_own_yes_only(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    bring(backend, somebody(choices=BOTH))
+    for records in platform.records.values():
+        records.clear()
+    moves = [
+        met(somebody(version=2, choices={**BOTH, ("offers", "email"): UNSUBSCRIBED})),
+        met(somebody(version=2, choices=BOTH, opted_out=True)),
+        met(somebody(version=2, choices=BOTH, attributes={"city": "Ulm"})),
+        met(somebody(version=2, choices=BOTH, pauses={("", ""): Pause(SOON)})),
+    ]
+    for number, target in enumerate(moves):
+        versions = {path: 1 for path in target.state.versions if path.startswith("choice:news")}
+        state = replace(target.state, versions={**target.state.versions, **versions})
+        if number > 1:
+            state = replace(
+                state, versions={path: 1 if "choice" in path else 2 for path in target.state.versions}
+            )
+        results = bring(backend, replace(target, state=state), submission(2))
+        assert results
+        assert {result.outcome for result in results.values()} == {Outcome.DONE}
+        assert not any(platform.records.values())
+    again = met(somebody(version=3, choices=YES))
+    results = bring(backend, again, submission(3, said_yes("news")))
+    assert {result.outcome for result in results.values()} == {Outcome.DONE}
+    assert consent(platform)["PrivacyConsentStatus"] == "OptIn"
+    assert [point["EmailAddress"] for point in platform.records[POINT].values()] == [EMAIL]
+
+
+def test_what_a_rule_of_theirs_refuses_is_said(backend: SalesforceBackend, platform: Salesforce) -> None:
+    bring(backend, somebody(choices=YES))
+    platform.types.pop("0eB000000000002AAA")
+    target = met(
+        somebody(version=2, choices=BOTH, versions={"choice:news:email": 1, "choice:offers:email": 2})
+    )
+    results = bring(backend, target, submission(2, said_yes("offers")))
+    assert results["consent"].outcome is Outcome.REFUSED
+    assert results["consent"].code == "invalid_cross_reference_key"
+    left = met(somebody(version=2, choices={("offers", "email"): UNSUBSCRIBED}))
+    assert bring(backend, left, submission(2, said_no("offers")))["leave"].outcome is Outcome.REFUSED
+    platform.custom.discard("City__c")
+    told = met(somebody(version=3, choices=YES, attributes={"city": "Ulm"}, versions={"attribute:city": 3}))
+    assert bring(backend, told, submission(3))["profile"].outcome is Outcome.REFUSED
+
+
 # --- what Salesforce says ---------------------------------------------------------------------------------------------
 
 

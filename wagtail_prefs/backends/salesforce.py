@@ -61,6 +61,9 @@ _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}__c")
 _VERSION = re.compile(r"v\d{2,3}\.0")
 _PERSON = re.compile(r"[0-9a-f]{40}")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+#: Errors of a record that refers to one which is not there.
+_NOBODY = {"invalid_field", "invalid_cross_reference_key", "entity_is_deleted"}
+_REFERS = {CONSENT: POINT, CHANNEL: INDIVIDUAL, POINT: INDIVIDUAL}
 #: Errors of a record after which the same may go well.
 _AGAIN = {"unable_to_lock_row", "server_unavailable", "query_timeout"}
 #: How long the day's pool of calls is left alone when it is used up (seconds).
@@ -207,50 +210,49 @@ class SalesforceBackend(FieldsBackend):
         first = not known and bool(yeses or noes or values or out)
         # What a no refers to must be there before it; nothing of these can be refused for what she told of herself.
         urgent = bool(noes or out)
+        person, point = self._herself(target)
+        # Who has been met may have been deleted over there since: her own new yes makes her anew, and nothing else does.
+        met: Json = {"met": True} if known else {}
+        anew: Json = {**met, "herself": [person, point]} if known else {}
         if first:
-            person = {"LastName": f"Preferences {_key(target)[:8]}"}
-            operations.append(self._one(target, "person", INDIVIDUAL, _key(target), person, restricts=urgent))
+            operations.append(self._operation(target, "person", INDIVIDUAL, [person], restricts=urgent))
         if first or target.retired or getattr(since, "moved", False):
-            point = {"EmailAddress": email, "Parent": self._refer(INDIVIDUAL, _key(target))}
             # Until the address is the new one, the old one gets her mail.
             restricts = urgent or bool(target.retired)
-            operations.append(self._one(target, "point", POINT, _key(target), point, restricts=restricts))
+            operations.append(self._operation(target, "point", POINT, [point], restricts=restricts, **met))
         if out and told < target.state.version:
-            operations.append(self._channel(target, since, "OptOut"))
+            operations.append(self._channel(target, "OptOut", **met))
         if noes:
             records = [
                 self._consent(target, since, key, remote, "OptOut") for key, remote in sorted(noes.items())
             ]
-            operations.append(self._operation(target, "leave", CONSENT, records, restricts=True))
+            operations.append(self._operation(target, "leave", CONSENT, records, restricts=True, **met))
         if yeses:
             # Whoever left mail, here or over there, and comes back.
             if {"opted_out", "choice::email"} & target.state.versions.keys():
-                operations.append(self._channel(target, since, "OptIn"))
+                operations.append(self._channel(target, "OptIn", **anew))
             records = [
                 self._consent(target, since, key, remote, "OptIn") for key, remote in sorted(yeses.items())
             ]
-            operations.append(self._operation(target, "consent", CONSENT, records))
+            operations.append(self._operation(target, "consent", CONSENT, records, **anew))
         if not out and (window := self._window(target, told, set(yeses))):
-            operations.append(self._operation(target, "window", CONSENT, window))
+            operations.append(self._operation(target, "window", CONSENT, window, **met))
         misfits = self.mapping.misfits(target)
         if values or misfits:
-            operation = self._one(target, "profile", INDIVIDUAL, _key(target), values, misfits=misfits)
-            operations.append(operation)
+            profile = {self.options["ID_FIELD"]: _key(target), **values}
+            operations.append(
+                self._operation(target, "profile", INDIVIDUAL, [profile], misfits=misfits, **met)
+            )
         return operations
 
-    def _one(
-        self,
-        target: Target,
-        kind: str,
-        sobject: str,
-        key: str,
-        fields: Json,
-        *,
-        restricts: bool = False,
-        **more: Any,
-    ) -> Operation:
-        record = {self.options["ID_FIELD"]: key, **fields}
-        return self._operation(target, kind, sobject, [record], restricts=restricts, **more)
+    def _herself(self, target: Target) -> tuple[Json, Json]:
+        """The person, and the address that her consents are about. Nothing of hers stands in her name."""
+        name = self.options["ID_FIELD"]
+        key = _key(target)
+        return (
+            {name: key, "LastName": f"Preferences {key[:8]}"},
+            {name: key, "EmailAddress": target.identifiers.email, "Parent": self._refer(INDIVIDUAL, key)},
+        )
 
     def _operation(
         self,
@@ -288,9 +290,10 @@ class SalesforceBackend(FieldsBackend):
         }
         return record
 
-    def _channel(self, target: Target, since: Sequence[ChangeBatch], status: str) -> Operation:
+    def _channel(self, target: Target, status: str, **more: Any) -> Operation:
         version = target.state.versions.get("opted_out", target.state.version)
-        fields: Json = {
+        record: Json = {
+            self.options["ID_FIELD"]: f"{_key(target)}.all.email",
             "Name": "E-mail",
             "Party": self._refer(INDIVIDUAL, _key(target)),
             "ContactPointType": "Email",
@@ -300,8 +303,7 @@ class SalesforceBackend(FieldsBackend):
             "EffectiveFrom": "",
         }
         kind = "channel-out" if status == "OptOut" else "channel-in"
-        key = f"{_key(target)}.all.email"
-        return self._one(target, kind, CHANNEL, key, fields, restricts=status == "OptOut")
+        return self._operation(target, kind, CHANNEL, [record], restricts=status == "OptOut", **more)
 
     def _window(self, target: Target, told: int, written: set[Key]) -> list[Json]:
         """Since when her older consents are in effect, where a pause of hers changed that: nothing else of them, so that
@@ -341,29 +343,60 @@ class SalesforceBackend(FieldsBackend):
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
         sobject = batch[0].payload["object"]
-        now = _iso(timezone.now())
-        records = [
-            {"attributes": {"type": sobject}, **_dated(record, now)}
-            for operation in batch
-            for record in operation.payload["records"]
-        ]
-        path = f"{self._data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
-        answer = self.call("PATCH", path, json={"allOrNone": False, "records": records})
-        said = answer.json()
-        if not isinstance(said, list) or len(said) != len(records):
-            raise PlatformError(Outcome.RETRY, "unexpected-answer")
-        results, start = [], 0
-        for operation in batch:
-            end = start + len(operation.payload["records"])
-            verdict = _worst([_verdict(each) for each in said[start:end]])
-            if operation.kind == "window" and verdict.code == "required_field_missing":
-                verdict = Verdict()  # it is gone over there, and is not made anew by a pause
+        verdicts = self._upsert(sobject, [operation.payload["records"] for operation in batch])
+        gone = self._gone(batch, verdicts)
+        for number in gone:
+            verdicts[number] = Verdict()  # nobody is there, and nothing but a yes makes her anew
+        back = [number for number in gone if "herself" in batch[number].payload]
+        if back:
+            for position, each in enumerate((INDIVIDUAL, POINT)):
+                self._upsert(each, [[batch[number].payload["herself"][position]] for number in back])
+            said = self._upsert(sobject, [batch[number].payload["records"] for number in back])
+            for number, verdict in zip(back, said, strict=True):
+                verdicts[number] = verdict
+        results = []
+        for operation, verdict in zip(batch, verdicts, strict=True):
             # With her contact point there is all that a consent refers to.
             met = operation.kind == "point" and verdict.outcome is Outcome.DONE
             person = operation.payload["person"] if met else ""
             results.append(Result(operation.key, verdict.outcome, verdict.code, remote_id=person))
-            start = end
         return results
+
+    def _gone(self, batch: Sequence[Operation], verdicts: Sequence[Verdict]) -> list[int]:
+        """The places of those who were met, and have been deleted over there since. It is looked up: a field that is hidden
+        from us gives the same error, and a no to somebody who is there must be said.
+        """
+        found, asked = [], []
+        for number, (operation, verdict) in enumerate(zip(batch, verdicts, strict=True)):
+            if "met" not in operation.payload:
+                continue
+            if operation.kind in {"profile", "window"}:
+                if verdict.code == "required_field_missing":
+                    found.append(number)
+            elif verdict.code in _NOBODY:
+                asked.append(number)
+        if not asked:
+            return found
+        field, refers = self.options["ID_FIELD"], _REFERS[batch[0].payload["object"]]
+        people = ", ".join(f"'{batch[number].payload['person']}'" for number in asked)
+        there = {
+            each.get(field)
+            for each in self._query(f"SELECT {field} FROM {refers} WHERE {field} IN ({people})")
+        }
+        return [*found, *(number for number in asked if batch[number].payload["person"] not in there)]
+
+    def _upsert(self, sobject: str, groups: Sequence[Sequence[Json]]) -> list[Verdict]:
+        """Write records by their keys; what is said of each group of them: the worst."""
+        now = _iso(timezone.now())
+        records = [
+            {"attributes": {"type": sobject}, **_dated(record, now)} for group in groups for record in group
+        ]
+        path = f"{self._data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
+        said = self.call("PATCH", path, json={"allOrNone": False, "records": records}).json()
+        if not isinstance(said, list) or len(said) != len(records):
+            raise PlatformError(Outcome.RETRY, "unexpected-answer")
+        answers = iter(said)
+        return [_worst([_verdict(next(answers)) for _ in group]) for group in groups]
 
     # --- read, erase -------------------------------------------------------------------------------------------------
 
