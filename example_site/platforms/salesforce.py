@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from operator import ge, gt
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -44,6 +45,8 @@ class Salesforce(Platform):
         self.unkeyed: set[str] = set()  # objects without the external id
         self.locked = 0  # so many of the next records are locked by somebody
         self.used_up = False
+        self.kept: set[str] = set()  # ids that somebody else's record refers to
+        self.vanishing: set[str] = set()  # ids that somebody deletes while we do
         self.tokens = {"first-token"}
         self._number = 0
 
@@ -118,11 +121,14 @@ class Salesforce(Platform):
                 for key, record in records.items()
                 if record["Id"] == wanted
             ]
+            if wanted in self.kept:
+                results.append(_failed("DELETE_FAILED", "it is associated with another record"))
+                continue
             for sobject, key in found:
                 del self.records[sobject][key]
             results.append(
                 {"id": wanted, "success": True, "errors": []}
-                if found
+                if found and wanted not in self.vanishing
                 else _failed("ENTITY_IS_DELETED", "entity is deleted")
             )
         return Answer(200, results)
@@ -237,7 +243,7 @@ class Salesforce(Platform):
             self._number += 1
             record = self.records[sobject][key] = {"Id": f"{PREFIXES[sobject]}{self._number:012d}AAA"}
         record |= {name: value for name, value in given.items() if name != "attributes"}
-        record["SystemModstamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
+        record["SystemModstamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
         return {"id": record["Id"], "success": True, "created": created, "errors": []}
 
     def _believed(self, point: Json) -> Believed:
@@ -290,9 +296,10 @@ def _single(part: str) -> Callable[[Row], bool]:
             return lambda row: str(row.get(field) or "").startswith(start)
         case "!=":
             return lambda row: row.get(field) is not None
-        case ">":
+        case ">" | ">=":
             wanted = _plain(_VALUE.findall(rest)[0]) if rest.startswith("'") else _moment(rest)
-            return lambda row: _comparable(row, field) > wanted
+            compared = gt if operator == ">" else ge
+            return lambda row: bool(compared(_comparable(row, field), wanted))
     wanted = _plain(_VALUE.findall(rest)[0]) if rest.startswith("'") else _moment(rest)
     if field == "EmailAddress":
         return lambda row: str(row.get(field) or "").lower() == wanted.lower()

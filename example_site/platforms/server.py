@@ -410,6 +410,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer) -> None:
         content = answer.content
         self.send_response_only(answer.status)
+        self.send_header("Date", self.date_time_string())
         headers = {"Content-Type": "application/json; charset=utf-8", **answer.headers}
         for name, value in headers.items():
             self.send_header(name, value)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
@@ -25,7 +26,7 @@ from tests.vendors.bringing import (
     submission,
 )
 from tests.vendors.test_salesforce_conformance import OPTIONS
-from wagtail_prefs.backends import salesforce
+from wagtail_prefs.backends import salesforce_inbound
 from wagtail_prefs.backends.base import PlatformError
 from wagtail_prefs.backends.salesforce import SalesforceBackend, person_key
 from wagtail_prefs.changes import SetChoice
@@ -379,13 +380,36 @@ def test_who_is_forgotten_leaves_nothing_of_ours(backend: SalesforceBackend, pla
     assert backend.erase(Identifiers(remote={"salesforce": "' OR Id != null"})).outcome is Outcome.DONE
 
 
+def test_who_is_forgotten_by_one_audience_stays_in_the_other(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    bring(backend, somebody(choices=YES))
+    bring(backend, somebody(contact=uuid4(), choices=YES))
+    known = Identifiers(email=EMAIL, remote={"salesforce": ME})
+    assert backend.erase(known).outcome is Outcome.DONE
+    assert len(platform.records[INDIVIDUAL]) == 1
+    assert ME not in platform.records[INDIVIDUAL]
+
+
+def test_what_cannot_be_deleted_is_not_forgotten(backend: SalesforceBackend, platform: Salesforce) -> None:
+    """Also where another record of the same call was gone already."""
+    bring(backend, somebody(choices=BOTH))
+    first, second = platform.records[CONSENT].values()
+    platform.vanishing, platform.kept = {first["Id"]}, {second["Id"]}
+    result = backend.erase(Identifiers(remote={"salesforce": ME}))
+    assert (result.outcome, result.code) == (Outcome.RETRY, "delete_failed")
+    platform.kept.clear()
+    assert backend.erase(Identifiers(remote={"salesforce": ME})).outcome is Outcome.DONE
+    assert not any(platform.records.values())
+
+
 # --- poll -------------------------------------------------------------------------------------------------------------
 
 
 def test_who_left_is_asked_for_page_by_page(
     backend: SalesforceBackend, platform: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(salesforce, "PAGE", 2)
+    monkeypatch.setattr(salesforce_inbound, "PAGE", 2)
     people = [uuid4() for _ in range(5)]
     for number, contact in enumerate(people):
         bring(backend, somebody(f"reader-{number}@mail.example.org", contact=contact, choices=BOTH))
@@ -407,7 +431,50 @@ def test_who_left_is_asked_for_page_by_page(
     assert len(found) == 6
     assert len({event.event_id for event in found}) == 6
     assert all(event.at is not None for event in found)
-    assert backend.poll(cursor).events == ()
+    with time_machine.travel(timezone.now() + timedelta(minutes=20)):
+        cursor = cursor_at_the_end(backend, cursor)
+        assert backend.poll(cursor).events == ()
+
+
+def cursor_at_the_end(backend: SalesforceBackend, cursor: str) -> str:
+    polled = backend.poll(cursor)
+    while polled.more:
+        polled = backend.poll(polled.cursor)
+    return polled.cursor
+
+
+def test_who_turns_up_later_with_an_earlier_moment_is_heard(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    """What is written in one go can be seen when all of it is done; and a moment over there is a whole second."""
+    emails = {uuid4(): f"reader-{number}@mail.example.org" for number in range(3)}
+    for contact, email in emails.items():
+        bring(backend, somebody(email, contact=contact, choices=YES))
+    early, late, soon = emails.values()
+    platform.leave(late)
+    cursor = cursor_at_the_end(backend, "")
+    again = cursor_at_the_end(backend, cursor)
+    platform.leave(early)
+    platform.leave(soon)
+    channels = list(platform.records[CHANNEL].values())
+    moment = datetime.now(UTC) - timedelta(seconds=90)
+    channels[1]["SystemModstamp"] = moment.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    channels[2]["SystemModstamp"] = channels[0]["SystemModstamp"]
+    channels[2]["Id"] = "0ZZ000000000000AAA"
+    heard = {event.identifiers.remote["salesforce"] for event in backend.poll(again).events}
+    assert heard == {person_key(contact) for contact in emails}
+
+
+def test_its_own_clock_counts_where_ours_is_fast(
+    backend: SalesforceBackend, platform: Salesforce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = timezone.now() + timedelta(hours=1)
+    with monkeypatch.context() as fast:
+        fast.setattr(timezone, "now", lambda: ahead)
+        cursor = cursor_at_the_end(backend, "")
+    bring(backend, somebody(choices=YES))
+    platform.leave(EMAIL)
+    assert len(backend.poll(cursor).events) == 1
 
 
 def test_what_is_not_ours_is_left_aside(backend: SalesforceBackend, platform: Salesforce) -> None:
@@ -426,7 +493,7 @@ def test_what_is_not_ours_is_left_aside(backend: SalesforceBackend, platform: Sa
     ["", "junk", "[]", '{"CommSubscriptionConsent": ["now", ""], "ContactPointTypeConsent": ["now", ""]}'],
 )
 def test_a_cursor_that_is_none_begins_a_day_ago(backend: SalesforceBackend, cursor: str) -> None:
-    stamp, last = salesforce._positions(cursor)[CONSENT]
+    stamp, last = salesforce_inbound.positions(cursor)[CONSENT]
     moment = datetime.fromisoformat(stamp)
     assert abs(timezone.now() - moment - timedelta(days=1)) < timedelta(minutes=1)
     assert last == ""

@@ -128,13 +128,13 @@ def _asked(ours: SalesforceBackend, email: str) -> str:
     from wagtail_prefs.values import Identifiers
 
     asked: list[str] = []
-    query = ours._query
+    query = ours.query
 
     def noted(soql: str) -> list[dict[str, Any]]:
         asked.append(soql)
         return query(soql)
 
-    ours._query = noted  # type: ignore[method-assign]
+    ours.query = noted  # type: ignore[method-assign]
     ours.erase(Identifiers(email=email))
     return asked[0]
 

@@ -11,17 +11,15 @@ address. A pause is the day from which a consent is in effect: the consent itsel
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.utils import timezone
 
-from ..changes import SetChoice
 from ..values import (
     SUBSCRIBED,
     UNSUBSCRIBED,
@@ -29,7 +27,6 @@ from ..values import (
     ChangeBatch,
     Identifiers,
     Inbound,
-    InboundEvent,
     Json,
     Key,
     Operation,
@@ -48,28 +45,36 @@ from .answers import Answer, Verdict, classify, word
 from .base import Option, PlatformError
 from .desired import is_out
 from .fields import FieldsBackend, heard
+from .salesforce_answers import (
+    AGAIN,
+    CHANNEL,
+    CONSENT,
+    ID,
+    INDIVIDUAL,
+    OBJECTS,
+    PERSON,
+    POINT,
+    code_of,
+    iso,
+    moment_of,
+    quoted,
+    records_of,
+    verdict_of,
+    worst,
+)
+from .salesforce_checks import problems_of
+from .salesforce_inbound import news
 
-#: Records of a call, and of a page of a query.
-RECORDS, PAGE = 200, 200
-INDIVIDUAL, POINT = "Individual", "ContactPointEmail"
-CONSENT, CHANNEL = "CommSubscriptionConsent", "ContactPointTypeConsent"
-#: In the order in which they are deleted: what refers to something goes before it.
-OBJECTS = (CONSENT, CHANNEL, POINT, INDIVIDUAL)
+#: Records of a call.
+RECORDS = 200
 _HOST = re.compile(r"https://[a-z0-9-]+(--[a-z0-9-]+)?(\.sandbox|\.develop|\.scratch)?\.my\.salesforce\.com")
-_ID = re.compile(r"[A-Za-z0-9]{15}([A-Za-z0-9]{3})?")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}__c")
 _VERSION = re.compile(r"v\d{2,3}\.0")
-_PERSON = re.compile(r"[0-9a-f]{40}")
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 #: Errors of a record that refers to one which is not there.
 _NOBODY = {"invalid_field", "invalid_cross_reference_key", "entity_is_deleted"}
 _REFERS = {CONSENT: POINT, CHANNEL: INDIVIDUAL, POINT: INDIVIDUAL}
-#: Errors of a record after which the same may go well.
-_AGAIN = {"unable_to_lock_row", "server_unavailable", "query_timeout"}
 #: How long the day's pool of calls is left alone when it is used up (seconds).
 USED_UP = 3600.0
-#: How far back the first question for news goes.
-FIRST = timedelta(days=1)
 
 
 class SalesforceBackend(FieldsBackend):
@@ -118,7 +123,7 @@ class SalesforceBackend(FieldsBackend):
                     "ATTRIBUTES, FREQUENCY_FIELDS", f"name custom fields, such as Pref_Freq__c, not {name}"
                 )
         for remote in self.mapping.pairs().values():
-            if not _ID.fullmatch(remote):
+            if not ID.fullmatch(remote):
                 raise self._wrong("TOPICS", f"names channel types by their record ids, not {remote}")
         for topic in self.mapping.topics():
             if "." in topic:
@@ -130,7 +135,8 @@ class SalesforceBackend(FieldsBackend):
         return url
 
     @property
-    def _data(self) -> str:
+    def data(self) -> str:
+        """Where the API of its version stands."""
         return f"/services/data/{self.options['VERSION']}"
 
     # --- credentials -------------------------------------------------------------------------------------------------
@@ -171,16 +177,16 @@ class SalesforceBackend(FieldsBackend):
         outcome, code = classify(answer)
         if outcome is Outcome.DONE:
             return outcome, code
-        said = _said(answer)
+        said = code_of(answer)
         if said == "request_limit_exceeded":
             return Outcome.RATE_LIMITED, said
-        if said in _AGAIN:
+        if said in AGAIN:
             return Outcome.RETRY, said
         return outcome, said or code
 
     def retry_after(self, answer: Answer, outcome: Outcome) -> float | None:
         asked = super().retry_after(answer, outcome)
-        if asked is None and _said(answer) == "request_limit_exceeded":
+        if asked is None and code_of(answer) == "request_limit_exceeded":
             return USED_UP  # of a pool of 24 hours; it does not say when there is room
         return asked
 
@@ -285,8 +291,8 @@ class SalesforceBackend(FieldsBackend):
             "ContactPoint": self._refer(POINT, _key(target)),
             "PrivacyConsentStatus": status,
             "ConsentCapturedSource": self.evidence(target, *key),
-            "ConsentCapturedDateTime": _iso(given) if given else "",
-            "EffectiveFromDate": from_ or (_iso(given) if given else ""),
+            "ConsentCapturedDateTime": iso(given) if given else "",
+            "EffectiveFromDate": from_ or (iso(given) if given else ""),
         }
         return record
 
@@ -329,7 +335,7 @@ class SalesforceBackend(FieldsBackend):
             for scope in (("", ""), ("", key[1]), (key[0], ""))
             if scope in target.paused and scope in target.state.pauses
         ]
-        return _iso(max(pauses)) if pauses else None
+        return iso(max(pauses)) if pauses else None
 
     def keeps(self, concept: str, scope: Key, topic: str, channel: str) -> bool:
         return True if concept == "pause" else super().keeps(concept, scope, topic, channel)
@@ -381,22 +387,22 @@ class SalesforceBackend(FieldsBackend):
         people = ", ".join(f"'{batch[number].payload['person']}'" for number in asked)
         there = {
             each.get(field)
-            for each in self._query(f"SELECT {field} FROM {refers} WHERE {field} IN ({people})")
+            for each in self.query(f"SELECT {field} FROM {refers} WHERE {field} IN ({people})")
         }
         return [*found, *(number for number in asked if batch[number].payload["person"] not in there)]
 
     def _upsert(self, sobject: str, groups: Sequence[Sequence[Json]]) -> list[Verdict]:
         """Write records by their keys; what is said of each group of them: the worst."""
-        now = _iso(timezone.now())
+        now = iso(timezone.now())
         records = [
             {"attributes": {"type": sobject}, **_dated(record, now)} for group in groups for record in group
         ]
-        path = f"{self._data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
+        path = f"{self.data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
         said = self.call("PATCH", path, json={"allOrNone": False, "records": records}).json()
         if not isinstance(said, list) or len(said) != len(records):
             raise PlatformError(Outcome.RETRY, "unexpected-answer")
         answers = iter(said)
-        return [_worst([_verdict(next(answers)) for _ in group]) for group in groups]
+        return [worst([verdict_of(next(answers)) for _ in group]) for group in groups]
 
     # --- read, erase -------------------------------------------------------------------------------------------------
 
@@ -404,14 +410,14 @@ class SalesforceBackend(FieldsBackend):
         field = self.options["ID_FIELD"]
         person = _key(contact)
         names = [*self.mapping.attribute_names().values(), *self.frequency_fields.values()]
-        found = self._query(
+        found = self.query(
             f"SELECT {', '.join([field, *names])} FROM {INDIVIDUAL} WHERE {field} = '{person}'"
         )
         if not found:
             return None
         keys = {f"{person}.{topic}.{channel}": (topic, channel) for topic, channel in self.mapping.pairs()}
         wanted = ", ".join(f"'{key}'" for key in keys)
-        consents = self._query(
+        consents = self.query(
             f"SELECT {field}, PrivacyConsentStatus, EffectiveFromDate FROM {CONSENT} WHERE {field} IN ({wanted})"
         )
         choices: dict[Key, str] = {}
@@ -425,10 +431,10 @@ class SalesforceBackend(FieldsBackend):
             if key is None or status is None:
                 continue
             choices[key] = status
-            begins = _moment(consent.get("EffectiveFromDate"))
+            begins = moment_of(consent.get("EffectiveFromDate"))
             if status == SUBSCRIBED and begins is not None and begins > now:
                 ends[key] = begins
-        channels = self._query(
+        channels = self.query(
             f"SELECT PrivacyConsentStatus FROM {CHANNEL} WHERE {field} = '{person}.all.email'"
         )
         left = any(each.get("PrivacyConsentStatus") == "OptOut" for each in channels)
@@ -466,11 +472,12 @@ class SalesforceBackend(FieldsBackend):
     def _erase(self, identifiers: Identifiers) -> None:
         field = self.options["ID_FIELD"]
         people = {identifiers.remote.get(self.alias, "")}
-        if identifiers.email:
-            address = _quoted(identifiers.email)
+        if people == {""} and identifiers.email:
+            # Written, and its answer was lost. Else an address is not looked for: it may be of another audience, too.
+            address = quoted(identifiers.email)
             query = f"SELECT {field} FROM {POINT} WHERE EmailAddress = '{address}' AND {field} != null"
-            people |= {str(each.get(field)) for each in self._query(query)}
-        for person in sorted(filter(_PERSON.fullmatch, people)):
+            people |= {str(each.get(field)) for each in self.query(query)}
+        for person in sorted(filter(PERSON.fullmatch, people)):
             for sobject in OBJECTS:
                 where = (
                     f"{field} = '{person}'"
@@ -478,158 +485,36 @@ class SalesforceBackend(FieldsBackend):
                     else f"{field} LIKE '{person}.%'"
                 )
                 self._delete(
-                    [str(each.get("Id")) for each in self._query(f"SELECT Id FROM {sobject} WHERE {where}")]
+                    [str(each.get("Id")) for each in self.query(f"SELECT Id FROM {sobject} WHERE {where}")]
                 )
 
     def _delete(self, ids: Iterable[str]) -> None:
-        named = [each for each in ids if _ID.fullmatch(each)]
+        named = [each for each in ids if ID.fullmatch(each)]
         for start in range(0, len(named), RECORDS):
             query = {"ids": ",".join(named[start : start + RECORDS]), "allOrNone": "false"}
-            said = self.call("DELETE", f"{self._data}/composite/sobjects", query=query).json()
-            verdict = _worst([_verdict(each) for each in said if isinstance(each, dict)])
-            if verdict.outcome is not Outcome.DONE and verdict.code != "entity_is_deleted":
-                raise PlatformError(Outcome.RETRY, verdict.code)
+            said = self.call("DELETE", f"{self.data}/composite/sobjects", query=query).json()
+            verdicts = [verdict_of(each) for each in said] if isinstance(said, list) else []
+            left = worst([each for each in verdicts if each.code != "entity_is_deleted"])
+            if not verdicts or left.outcome is not Outcome.DONE:
+                raise PlatformError(Outcome.RETRY, left.code or "unexpected-answer")
 
-    def _query(self, soql: str) -> list[Json]:
-        said = self.call("GET", f"{self._data}/query", query={"q": soql}).json()
-        records = said.get("records") if isinstance(said, dict) else None
-        if not isinstance(records, list):
-            raise PlatformError(Outcome.RETRY, "unexpected-answer")
-        return [record for record in records if isinstance(record, dict)]
+    def query(self, soql: str) -> list[Json]:
+        """The records that a question finds."""
+        return records_of(self.ask(soql))
 
-    # --- inbound -----------------------------------------------------------------------------------------------------
+    def ask(self, soql: str) -> Answer:
+        return self.call("GET", f"{self.data}/query", query={"q": soql})
+
+    # --- inbound, check ----------------------------------------------------------------------------------------------
 
     def poll(self, cursor: str) -> Polled:
-        """Consents of ours that became a no; `cursor` is how far each object was read: moment and id."""
-        positions = _positions(cursor)
-        events: list[InboundEvent] = []
-        more = False
-        for sobject in (CONSENT, CHANNEL):
-            stamp, last = positions[sobject]
-            found = self._query(self._news(sobject, stamp, last))
-            events += filter(None, map(self._event, found))
-            if found:
-                positions[sobject] = [
-                    _stamp(found[-1].get("SystemModstamp")) or stamp,
-                    str(found[-1].get("Id", "")),
-                ]
-            more = more or len(found) >= PAGE
-        return Polled(tuple(events), json.dumps(positions), more=more)
-
-    def _news(self, sobject: str, stamp: str, last: str) -> str:
-        field = self.options["ID_FIELD"]
-        later = f"SystemModstamp > {stamp}"
-        if last:
-            later = f"({later} OR (SystemModstamp = {stamp} AND Id > '{last}'))"
-        return (
-            f"SELECT Id, {field}, PrivacyConsentStatus, SystemModstamp FROM {sobject} WHERE {later} "
-            f"AND {field} != null AND PrivacyConsentStatus = 'OptOut' ORDER BY SystemModstamp, Id LIMIT {PAGE}"
-        )
-
-    def _event(self, record: Json) -> InboundEvent | None:
-        person, _, rest = str(record.get(self.options["ID_FIELD"])).partition(".")
-        topic, _, channel = rest.rpartition(".")
-        if not _PERSON.fullmatch(person) or channel not in self.capabilities.channels or not topic:
-            return None
-        if topic != "all" and (topic, channel) not in self.mapping.pairs():
-            return None
-        return InboundEvent(
-            event_id=f"{record.get('Id')} {record.get('SystemModstamp')}",
-            identifiers=Identifiers(remote={self.alias: person}),
-            changes=(SetChoice("" if topic == "all" else topic, channel, UNSUBSCRIBED),),
-            at=_moment(record.get("SystemModstamp")),
-        )
-
-    # --- check -------------------------------------------------------------------------------------------------------
+        return news(self, cursor)
 
     def check(self) -> list[Problem]:
-        problems = super().check()
-        if problems:
-            return problems
-        try:
-            self.headers()
-            for sobject in OBJECTS:
-                problems += self._check_object(sobject)
-            if not problems:
-                problems += self._check_types()
-        except PlatformError as error:
-            problems.append(self._error(_TROUBLE.get(error.code, f"gives no answer ({error.code}).")))
-        return problems
-
-    def _check_object(self, sobject: str) -> list[Problem]:
-        path = f"{self._data}/sobjects{self.path(sobject)}/describe"
-        answer = self.call("GET", path, accept={404})
-        if answer.status == 404:
-            return [
-                self._error(
-                    f'does not show {sobject}. Switch on "Make data protection details available in records" (Setup > '
-                    "Data Protection and Privacy), and let the integration user read and edit it."
-                )
-            ]
-        said = answer.json()
-        fields = {
-            str(field.get("name")): field for field in (said.get("fields") or []) if isinstance(field, dict)
-        }
-        name = self.options["ID_FIELD"]
-        key = fields.get(name)
-        if key is None or not (key.get("externalId") and key.get("unique")):
-            return [
-                self._error(
-                    f"has no field {name} on {sobject} that is a text of 120 letters, unique, and an external id. Make "
-                    "it there (Setup > Object Manager), and let the integration user edit it."
-                )
-            ]
-        if sobject != INDIVIDUAL:
-            return []
-        return [
-            self._error(
-                f"has no field {wanted} on {INDIVIDUAL}, which holds {what}. Make it there (Setup > Object Manager), and "
-                "let the integration user edit it."
-            )
-            for wanted, what in self._wanted().items()
-            if wanted not in fields
-        ]
-
-    def _check_types(self) -> list[Problem]:
-        wanted = ", ".join(f"'{remote}'" for remote in self.mapping.pairs().values())
-        known = (
-            {
-                str(each.get("Id"))[:15]
-                for each in self._query(f"SELECT Id FROM CommSubscriptionChannelType WHERE Id IN ({wanted})")
-            }
-            if wanted
-            else set()
-        )
-        return [
-            self._error(
-                f'has no communication subscription channel type {remote}, which TOPICS names for "{topic}". Make a '
-                "Communication Subscription and a channel type of it for e-mail, and take the id from its address."
-            )
-            for (topic, _channel), remote in self.mapping.pairs().items()
-            if remote[:15] not in known
-        ]
-
-    def _wanted(self) -> dict[str, str]:
-        return {
-            **{remote: f'the attribute "{name}"' for name, remote in self.mapping.attribute_names().items()},
-            **dict.fromkeys(self.frequency_fields.values(), "how often people want mail"),
-        }
+        return super().check() or problems_of(self)
 
     def _names(self) -> list[str]:
         return [*self.mapping.attribute_names().values(), *self.frequency_fields.values()]
-
-    def _error(self, text: str) -> Problem:
-        return Problem("error", f'Salesforce ("{self.alias}") {text}')
-
-
-#: What `check` says of an error.
-_TROUBLE = {
-    "invalid_client": "does not take CLIENT_ID and CLIENT_SECRET: see the connected app.",
-    "invalid_client_id": "does not know CLIENT_ID: see the connected app.",
-    "invalid_grant": "gives no token: let the connected app use the client credentials flow, with a user to run as.",
-    "dns": "cannot be found: is INSTANCE your My Domain?",
-    "connection": "cannot be reached.",
-}
 
 
 def _key(target: Target) -> str:
@@ -651,72 +536,3 @@ _DATES = {"ConsentCapturedDateTime", "EffectiveFromDate", "EffectiveFrom"}
 
 def _empty(value: Any) -> Any:
     return ";".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _verdict(said: Any) -> Verdict:
-    """What a call says of one record."""
-    if not isinstance(said, dict) or not isinstance(said.get("success"), bool):
-        return Verdict(Outcome.RETRY, "unexpected-answer")
-    if said["success"]:
-        return Verdict()
-    errors = said.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    code = word(first.get("statusCode")) or "refused"
-    return Verdict(Outcome.RETRY if code in _AGAIN else Outcome.REFUSED, code)
-
-
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    for outcome in (Outcome.RETRY, Outcome.REFUSED):
-        for verdict in verdicts:
-            if verdict.outcome is outcome:
-                return verdict
-    return Verdict()
-
-
-def _said(answer: Answer) -> str:
-    """The code of an error: `[{"message", "errorCode"}]`. The message may hold anything."""
-    try:
-        said = answer.json()
-    except PlatformError:
-        return ""
-    first = said[0] if isinstance(said, list) and said else {}
-    return word(first.get("errorCode")) if isinstance(first, dict) else ""
-
-
-def _quoted(text: str) -> str:
-    """A text as it stands between quotes in SOQL."""
-    return text.replace("\\", "\\\\").replace("'", "\\'")
-
-
-def _positions(cursor: str) -> dict[str, list[str]]:
-    first = [_iso(timezone.now() - FIRST), ""]
-    found = {CONSENT: list(first), CHANNEL: list(first)}
-    try:
-        given = json.loads(cursor)
-        for sobject in found:
-            stamp, last = given[sobject]
-            if _STAMP.fullmatch(stamp) and (not last or _ID.fullmatch(last)):
-                found[sobject] = [stamp, last]
-    except (ValueError, TypeError, KeyError):
-        pass
-    return found
-
-
-def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def _stamp(value: object) -> str:
-    moment = _moment(value)
-    return _iso(moment) if moment else ""
-
-
-def _moment(value: object) -> datetime | None:
-    """`2026-11-22T09:30:00.000+0000`, as Salesforce writes it."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", value))
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
