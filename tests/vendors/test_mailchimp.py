@@ -338,6 +338,30 @@ def test_a_field_that_is_refused_keeps_nobody_out(backend: MailchimpBackend, pla
     assert member(platform)["merge_fields"] == {}
 
 
+def test_nor_does_it_keep_from_being_asked_who_left_over_there(
+    backend: MailchimpBackend, platform: Mailchimp
+) -> None:
+    bring(backend, somebody(choices=YES))
+    platform.leave(EMAIL)
+    platform.fields["CITY"] = "date"
+    again = somebody(version=3, choices=YES, attributes={"city": "Ulm"})
+    results = bring(backend, again, submission(3, said_yes("news")))
+    assert results["join"].outcome is Outcome.REFUSED
+    assert member(platform)["status"] == "pending"
+    assert platform.mailed == [EMAIL]
+
+
+def test_a_no_of_whom_it_deleted_for_good_needs_nobody(
+    backend: MailchimpBackend, platform: Mailchimp
+) -> None:
+    """Nothing is there that it could stop: no alarm of an opt-out that was refused."""
+    bring(backend, somebody(choices=YES))
+    backend.erase(Identifiers(email=EMAIL))
+    out = somebody(version=2, choices=YES, opted_out=True)
+    assert bring(backend, out, submission(2, left_all()))["opt-out"].outcome is Outcome.DONE
+    assert platform.members == {}
+
+
 def test_one_address_twice_in_a_batch_is_said_apart(backend: MailchimpBackend, platform: Mailchimp) -> None:
     """Contacts of two audiences may share one; the first would win without a word."""
     operations = [

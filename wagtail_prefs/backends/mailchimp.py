@@ -202,16 +202,21 @@ class MailchimpBackend(FieldsBackend):
     def _batch(self, batch: Sequence[Operation], kind: str) -> list[Result]:
         status = "unsubscribed" if kind == "opt-out" else "subscribed"
         results = {result.key: result for result in self._post(batch, status)}
-        held = [each for each in batch if results[each.key].code == _IN_COMPLIANCE]
-        if held and kind == "join":
+        refused = [each for each in batch if results[each.key].outcome is Outcome.REFUSED]
+        if kind == "opt-out":
+            # A no is said in the other way as well, which takes whom it does not know for gone.
+            results |= {result.key: result for result in self.one_by_one(refused, self._alone)}
+            return [results[each.key] for each in batch]
+        held = [each for each in refused if results[each.key].code == _IN_COMPLIANCE]
+        if held:
             # Her new yes, and Mailchimp must ask her itself.
             results |= {result.key: _asked(result) for result in self._post(held, "pending")}
-        elif held:
-            results |= {result.key: result for result in self.one_by_one(held, self._alone)}
-        self._without_fields([each for each in batch if results[each.key].outcome is Outcome.REFUSED])
+        refused = [each for each in refused if results[each.key].outcome is Outcome.REFUSED]
+        self._without_fields([each for each in refused if each not in held], "subscribed")
+        self._without_fields([each for each in refused if each in held], "pending")
         return [results[each.key] for each in batch]
 
-    def _without_fields(self, refused: Sequence[Operation]) -> None:
+    def _without_fields(self, refused: Sequence[Operation], status: str) -> None:
         """A field that Mailchimp does not take keeps nobody out: her groups go alone then. Staff see what was refused."""
         again = [
             replace(each, payload={name: value for name, value in each.payload.items() if name != "fields"})
@@ -219,7 +224,7 @@ class MailchimpBackend(FieldsBackend):
             if each.payload.get("fields")
         ]
         if again:
-            self._post(again, "subscribed")
+            self._post(again, status)
 
     def _post(self, batch: Sequence[Operation], status: str) -> list[Result]:
         answer = self.call(
