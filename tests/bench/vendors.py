@@ -183,7 +183,7 @@ CALLS: Mapping[str, Callable[[Sequence[Json], Mapping[str, str], Json], list[Htt
     "customerio": customerio,
 }
 #: The limits that are documented, in calls and seconds, of platforms whose limit a worker can reach.
-LIMITS = {"customerio": (100, 1.0)}
+LIMITS = {"customerio": (100, 1.0), "hubspot": (100, 10.0)}
 #: Contacts that the hand-written loop takes at a time: as many as go into a call.
 BATCHES = {"mailchimp": 500, "hubspot": 100, "salesforce": 200, "braze": 75, "customerio": 500}
 
