@@ -120,17 +120,26 @@ class FieldsBackend(HttpBackend):
     def noes(self, target: Target, since: Sequence[ChangeBatch]) -> dict[Key, str]:
         """{(topic, channel): id over there} of each no that the platform has not heard, and of each yes taken back.
 
-        After "unsubscribe from all" these are those that she was asked about. What was never asked is no no.
+        After "unsubscribe from all" these are those that she was asked about. What was never asked is no no, unless she said
+        no to the channel as a whole.
         """
         state = target.state
         found = {}
         for key, remote in self.mapping.pairs().items():
-            path = f"choice:{key[0]}:{key[1]}"
+            path, channel = f"choice:{key[0]}:{key[1]}", f"choice::{key[1]}"
             # A path that has a version and no value is a yes that was undone, or one that waits to be confirmed.
             asked = key in state.choices or path in state.versions
-            if asked and not target.subscribed(*key) and self.is_new(target, since, path):
+            left = state.choices.get(("", key[1])) == UNSUBSCRIBED
+            new = self.is_new(target, since, path) or (left and self.is_new(target, since, channel))
+            if (asked or left) and not target.subscribed(*key) and new:
                 found[key] = remote
         return found
+
+    def refuses(self, target: Target, channel: str) -> bool:
+        """Whether she has said no to a channel as a whole, and yes to nothing on it since."""
+        return target.state.choices.get(("", channel)) == UNSUBSCRIBED and not any(
+            target.subscribed(*key) for key in self.mapping.pairs() if key[1] == channel
+        )
 
     def refusals(self, target: Target) -> dict[Key, str]:
         """{(topic, channel): id over there} of every no that stands, heard or not."""

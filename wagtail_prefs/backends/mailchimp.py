@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -61,8 +62,16 @@ _TAG = re.compile(r"[A-Z][A-Z0-9_]{0,9}")
 _COMPLIANCE = re.compile("compliance state", re.IGNORECASE)
 _IN_COMPLIANCE = "member-in-compliance-state"
 _NOT_THERE = 404
-#: Statuses of people who get no campaigns.
-_OUT = {"unsubscribed", "cleaned", "archived"}
+_EXISTS = re.compile("already a list member", re.IGNORECASE)
+_FORGOTTEN = re.compile("permanently deleted", re.IGNORECASE)
+_IS_FORGOTTEN, _IS_THERE, _LEFT = "forgotten-email-not-subscribed", "is-there", "left-over-there"
+_MEMBER = re.compile(r"[0-9a-f]{32}")
+#: Statuses of people who get no campaigns, and of who is asked by Mailchimp.
+_OUT, _WAITS = {"unsubscribed", "cleaned", "archived"}, "pending"
+#: A field that Mailchimp asks for of everybody keeps nobody in or out.
+_WITHOUT_REQUIRED = {"skip_merge_validation": "true"}
+#: For how long it is believed that the audience is there (seconds).
+_BELIEVED = 60.0
 
 
 class MailchimpBackend(FieldsBackend):
@@ -111,6 +120,7 @@ class MailchimpBackend(FieldsBackend):
                 )
         if not all(isinstance(secret, str) and secret for secret in self.options["SIGNING_SECRETS"]):
             raise self._wrong("SIGNING_SECRETS", "must be a list of texts")
+        self._there = -_BELIEVED
         if self.options["SIGNING_SECRETS"]:
             self.capabilities = replace(self.capabilities, inbound=Inbound.SIGNED)
 
@@ -131,14 +141,14 @@ class MailchimpBackend(FieldsBackend):
         title = _title(answer)
         if title == _IN_COMPLIANCE:
             return Outcome.NEEDS_CONFIRMATION, title
-        if title == "forgotten-email-not-subscribed":
+        if title == _IS_FORGOTTEN:
             return Outcome.REFUSED, title
         outcome, code = classify(answer)
         return outcome, title or code
 
     def most(self, kind: str) -> int:
         # The others leave her status as it is, which only calls about one person can: a few of them, one after the other.
-        return BATCH if kind in {"join", "opt-out"} else ALONE
+        return BATCH if kind == "join" else ALONE
 
     # --- plan --------------------------------------------------------------------------------------------------------
 
@@ -154,33 +164,51 @@ class MailchimpBackend(FieldsBackend):
         ]
         if not email:
             return operations
-        yeses, noes = self.yeses(target, since), self.noes(target, since)
+        told = heard(target, since)
+        moved = bool(target.retired) or getattr(since, "moved", False)
+        who: Json = {"email": email}
+        if not moved and _MEMBER.fullmatch(remote := target.identifiers.remote.get(self.alias, "")):
+            who["id"] = remote
+        refused = self.refuses(target, "email") and self.is_new(target, since, "choice::email")
+        if (is_out(target.state) and told < target.state.version) or refused:
+            # Out of the groups as well: a yes to one of them, one day, must not bring the others along.
+            groups = dict.fromkeys(sorted(self.mapping.pairs().values()), False)
+            operations.append(self._operation(target, "opt-out", {**who, "groups": groups}))
         if is_out(target.state):
-            if heard(target, since) < target.state.version:
-                # Out of the groups as well: a yes to one of them, one day, must not bring the others along.
-                groups = dict.fromkeys(sorted(self.mapping.pairs().values()), False)
-                operations.append(self._operation(target, "opt-out", {"email": email, "groups": groups}))
             return operations
+        yeses, noes = self.yeses(target, since), {} if refused else self.noes(target, since)
         groups = dict.fromkeys(sorted(noes.values()), False)
-        if groups and not (yeses and heard(target, since) < 1):
-            operations.append(self._operation(target, "leave", {"email": email, "groups": groups}))
+        # Whom Mailchimp may know, and may know to have left: looked up before an old yes is said.
+        unheard = told < 1 and not moved
+        if groups and not (yeses and unheard and not target.again):
+            operations.append(self._operation(target, "leave", {**who, "groups": groups}))
             groups = {}
         # Whom Mailchimp did not know until now it knows nothing of: with a yes goes all that she ever said.
-        told = self.field_values(target, since, everything=bool(yeses))
-        fields = {tag: "" if value is None else value for tag, value in told.items()}
+        values = self.field_values(target, since, everything=bool(yeses))
+        fields = {tag: "" if value is None else value for tag, value in values.items()}
         more: Json = {"fields": fields} if fields else {}
         if misfits := self.mapping.misfits(target):
             more["misfits"] = misfits
         if yeses:
+            if {"opted_out", "choice::email"} & target.state.versions.keys():
+                # Back after she had left everything: with what she says yes to, and nothing that was there before.
+                others = [
+                    remote for key, remote in self.mapping.pairs().items() if not target.subscribed(*key)
+                ]
+                groups = {**dict.fromkeys(sorted(others), False), **groups}
             # With the first that Mailchimp hears of her goes her no as well: there is nothing yet that it could stop.
-            joined = {**dict.fromkeys(sorted(yeses.values()), True), **groups}
+            joined = {**groups, **dict.fromkeys(sorted(yeses.values()), True)}
             given = self.said_at(target, since, yeses)
             if given:
                 more["at"] = f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+            if unheard:
+                more["unheard"] = True
             payload = {"email": email, "groups": joined, **more}
-            operations.append(self._operation(target, "join", payload, restricts=bool(groups)))
+            operations.append(
+                self._operation(target, "join", payload, restricts=unheard and False in joined.values())
+            )
         elif more:
-            operations.append(self._operation(target, "fields", {"email": email, "fields": {}, **more}))
+            operations.append(self._operation(target, "fields", {**who, "fields": {}, **more}))
         return operations
 
     def _operation(
@@ -195,69 +223,171 @@ class MailchimpBackend(FieldsBackend):
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
         kind = batch[0].kind
-        if kind in {"join", "opt-out"}:
-            return self._batch(batch, kind)
+        if kind == "join":
+            return self._join(batch)
+        if kind == "opt-out":
+            # Whom Mailchimp may not know stands there as unsubscribed from then on; whom it knows is told herself, also
+            # where she has another address there by now, or where something else of the call was refused.
+            strangers = [operation for operation in batch if "id" not in operation.payload]
+            results = {result.key: result for result in self._post(strangers, "unsubscribed")}
+            left = [each for each in batch if each not in strangers or not _is_done(results[each.key])]
+            results |= {result.key: result for result in self.one_by_one(left, self._alone)}
+            return [results[each.key] for each in batch]
         return self.one_by_one(batch, self._alone)
 
-    def _batch(self, batch: Sequence[Operation], kind: str) -> list[Result]:
-        status = "unsubscribed" if kind == "opt-out" else "subscribed"
-        results = {result.key: result for result in self._post(batch, status)}
+    def _join(self, batch: Sequence[Operation]) -> list[Result]:
+        new = [each for each in batch if not each.payload.get("unheard")]
+        unheard = [each for each in batch if each.payload.get("unheard")]
+        results = {result.key: result for result in self._post(unheard, "subscribed", update=False)}
+        there = [each for each in unheard if results[each.key].code == _IS_THERE]
+        back = []
+        for operation, result in zip(there, self._look_up(there), strict=True):
+            results[operation.key] = result
+            if _is_done(result):
+                back.append(operation)
+        results |= {result.key: result for result in self._post([*new, *back], "subscribed")}
         refused = [each for each in batch if results[each.key].outcome is Outcome.REFUSED]
-        if kind == "opt-out":
-            # A no is said in the other way as well, which takes whom it does not know for gone.
-            results |= {result.key: result for result in self.one_by_one(refused, self._alone)}
-            return [results[each.key] for each in batch]
+        refused = [each for each in refused if results[each.key].code != _LEFT]
         held = [each for each in refused if results[each.key].code == _IN_COMPLIANCE]
-        if held:
-            # Her new yes, and Mailchimp must ask her itself.
-            results |= {result.key: _asked(result) for result in self._post(held, "pending")}
+        # Her new yes, and Mailchimp must ask her itself.
+        results |= {result.key: _asked(result) for result in self._post(held, _WAITS)}
         refused = [each for each in refused if results[each.key].outcome is Outcome.REFUSED]
         self._without_fields([each for each in refused if each not in held], "subscribed")
-        self._without_fields([each for each in refused if each in held], "pending")
+        self._without_fields([each for each in refused if each in held], _WAITS)
         return [results[each.key] for each in batch]
 
+    def _look_up(self, there: Sequence[Operation]) -> list[Result]:
+        """Of those who are there already and have heard nothing new of us: whether they may be said to be subscribed (done)."""
+        looked = self.one_by_one(there[:ALONE], self._may_join)
+        # So many are looked up in smaller calls, so that what came of them is noted in between.
+        return [*looked, *(Result(each.key, Outcome.SPLIT, _IS_THERE) for each in there[ALONE:])]
+
+    def _may_join(self, operation: Operation) -> Result | None:
+        payload = operation.payload
+        said = self._get(_digest(payload["email"]), "status,last_changed")
+        if said is None:
+            return None
+        if said.get("status") == _WAITS:
+            self._alone(operation)
+            return Result(operation.key, Outcome.NEEDS_CONFIRMATION, "asked-by-mailchimp")
+        if said.get("status") not in _OUT:
+            return None
+        changed, at = _moment(said.get("last_changed")), _moment(payload.get("at"))
+        if changed is not None and at is not None and at > changed:
+            return None
+        return Result(operation.key, Outcome.REFUSED, _LEFT)
+
     def _without_fields(self, refused: Sequence[Operation], status: str) -> None:
-        """A field that Mailchimp does not take keeps nobody out: her groups go alone then. Staff see what was refused."""
+        """A field that Mailchimp does not take keeps nobody out: her groups go alone then, and her noes where that is
+        refused as well. Staff see what was refused.
+        """
         again = [
             replace(each, payload={name: value for name, value in each.payload.items() if name != "fields"})
             for each in refused
             if each.payload.get("fields")
         ]
-        if again:
-            self._post(again, status)
+        done = {result.key for result in self._post(again, status) if _is_done(result)}
+        for operation in refused:
+            noes = {group: False for group, wanted in operation.payload["groups"].items() if not wanted}
+            if noes and operation.key not in done:
+                self.one_by_one(
+                    [
+                        replace(
+                            operation,
+                            kind="leave",
+                            payload={**operation.payload, "groups": noes, "fields": {}},
+                        )
+                    ],
+                    self._alone,
+                )
 
-    def _post(self, batch: Sequence[Operation], status: str) -> list[Result]:
+    def _post(self, batch: Sequence[Operation], status: str, *, update: bool = True) -> list[Result]:
+        """Say the same of many. What became of each stands in the answer: whom it does not name nothing is known of."""
+        if not batch:
+            return []
         answer = self.call(
             "POST",
             self._list(),
-            json={"members": [_member(each.payload, status) for each in batch], "update_existing": True},
+            json={"members": [_member(each.payload, status) for each in batch], "update_existing": update},
+            query=_WITHOUT_REQUIRED,
         )
         said = _object(answer)
         errors = said.get("errors")
-        if not isinstance(errors, list) or not isinstance(said.get("error_count"), int):
+        if not isinstance(errors, list):
             raise PlatformError(Outcome.RETRY, "unexpected-answer")
         verdicts = {
+            _folded(member.get("email_address")): _became(member, status)
+            for name in ("new_members", "updated_members")
+            for member in said.get(name) or ()
+            if isinstance(member, dict)
+        }
+        verdicts |= {
             _folded(error.get("email_address")): _verdict(error)
             for error in errors
             if isinstance(error, dict)
         }
-        return self.by_key(
-            batch, lambda each: _folded(each.payload["email"]), verdicts, unsaid=Verdict(Outcome.DONE)
-        )
+        return self.by_key(batch, lambda each: _folded(each.payload["email"]), verdicts)
 
     def _alone(self, operation: Operation) -> Result | None:
         """A change to one person that leaves her status as it is, or ends it. Whom Mailchimp does not know it mails nothing."""
         payload = operation.payload
-        body: Json = {}
-        if payload.get("unsubscribe") or operation.kind == "opt-out":
-            body["status"] = "unsubscribed"
-        if "groups" in payload:
-            body["interests"] = payload["groups"]
-        if payload.get("fields"):
-            body["merge_fields"] = payload["fields"]
-        if body:
-            self.call("PATCH", self._person(payload["email"]), json=body, accept={_NOT_THERE})
+        try:
+            if payload.get("unsubscribe") or operation.kind == "opt-out":
+                # Alone: nothing that is refused beside it may hold it back.
+                self._tell(payload, {"status": "unsubscribed"})
+            if operation.kind == "opt-out":
+                self._leave(payload, strictly=False)
+            elif payload.get("fields"):
+                groups = {"interests": payload["groups"]} if "groups" in payload else {}
+                self._tell(payload, {**groups, "merge_fields": payload["fields"]})
+            elif "groups" in payload:
+                self._leave(payload)
+        except PlatformError as error:
+            if error.outcome is Outcome.NEEDS_CONFIRMATION:
+                raise PlatformError(Outcome.REFUSED, error.code) from error  # it asked nobody
+            raise
         return None
+
+    def _leave(self, payload: Json, *, strictly: bool = True) -> None:
+        """Change groups: where that is refused, each for itself, as one that is not there takes the others with it."""
+        try:
+            self._tell(payload, {"interests": payload["groups"]})
+        except PlatformError as error:
+            if error.outcome is not Outcome.REFUSED:
+                raise
+            for group, wanted in payload["groups"].items() if len(payload["groups"]) > 1 else ():
+                try:
+                    self._tell(payload, {"interests": {group: wanted}})
+                except PlatformError as another:
+                    if another.outcome is not Outcome.REFUSED:
+                        raise
+            if strictly:
+                raise
+
+    def _tell(self, payload: Json, body: Json) -> None:
+        """Change her, by what Mailchimp knows her by and by her address: she may have another one there by now."""
+        digest = _digest(payload["email"])
+        for member in dict.fromkeys(filter(None, (payload.get("id"), digest))):
+            answer = self.call(
+                "PATCH", self._person(member), json=body, query=_WITHOUT_REQUIRED, accept={_NOT_THERE}
+            )
+            if answer.status == _NOT_THERE:
+                self._believe()
+            elif _object(answer).get("id") == digest:
+                return
+
+    def _get(self, member: str, fields: str) -> Json | None:
+        answer = self.call("GET", self._person(member), query={"fields": fields}, accept={_NOT_THERE})
+        if answer.status == _NOT_THERE:
+            self._believe()
+            return None
+        return _object(answer)
+
+    def _believe(self) -> None:
+        """That somebody is not there: only where the audience is. Else every no to a wrong one would be done."""
+        if time.monotonic() - self._there > _BELIEVED:
+            self.call("GET", self._list(), query={"fields": "id"})
+            self._there = time.monotonic()
 
     # --- read, erase -------------------------------------------------------------------------------------------------
 
@@ -266,12 +396,13 @@ class MailchimpBackend(FieldsBackend):
         email = contact.identifiers.email
         if not email:
             return None
-        answer = self.call(
-            "GET", self._person(email), query={"fields": "status,interests,merge_fields"}, accept={_NOT_THERE}
-        )
-        if answer.status == _NOT_THERE:
+        known = contact.identifiers.remote.get(self.alias, "")
+        named = [known] if _MEMBER.fullmatch(known) and not contact.retired else []
+        said = None
+        for member in dict.fromkeys([*named, _digest(email)]):
+            said = said or self._get(member, "status,interests,merge_fields")
+        if said is None:
             return None
-        said = _object(answer)
         status, interests = said.get("status"), _part(said, "interests")
         fields = _part(said, "merge_fields")
         if not isinstance(status, str):
@@ -288,18 +419,29 @@ class MailchimpBackend(FieldsBackend):
                 True if is_out(contact.state) else None
             )  # she left by e-mail, and may want what comes otherwise
         return RemoteState(
-            opted_out=out, choices=choices, frequencies=frequencies, pauses=pauses, attributes=attributes
+            opted_out=out,
+            choices=choices,
+            frequencies=frequencies,
+            pauses=pauses,
+            attributes=attributes,
+            waits=status == _WAITS,
+            dead=status == "cleaned",
         )
 
     def erase(self, identifiers: Identifiers) -> Result:
         """Delete her for good. Mailchimp then takes her back by its own form only, never by an API."""
         key = f"{self.alias}-erase"
-        return self.attempt(key, lambda: self._erase(identifiers.email))
+        return self.attempt(key, lambda: self._erase(identifiers))
 
-    def _erase(self, email: str) -> None:
-        if email:
-            path = f"{self._person(email)}/actions/delete-permanent"
-            self.call("POST", path, accept={_NOT_THERE})
+    def _erase(self, identifiers: Identifiers) -> None:
+        known = identifiers.remote.get(self.alias, "")
+        named = [known] if _MEMBER.fullmatch(known) else []
+        if identifiers.email:
+            named.append(_digest(identifiers.email))
+        for member in dict.fromkeys(named):
+            path = f"{self._person(member)}/actions/delete-permanent"
+            if self.call("POST", path, accept={_NOT_THERE}).status == _NOT_THERE:
+                self._believe()
 
     # --- inbound -----------------------------------------------------------------------------------------------------
 
@@ -411,8 +553,8 @@ class MailchimpBackend(FieldsBackend):
     def _list(self) -> str:
         return self.path("lists", self.options["AUDIENCE"])
 
-    def _person(self, email: str) -> str:
-        return self.path("lists", self.options["AUDIENCE"], "members", _digest(email))
+    def _person(self, member: str) -> str:
+        return self.path("lists", self.options["AUDIENCE"], "members", member)
 
     def _error(self, text: str) -> Problem:
         return Problem("error", f'Mailchimp ("{self.alias}") {text}')
@@ -444,10 +586,33 @@ def _member(payload: Json, status: str) -> Json:
 
 def _verdict(error: Json) -> Verdict:
     """What a batch says of one person. Its sentences hold her address, so only what they begin with is looked at."""
-    if _COMPLIANCE.search(str(error.get("error", ""))):
+    sentence = str(error.get("error", ""))
+    if _COMPLIANCE.search(sentence):
         return Verdict(Outcome.REFUSED, _IN_COMPLIANCE)
+    if _FORGOTTEN.search(sentence):
+        return Verdict(Outcome.REFUSED, _IS_FORGOTTEN)
+    if _EXISTS.search(sentence):
+        return Verdict(Outcome.REFUSED, _IS_THERE)
     code = word(error.get("error_code"))
     return Verdict(Outcome.REFUSED, code or "refused")
+
+
+def _became(member: Json, wanted: str) -> Verdict:
+    """What a batch made of one person: it may pass over a status without an error."""
+    status = member.get("status")
+    contact = str(member.get("contact_id", ""))
+    remote = contact if _MEMBER.fullmatch(contact) else ""
+    if status == wanted or (wanted == "unsubscribed" and status in _OUT):
+        return Verdict(Outcome.DONE, remote_id=remote)
+    if wanted != "unsubscribed" and status in _OUT:
+        return Verdict(Outcome.REFUSED, _IN_COMPLIANCE)
+    if status in {_WAITS, "subscribed"} and wanted != "unsubscribed":
+        return Verdict(Outcome.NEEDS_CONFIRMATION if status == _WAITS else Outcome.DONE, remote_id=remote)
+    return Verdict(Outcome.RETRY, "unexpected-answer")
+
+
+def _is_done(result: Result) -> bool:
+    return result.outcome is Outcome.DONE
 
 
 def _asked(result: Result) -> Result:
@@ -470,6 +635,15 @@ def _folded(email: object) -> str:
 def _digest(email: str) -> str:
     """What Mailchimp knows a person by. It is an identifier and no secret: whoever has the address has it."""
     return hashlib.md5(_folded(email).encode(), usedforsecurity=False).hexdigest()
+
+
+def _moment(text: object) -> datetime | None:
+    """A moment as Mailchimp writes one, or as we write it to Mailchimp: in UTC where nothing else is said."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _title(answer: Answer) -> str:

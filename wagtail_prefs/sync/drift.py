@@ -109,9 +109,13 @@ class _Comparison:
             field = f"choice:{topic}:{channel}"
             if there == SUBSCRIBED:
                 if here != SUBSCRIBED:
-                    yield Difference(field, Kind.LOOSER)
+                    # What she was never asked about is no no, where a no is not to be there: telling it again says nothing.
+                    unasked = not self.capabilities.explicit_no and not self._is_asked(key)
+                    yield Difference(field, Kind.OTHER if unasked else Kind.LOOSER)
             elif here == SUBSCRIBED:
-                if topic and not self.out:  # who is out here gets nothing that could be less there
+                if (
+                    topic and not self.out and not remote.waits
+                ):  # who is out here gets nothing that could be less there
                     yield Difference(field, Kind.STRICTER, SetChoice(topic, channel, UNSUBSCRIBED))
             elif self.capabilities.explicit_no and topic and key not in state.pending:
                 if state.choices.get(key) == UNSUBSCRIBED and there is None and self.whole:
@@ -120,6 +124,11 @@ class _Comparison:
                     )  # "never asked" there, which others may take for less than a no
                 elif here is None and there == UNSUBSCRIBED and not self.out:
                     yield Difference(field, Kind.STRICTER, SetChoice(topic, channel, UNSUBSCRIBED))
+
+    def _is_asked(self, key: Key) -> bool:
+        state = self.target.state
+        asked = key in state.choices or f"choice:{key[0]}:{key[1]}" in state.versions
+        return asked or self.out or state.choices.get(("", key[1])) == UNSUBSCRIBED
 
     def _choice_here(self, key: Key) -> str | None:
         """What a platform should hold: of one that knows who left everything, what she says of the topic itself."""

@@ -174,6 +174,8 @@ class RemoteState:
     frequencies: Mapping[Key, str] = field(default_factory=dict)
     pauses: Mapping[Key, datetime | None] = field(default_factory=dict)  # None: in force, without a date
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    waits: bool = False  # it has asked her itself, and until she answers it holds no yes
+    dead: bool | None = None  # mail to her address cannot arrive; None where it does not say
 
 
 @dataclass(frozen=True, slots=True)
