@@ -566,6 +566,26 @@ def test_what_nobody_signed_is_asked_back(clock: time_machine.Traveller, esp: An
     assert choice(contact) == UNSUBSCRIBED
 
 
+def test_nor_does_anybody_without_a_signature_end_mail_to_an_address(
+    clock: time_machine.Traveller, esp: Any, tell: Tell
+) -> None:
+    told = esp(inbound=Inbound.TOKEN, read_back=ReadBack.STRONG)
+    contact = person("anna", JOIN)
+    run_once()
+    clock.shift(3600)
+
+    def is_dead() -> bool:
+        return Contact.objects.get(pk=contact).email_dead_at is not None
+
+    for remote in (RemoteState(choices={NEWS: SUBSCRIBED}, dead=False), None):
+        told.reads = remote
+        assert tell(dead=True, at=timezone.now()).code == "not-so-there"
+        assert not is_dead()
+    told.reads = RemoteState(dead=True)
+    assert tell(dead=True, at=timezone.now()).code == "dead"
+    assert is_dead()
+
+
 # --- authoritative ---------------------------------------------------------------------------------------------------
 
 

@@ -19,11 +19,11 @@ from example_site.platforms.page import Page
 from example_site.platforms.server import Platform
 from tests.vendors.harness import VendorHarness
 from wagtail_prefs.backends.testing.driver import Driver, yes
-from wagtail_prefs.changes import OptOut, Pause, SetFrequency
+from wagtail_prefs.changes import OptOut, Pause, SetChoice, SetFrequency
 from wagtail_prefs.sync.inbound import work_off_arrivals
 from wagtail_prefs.sync.polling import poll_backends
 from wagtail_prefs.topics.models import Topic
-from wagtail_prefs.values import SUBSCRIBED, Inbound, Json, Resubscribe
+from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Inbound, Json, Resubscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,6 +159,30 @@ def test_who_leaves_over_there_has_left_here_until_she_says_yes_again(
     read = demo.backend.read(demo.target(person))
     assert read is not None
     assert (read.opted_out, read.choices[email[0]]) == (False, SUBSCRIBED)
+
+
+def test_no_e_mail_at_all_leaves_what_we_never_asked_about(demo: Driver, platform: Platform) -> None:
+    email = [key for key in demo.harness.topics if key[1] == "email"]
+    person = demo.person(*(yes(key) for key in email), email=EMAIL)
+    other = demo.person(yes(email[0]), email="second@mail.example.org")
+    demo.deliver()
+    for contact in (person, other):
+        demo.save(contact, SetChoice("", "email", UNSUBSCRIBED))
+    demo.deliver()
+    assert [demo.is_delivered(contact) for contact in (person, other)] == [True, True]
+    for believed in platform.believes():
+        assert "yes" not in believed.topics.values()
+        assert believed.out or demo.harness.alias == "customerio"  # there it would be all channels
+        assert len(believed.topics) >= len(email)
+    demo.save(person, yes(email[0]))
+    demo.deliver()
+    (believed,) = [each for each in platform.believes() if each.who == EMAIL]
+    assert not believed.out
+    assert list(believed.topics.values()).count("yes") == 1
+    read = demo.backend.read(demo.target(person))
+    assert read is not None
+    assert (read.opted_out, read.choices[email[0]]) == (False, SUBSCRIBED)
+    assert platform.violations == []
 
 
 def test_what_the_page_can_do(platform: Platform, page: Page, demo: Driver) -> None:

@@ -153,7 +153,10 @@ class BrazeBackend(FieldsBackend):
         yeses, noes = self.yeses(target, since), self.noes(target, since)
         if noes:
             groups = dict.fromkeys(sorted(noes.values()), "unsubscribed")
-            operations.append(self._operation(target, "leave", {**who, "groups": groups}))
+            left: Json = {**who, "groups": groups}
+            if self.refuses(target, "email") and self.is_new(target, since, "choice::email"):
+                left["states"] = {**self._address(target, who), "email_subscribe": "unsubscribed"}
+            operations.append(self._operation(target, "leave", left))
         values = self.field_values(target, since)
         misfits = self.mapping.misfits(target)
         moved = not yeses and bool(target.retired) and "external_id" in who

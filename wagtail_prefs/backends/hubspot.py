@@ -201,6 +201,9 @@ class HubspotBackend(FieldsBackend):
             if gone:
                 operations.append(self._operation(target, "profile", {"email": email, "properties": gone}))
             return operations
+        if self.refuses(target, "email") and self.is_new(target, since, "choice::email"):
+            # E-mail is all that HubSpot sends: also what it sends beside the topics that are mapped.
+            operations.append(self._operation(target, "opt-out", {"email": email}))
         yeses = self.yeses(target, since)
         joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
         operations += self._statuses(target, "leave", email, self._left(target, since))
@@ -220,7 +223,7 @@ class HubspotBackend(FieldsBackend):
         choices = target.state.choices
         found = []
         for key, remote in self.noes(target, since).items():
-            if choices.get(key) == UNSUBSCRIBED:
+            if UNSUBSCRIBED in {choices.get(key), choices.get(("", key[1]))}:
                 found.append(self._input(target, key, remote, _SAID_NO))
             elif key not in target.state.pending or _was_yes(since, key):
                 # Who waits to confirm her first yes may have said no over there meanwhile: nothing is told of her.

@@ -226,7 +226,8 @@ class SalesforceBackend(FieldsBackend):
             # Until the address is the new one, the old one gets her mail.
             restricts = urgent or bool(target.retired)
             operations.append(self._operation(target, "point", POINT, [point], restricts=restricts, **met))
-        if out and told < target.state.version:
+        refused = self.refuses(target, "email") and self.is_new(target, since, "choice::email")
+        if (out and told < target.state.version) or refused:
             operations.append(self._channel(target, "OptOut", **met))
         if noes:
             records = [

@@ -54,6 +54,7 @@ from ..values import (
     Capabilities,
     ContactState,
     Identifiers,
+    Inbound,
     InboundEvent,
     Key,
     Outcome,
@@ -292,6 +293,9 @@ class _Event:
             did.why.append("former-address")
             return
         now = timezone.now()
+        if self._must_ask_whether_dead() and contact.pk not in self.answers:
+            did.ask[contact.pk] = contacts.load_state(contact.pk).version
+            return
         self._bury(contact.pk, did)
         changes = self._known(contact)
         if len(changes) < len(self.event.changes):
@@ -320,6 +324,9 @@ class _Event:
         """
         if not self.event.dead:
             return
+        if not self._is_said_dead(self.answers.get(contact)):
+            did.why.append(Why.NOT_SO)
+            return
         moment = min(self.event.at or self.row.received_at, self.row.received_at)
         hers = {ActorType.SUBJECT_LINK, *({ActorType.SUBJECT_SESSION} if self.event.changes else ())}
         if Record.objects.filter(contact_ref=contact, actor__in=hers, at__gt=moment).exists():
@@ -327,6 +334,17 @@ class _Event:
             return
         contacts.mark_dead(contact, moment)
         did.dead = True
+
+    def _is_said_dead(self, answer: _Answer | None) -> bool:
+        """Whether the platform says so where it was asked: of one who is not there it knows nothing; None: it has no word."""
+        if answer is None or not answer.readable or not self._must_ask_whether_dead():
+            return True
+        return answer.remote is not None and answer.remote.dead is not False
+
+    def _must_ask_whether_dead(self) -> bool:
+        """Without a signature anybody may have sent it who has seen the address of the webhook."""
+        readable = self.backend is not None and self.capabilities.read_back is not ReadBack.NONE
+        return self.event.dead and readable and self.capabilities.inbound is Inbound.TOKEN
 
     def _record(self, contact: UUID, changes: Sequence[Change], source: Source, did: _Did) -> None:
         saved = submissions.record(contact, changes, actor=self.actor, source=source)
