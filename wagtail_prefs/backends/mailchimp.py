@@ -64,7 +64,8 @@ _IN_COMPLIANCE = "member-in-compliance-state"
 _NOT_THERE = 404
 _EXISTS = re.compile("already a list member", re.IGNORECASE)
 _FORGOTTEN = re.compile("permanently deleted", re.IGNORECASE)
-_IS_FORGOTTEN, _IS_THERE, _LEFT = "forgotten-email-not-subscribed", "is-there", "left-over-there"
+_IS_FORGOTTEN, _IS_THERE = "forgotten-email-not-subscribed", "is-there"
+_LEFT, _ASKED = "left-over-there", "asked-by-mailchimp"
 _MEMBER = re.compile(r"[0-9a-f]{32}")
 #: Statuses of people who get no campaigns, and of who is asked by Mailchimp.
 _OUT, _WAITS = {"unsubscribed", "cleaned", "archived"}, "pending"
@@ -190,6 +191,7 @@ class MailchimpBackend(FieldsBackend):
         if misfits := self.mapping.misfits(target):
             more["misfits"] = misfits
         if yeses:
+            first = bool(groups)
             if {"opted_out", "choice::email"} & target.state.versions.keys():
                 # Back after she had left everything: with what she says yes to, and nothing that was there before.
                 others = [
@@ -204,9 +206,7 @@ class MailchimpBackend(FieldsBackend):
             if unheard:
                 more["unheard"] = True
             payload = {"email": email, "groups": joined, **more}
-            operations.append(
-                self._operation(target, "join", payload, restricts=unheard and False in joined.values())
-            )
+            operations.append(self._operation(target, "join", payload, restricts=first))
         elif more:
             operations.append(self._operation(target, "fields", {**who, "fields": {}, **more}))
         return operations
@@ -269,7 +269,7 @@ class MailchimpBackend(FieldsBackend):
             return None
         if said.get("status") == _WAITS:
             self._alone(operation)
-            return Result(operation.key, Outcome.NEEDS_CONFIRMATION, "asked-by-mailchimp")
+            return Result(operation.key, Outcome.NEEDS_CONFIRMATION, _ASKED)
         if said.get("status") not in _OUT:
             return None
         changed, at = _moment(said.get("last_changed")), _moment(payload.get("at"))
@@ -290,16 +290,8 @@ class MailchimpBackend(FieldsBackend):
         for operation in refused:
             noes = {group: False for group, wanted in operation.payload["groups"].items() if not wanted}
             if noes and operation.key not in done:
-                self.one_by_one(
-                    [
-                        replace(
-                            operation,
-                            kind="leave",
-                            payload={**operation.payload, "groups": noes, "fields": {}},
-                        )
-                    ],
-                    self._alone,
-                )
+                leave = {"email": operation.payload["email"], "groups": noes}
+                self.one_by_one([replace(operation, kind="leave", payload=leave)], self._alone)
 
     def _post(self, batch: Sequence[Operation], status: str, *, update: bool = True) -> list[Result]:
         """Say the same of many. What became of each stands in the answer: whom it does not name nothing is known of."""
@@ -607,7 +599,9 @@ def _became(member: Json, wanted: str) -> Verdict:
     if wanted != "unsubscribed" and status in _OUT:
         return Verdict(Outcome.REFUSED, _IN_COMPLIANCE)
     if status in {_WAITS, "subscribed"} and wanted != "unsubscribed":
-        return Verdict(Outcome.NEEDS_CONFIRMATION if status == _WAITS else Outcome.DONE, remote_id=remote)
+        if status == _WAITS:
+            return Verdict(Outcome.NEEDS_CONFIRMATION, _ASKED, remote_id=remote)
+        return Verdict(Outcome.DONE, remote_id=remote)
     return Verdict(Outcome.RETRY, "unexpected-answer")
 
 
@@ -618,7 +612,7 @@ def _is_done(result: Result) -> bool:
 def _asked(result: Result) -> Result:
     if result.outcome is not Outcome.DONE:
         return result
-    return replace(result, outcome=Outcome.NEEDS_CONFIRMATION, code="asked-by-mailchimp")
+    return replace(result, outcome=Outcome.NEEDS_CONFIRMATION, code=_ASKED)
 
 
 def _former(target: Target) -> list[str]:
