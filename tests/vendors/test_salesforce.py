@@ -22,6 +22,7 @@ from tests.vendors.bringing import (
     left_all,
     said_no,
     said_yes,
+    say,
     somebody,
     submission,
 )
@@ -287,6 +288,29 @@ def test_what_a_rule_of_theirs_refuses_is_said(backend: SalesforceBackend, platf
     platform.custom.discard("City__c")
     told = met(somebody(version=3, choices=YES, attributes={"city": "Ulm"}, versions={"attribute:city": 3}))
     assert bring(backend, told, submission(3))["profile"].outcome is Outcome.REFUSED
+
+
+def test_told_once_more_an_old_yes_brings_back_nobody_who_left_since(
+    backend: SalesforceBackend, platform: Salesforce
+) -> None:
+    bring(backend, somebody(choices=BOTH))
+    platform.records[CONSENT][f"{ME}.news.email"]["PrivacyConsentStatus"] = "OptOut"
+    platform.leave(EMAIL)
+    versions = {"choice:news:email": 1, "choice:offers:email": 1, "choice::email": 1}
+    her = replace(met(somebody(choices=BOTH, versions=versions)), again=1)
+    results = bring(backend, her)
+    assert results["consent"].code == results["channel-in"].code == "left-over-there"
+    assert consent(platform)["PrivacyConsentStatus"] == "OptOut"
+    assert consent(platform, "offers")["PrivacyConsentStatus"] == "OptIn"
+    assert platform.has_left(ME)
+    # A yes of hers that is newer does.
+    for record in (consent(platform), platform.records[CHANNEL][f"{ME}.all.email"]):
+        record["SystemModstamp"] = "2026-11-20T09:30:00.000+0000"
+    since = submission(1, said_yes("news"))  # of 22 November
+    results = say(backend, backend.plan(her, [since]))
+    assert {result.outcome for result in results.values()} == {Outcome.DONE}
+    assert consent(platform)["PrivacyConsentStatus"] == "OptIn"
+    assert not platform.has_left(ME)
 
 
 # --- what Salesforce says ---------------------------------------------------------------------------------------------

@@ -220,6 +220,10 @@ class SalesforceBackend(FieldsBackend):
         # Who has been met may have been deleted over there since: her own new yes makes her anew, and nothing else does.
         met: Json = {"met": True} if known else {}
         anew: Json = {**met, "herself": [person, point]} if known else {}
+        if target.again:
+            # Told once more: she may have left over there since she said yes.
+            given = self.said_at(target, since, yeses)
+            anew["since"] = iso(given) if given else "0"  # nobody knows when: then before anything
         if first:
             operations.append(self._operation(target, "person", INDIVIDUAL, [person], restricts=urgent))
         if first or target.retired or getattr(since, "moved", False):
@@ -350,7 +354,12 @@ class SalesforceBackend(FieldsBackend):
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
         sobject = batch[0].payload["object"]
-        verdicts = self._upsert(sobject, [operation.payload["records"] for operation in batch])
+        left = self._left_since(batch)
+        records = [
+            [each for each in operation.payload["records"] if each[self.options["ID_FIELD"]] not in left]
+            for operation in batch
+        ]
+        verdicts = self._upsert(sobject, records)
         gone = self._gone(batch, verdicts)
         for number in gone:
             verdicts[number] = Verdict()  # nobody is there, and nothing but a yes makes her anew
@@ -358,16 +367,41 @@ class SalesforceBackend(FieldsBackend):
         if back:
             for position, each in enumerate((INDIVIDUAL, POINT)):
                 self._upsert(each, [[batch[number].payload["herself"][position]] for number in back])
-            said = self._upsert(sobject, [batch[number].payload["records"] for number in back])
+            said = self._upsert(sobject, [records[number] for number in back])
             for number, verdict in zip(back, said, strict=True):
                 verdicts[number] = verdict
         results = []
-        for operation, verdict in zip(batch, verdicts, strict=True):
+        for operation, verdict, written in zip(batch, verdicts, records, strict=True):
+            if len(written) < len(operation.payload["records"]) and verdict.outcome is Outcome.DONE:
+                verdict = Verdict(Outcome.REFUSED, "left-over-there")  # noqa: PLW2901
             # With her contact point there is all that a consent refers to.
             met = operation.kind == "point" and verdict.outcome is Outcome.DONE
             person = operation.payload["person"] if met else ""
             results.append(Result(operation.key, verdict.outcome, verdict.code, remote_id=person))
         return results
+
+    def _left_since(self, batch: Sequence[Operation]) -> set[str]:
+        """The keys of what became a no over there after she had said the yes that is told once more."""
+        field = self.options["ID_FIELD"]
+        asked = {
+            record[field]: operation.payload["since"]
+            for operation in batch
+            if "since" in operation.payload
+            for record in operation.payload["records"]
+        }
+        if not asked:
+            return set()
+        keys = ", ".join(f"'{key}'" for key in asked)
+        found = self.query(
+            f"SELECT {field}, SystemModstamp FROM {batch[0].payload['object']} WHERE {field} IN ({keys}) "
+            "AND PrivacyConsentStatus = 'OptOut'"
+        )
+        return {
+            str(each.get(field))
+            for each in found
+            if iso(moment_of(each.get("SystemModstamp")) or timezone.now())
+            > asked.get(str(each.get(field)), "")
+        }
 
     def _gone(self, batch: Sequence[Operation], verdicts: Sequence[Verdict]) -> list[int]:
         """The places of those who were met, and have been deleted over there since. It is looked up: a field that is hidden
@@ -398,6 +432,8 @@ class SalesforceBackend(FieldsBackend):
         records = [
             {"attributes": {"type": sobject}, **_dated(record, now)} for group in groups for record in group
         ]
+        if not records:
+            return [Verdict() for _ in groups]
         path = f"{self.data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
         said = self.call("PATCH", path, json={"allOrNone": False, "records": records}).json()
         if not isinstance(said, list) or len(said) != len(records):
