@@ -56,6 +56,7 @@ class Hubspot(Platform):
         self.contacts: dict[str, Json] = {}  # by id
         self.statuses: dict[str, dict[str, str]] = {}  # by address: {subscription type: status}
         self.out: set[str] = set()  # addresses that are unsubscribed from all
+        self.changed: dict[str, str] = {}  # by address: when that was, or a status changed
         self.evidence: dict[tuple[str, str], tuple[str, str]] = {}  # basis and explanation of a status
         self.blocked: set[str] = set()  # addresses that were deleted without being known
         self.types = dict(TYPES)
@@ -122,6 +123,7 @@ class Hubspot(Platform):
             if self._is_refused(email):
                 return "INVALID_EMAIL"
             held = self.statuses.setdefault(email, {})
+            self.changed[email] = _now()
             before = held.get(key, NOT_SPECIFIED)
             wanted = said["statusState"]
             if wanted == SUBSCRIBED and self.keeps_noes and before == UNSUBSCRIBED:
@@ -169,7 +171,7 @@ class Hubspot(Platform):
                 "channel": "EMAIL",
                 "status": UNSUBSCRIBED,
                 "subscriberIdString": email,
-                "timestamp": _now(),
+                "timestamp": self.changed.get(email, _now()),
                 "wideStatusType": "PORTAL_WIDE",
             }
             found.append({"subscriberIdString": email, "wideStatuses": [wide] if email in self.out else []})
@@ -343,6 +345,7 @@ class Hubspot(Platform):
     def _leave(self, email: str) -> None:
         email = _folded(email)
         self.out.add(email)
+        self.changed[email] = _now()
         self.statuses.setdefault(email, {}).update(dict.fromkeys(self.types, UNSUBSCRIBED))
 
     def _status(self, email: str, key: str) -> Json:
@@ -353,7 +356,7 @@ class Hubspot(Platform):
             "subscriberIdString": email,
             "subscriptionId": int(key),
             "subscriptionName": self.types[key],
-            "timestamp": _now(),
+            "timestamp": self.changed.get(email, _now()),
         }
 
     def _fits(self, name: str, value: str) -> bool:

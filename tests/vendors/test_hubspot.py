@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -294,6 +295,30 @@ def test_a_yes_after_leaving_all_brings_one_topic(backend: HubspotBackend, platf
     assert results["join"].outcome is Outcome.DONE
     assert platform.out == set()
     assert platform.statuses[EMAIL] == {"101": "SUBSCRIBED", "102": "UNSUBSCRIBED", "103": "UNSUBSCRIBED"}
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_an_old_yes_brings_back_nobody_who_left_since(
+    backend: HubspotBackend, platform: Hubspot, *, everything: bool
+) -> None:
+    """Told once more, or for the first time where she left before HubSpot was connected; what is newer does."""
+    said = submission(1, said_yes("news"), said_yes("offers"))
+    bring(backend, somebody(choices=BOTH), said)
+    if everything:
+        platform.leave(EMAIL)
+    else:
+        platform.statuses[EMAIL]["101"] = "UNSUBSCRIBED"
+    for again in (0, 1):
+        target = replace(somebody(choices=BOTH), again=again)
+        (join,) = [each for each in backend.plan(target, [said]) if each.kind == "join"]
+        (result,) = backend.execute([join])
+        assert (result.outcome, result.code) == (Outcome.REFUSED, "left-over-there")
+        assert platform.statuses[EMAIL]["101"] == "UNSUBSCRIBED"
+        assert (platform.statuses[EMAIL]["102"] == "SUBSCRIBED") is not everything
+    platform.changed[EMAIL] = "2026-11-20T09:30:00Z"
+    (result,) = backend.execute([join])
+    assert result.outcome is Outcome.DONE
+    assert [platform.statuses[EMAIL][key] for key in ("101", "102")] == ["SUBSCRIBED", "SUBSCRIBED"]
 
 
 def test_her_old_address_leaves(backend: HubspotBackend, platform: Hubspot) -> None:

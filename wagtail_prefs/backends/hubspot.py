@@ -10,11 +10,13 @@ id is all that HubSpot's webhooks name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from ..values import (
     FREQUENCIES,
@@ -80,6 +82,9 @@ _CONTACTS = "/crm/v3/objects/contacts"
 _NOT_THERE = 404
 #: Seconds to wait where nobody says how long.
 _SHORT_LIMIT, _DAILY_LIMIT = 10.0, 3600.0
+
+#: A yes that is older may have been overtaken over there.
+RECENT = timedelta(hours=1)
 
 
 class HubspotBackend(FieldsBackend):
@@ -206,6 +211,12 @@ class HubspotBackend(FieldsBackend):
             operations.append(self._operation(target, "opt-out", {"email": email}))
         yeses = self.yeses(target, since)
         joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
+        moved = bool(target.retired) or getattr(since, "moved", False)
+        if heard(target, since) < 1 and not moved:
+            # Whom HubSpot may know, and may know to have left since: looked up before an old yes is said.
+            given = self.said_at(target, since, yeses)
+            if given or target.again:
+                joined = [{**each, "since": given.isoformat() if given else ""} for each in joined]
         operations += self._statuses(target, "leave", email, self._left(target, since))
         operations += self._statuses(target, "join", email, joined)
         told = self.field_values(target, since, everything=bool(yeses))
@@ -271,6 +282,9 @@ class HubspotBackend(FieldsBackend):
 
     def _write(self, batch: Sequence[Operation]) -> list[Result]:
         """Statuses. A 200 holds the errors of single inputs, and what each status became."""
+        left = self._left_since(batch)
+        if left:
+            return self._without(batch, left)
         inputs = [
             {
                 "subscriberIdString": operation.payload["email"],
@@ -307,6 +321,60 @@ class HubspotBackend(FieldsBackend):
             for operation in batch
         }
         return settled(batch, verdicts, items(said, "errors"), about)
+
+    def _without(self, batch: Sequence[Operation], left: Collection[tuple[str, int]]) -> list[Result]:
+        """Without what became a no over there since she said yes; the rest of what she said yes to is written."""
+        results = {operation.key: Result(operation.key, Outcome.DONE) for operation in batch}
+        rest, named = [], set()
+        for operation in batch:
+            inputs = operation.payload["inputs"]
+            kept = [
+                {name: value for name, value in each.items() if name != "since"}
+                for each in inputs
+                if (address(operation), each["id"]) not in left
+            ]
+            if len(kept) < len(inputs):
+                named.add(operation.key)
+            if kept:
+                rest.append(replace(operation, payload={**operation.payload, "inputs": kept}))
+        results |= {result.key: result for result in (self._write(rest) if rest else ())}
+        for key in named:
+            if results[key].outcome is Outcome.DONE:
+                results[key] = Result(key, Outcome.REFUSED, "left-over-there")
+        return [results[operation.key] for operation in batch]
+
+    def _left_since(self, batch: Sequence[Operation]) -> set[tuple[str, int]]:
+        """(address, subscription type) of what became a no over there after she had said the yes that is told now; and where
+        nobody knows when, the no stands. A yes that has just been said is newer than anything there.
+        """
+        recent = (timezone.now() - RECENT).isoformat()
+        asked = {
+            (address(operation), each["id"]): each["since"]
+            for operation in batch
+            for each in operation.payload["inputs"]
+            if "since" in each and not _is_before(recent, each["since"])
+        }
+        emails = sorted({email for email, _type in asked})
+        if not emails:
+            return set()
+        noes: dict[tuple[str, int | None], object] = {}
+        for segments, name in (
+            (("batch", "read"), "statuses"),
+            (("batch", "unsubscribe-all", "read"), "wideStatuses"),
+        ):
+            said = self._batch(self.preferences("statuses", *segments), emails, query=_EMAIL)
+            for each in items(said, "results"):
+                for status in items(each, name):
+                    if status.get("status") == _SAID_NO:
+                        noes[folded(each.get("subscriberIdString")), status.get("subscriptionId")] = (
+                            status.get("timestamp")
+                        )
+        return {
+            (email, number)
+            for (email, number), given in asked.items()
+            for key in ((email, number), (email, None))
+            if key in noes and not _is_before(noes[key], given)
+        }
 
     def _unsubscribe(self, batch: Sequence[Operation]) -> list[Result]:
         """From all. Without `verbose` the answer would not say of whom it speaks."""
@@ -500,6 +568,14 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ";".join(_text(item) for item in value)
     return str(value)
+
+
+def _is_before(moment: object, given: str) -> bool:
+    """Whether a moment over there is before one of ours. Where either is not known, it is not."""
+    try:
+        return datetime.fromisoformat(str(moment)) < datetime.fromisoformat(given)
+    except (ValueError, TypeError):
+        return False
 
 
 def _former(target: Target) -> list[str]:
