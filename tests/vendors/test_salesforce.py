@@ -313,6 +313,30 @@ def test_told_once_more_an_old_yes_brings_back_nobody_who_left_since(
     assert not platform.has_left(ME)
 
 
+def test_a_question_about_many_is_asked_in_parts(backend: SalesforceBackend, platform: Salesforce) -> None:
+    """It stands in the address of a call, and an address of more than 16 KiB is refused."""
+    people = [
+        somebody(f"reader-{number}@mail.example.org", contact=uuid4(), choices=YES) for number in range(120)
+    ]
+    known = [
+        replace(
+            each,
+            again=1,
+            identifiers=replace(each.identifiers, remote={"salesforce": person_key(each.state.id)}),
+        )
+        for each in people
+    ]
+    operations = [
+        operation for each in known for operation in backend.plan(each, []) if operation.kind == "consent"
+    ]
+    calls = len(platform.calls)
+    results = backend.execute(operations)  # nobody of them is there
+    assert {result.outcome for result in results} == {Outcome.DONE}
+    asked = [call for call in platform.calls[calls:] if call[0] == "GET"]
+    assert len(asked) == 6
+    assert len(platform.records[CONSENT]) == 120
+
+
 # --- what Salesforce says ---------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -65,8 +65,8 @@ from .salesforce_answers import (
 from .salesforce_checks import problems_of
 from .salesforce_inbound import news
 
-#: Records of a call.
-RECORDS = 200
+#: Records of a call, and keys of a question: a question is part of an address, which must not be too long.
+RECORDS, KEYS = 200, 50
 _HOST = re.compile(r"https://[a-z0-9-]+(--[a-z0-9-]+)?(\.sandbox|\.develop|\.scratch)?\.my\.salesforce\.com")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}__c")
 _VERSION = re.compile(r"v\d{2,3}\.0")
@@ -389,13 +389,14 @@ class SalesforceBackend(FieldsBackend):
             if "since" in operation.payload
             for record in operation.payload["records"]
         }
-        if not asked:
-            return set()
-        keys = ", ".join(f"'{key}'" for key in asked)
-        found = self.query(
-            f"SELECT {field}, SystemModstamp FROM {batch[0].payload['object']} WHERE {field} IN ({keys}) "
-            "AND PrivacyConsentStatus = 'OptOut'"
-        )
+        found = [
+            each
+            for keys in _batched(sorted(asked), KEYS)
+            for each in self.query(
+                f"SELECT {field}, SystemModstamp FROM {batch[0].payload['object']} WHERE {field} IN ({_listed(keys)}) "
+                "AND PrivacyConsentStatus = 'OptOut'"
+            )
+        ]
         return {
             str(each.get(field))
             for each in found
@@ -419,10 +420,11 @@ class SalesforceBackend(FieldsBackend):
         if not asked:
             return found
         field, refers = self.options["ID_FIELD"], _REFERS[batch[0].payload["object"]]
-        people = ", ".join(f"'{batch[number].payload['person']}'" for number in asked)
+        people = [batch[number].payload["person"] for number in asked]
         there = {
             each.get(field)
-            for each in self.query(f"SELECT {field} FROM {refers} WHERE {field} IN ({people})")
+            for some in _batched(people, KEYS)
+            for each in self.query(f"SELECT {field} FROM {refers} WHERE {field} IN ({_listed(some)})")
         }
         return [*found, *(number for number in asked if batch[number].payload["person"] not in there)]
 
@@ -561,6 +563,16 @@ def _key(target: Target) -> str:
 def person_key(contact: UUID) -> str:
     """What Salesforce knows a contact of ours by: nothing of hers is in it, and it stays when her address changes."""
     return hashlib.sha256(f"wagtail-prefs:{contact}".encode()).hexdigest()[:40]
+
+
+def _listed(keys: Iterable[str]) -> str:
+    """Keys of ours, as SOQL has a list of them."""
+    return ", ".join(f"'{key}'" for key in keys)
+
+
+def _batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _dated(record: Json, now: str) -> Json:
