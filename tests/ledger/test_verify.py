@@ -298,13 +298,18 @@ def test_every_byte_of_a_line_counts(five: list[bytes], tell: Callable[[str], No
     text = b"".join(five)
     trials = 300
     for trial in range(trials):
-        place = rng.randrange(len(text))
+        place = rng.randrange(len(text) - 1)
         flipped = text[:place] + bytes([text[place] ^ (1 << rng.randrange(8))]) + text[place + 1 :]
         report = verify(flipped.splitlines(keepends=True))
         number = text[:place].count(b"\n") + 1
         assert not report.ok, (seed, trial, place)
         assert report.problems[0].seal in {number, number + 1, None}, (seed, trial, place)
     tell(f"bytes of seals: {trials} of {trials} flips found, seed {seed}")
+    # And the last one, which ends the last line: either that is seen, or the line has not arrived yet, as after a crash.
+    for bit in range(8):
+        report = verify([*five[:-1], five[-1][:-1] + bytes([five[-1][-1] ^ (1 << bit)])])
+        assert (report.ok, report.torn) in {(False, 0), (True, 1)}
+        assert report.unsealed == 2  # what it holds is as if it were not sealed
 
 
 def test_a_forged_seal_is_named_and_believed_in_nothing(five: list[bytes]) -> None:
