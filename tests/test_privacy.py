@@ -39,7 +39,7 @@ from wagtail_prefs.values import Actor, ActorType, Source
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.wagtail_apis")]
 
-MARK = "qzx"  # in every word of hers, and in nothing else
+MARK = "qzxwvq"  # in every word of hers, and in nothing else
 #: Where she may be found: as she is today, behind the salted values of the ledger, and as a CRM of ours knows her.
 #: A file that staff have sent holds her until it is written or discarded, for a day at most.
 HERS = {"contact", "state", "sidevalue", "subscriber", "subscription", "importupload"}
@@ -135,7 +135,7 @@ def everything_of_wagtails_apis(client: Client, **headers: Any) -> dict[str, str
         answers[path] = answer.content.decode() if answer.status_code == 200 else ""
         return answer
 
-    for tail in ("", "?fields=*", "?search=qzx", "?type=wagtail_prefs.PreferenceCenterPage&fields=*"):
+    for tail in ("", "?fields=*", "?search=qzxwvq", "?type=wagtail_prefs.PreferenceCenterPage&fields=*"):
         ask(f"/api/v2/pages/{tail}")
     for tail in ("images/", "documents/"):
         ask(f"/api/v2/{tail}")
@@ -147,7 +147,7 @@ def everything_of_wagtails_apis(client: Client, **headers: Any) -> dict[str, str
             ask(f"/api/v3/pages/{pk}/revisions/{revision}/")
     for tail in (
         "pages/",
-        "pages/?search=qzx",
+        "pages/?search=qzxwvq",
         "schema/",
         "sites/",
         "whoami/",
@@ -244,7 +244,7 @@ def test_wagtails_apis_and_searches_tell_nothing_of_her(client: Client) -> None:
     ):
         assert any('"id"' in text for text in answers.values())
         # The search says in its answer what was asked, and in its links.
-        told = {path for path, text in answers.items() if MARK in text.replace("search=qzx", "")}
+        told = {path for path, text in answers.items() if MARK in text.replace("search=qzxwvq", "")}
         assert told == set()
     assert not Page.objects.live().search(MARK)
 
@@ -281,7 +281,7 @@ def everything_public(client: Client) -> str:
     told = list(everything_of_wagtails_apis(client).values())
     request = RequestFactory().get("/", headers={"host": "localhost"})
     told += [str(page.get_sitemap_urls(request)) for page in Sitemap(request).items()]
-    told += [page.title for page in Page.objects.live().public().search("qzxdraft")]
+    told += [page.title for page in Page.objects.live().public().search("qzxwvqdraft")]
     for page in PreferenceCenterPage.objects.all():
         told.append(client.get(f"/prefs/api/v1/centers/{page.translation_key}/").content.decode())
         told.append(client.get(page.url).content.decode() if page.url else "")
@@ -295,28 +295,30 @@ def test_what_is_not_published_reaches_nobody(
     page = factories.make_center()
     with django_capture_on_commit_callbacks(execute=True):
         # A draft of a live page, a page that never was live, a topic that no published page shows.
-        page.title = "qzxdraft title"
-        page.search_description = "qzxdraft description"
+        page.title = "qzxwvqdraft title"
+        page.search_description = "qzxwvqdraft description"
         page.body = [
-            {**block, "value": {**block["value"], "heading": "qzxdraft heading"}}
+            {**block, "value": {**block["value"], "heading": "qzxwvqdraft heading"}}
             for block in page.body.raw_data
         ]
         page.save_revision()
-        never = factories.make_center(publish=False, title="qzxdraft page", search_description="qzxdraft")
-        never.slug = "qzxdraft-slug"
+        never = factories.make_center(
+            publish=False, title="qzxwvqdraft page", search_description="qzxwvqdraft"
+        )
+        never.slug = "qzxwvqdraft-slug"
         never.save()
         unused = Topic.objects.create(
-            audience=factories.make_audience(), key="qzxdraft-topic", channels=["email"]
+            audience=factories.make_audience(), key="qzxwvqdraft-topic", channels=["email"]
         )
-        TopicText.objects.create(topic=unused, locale=factories.make_locale("en"), label="qzxdraft label")
+        TopicText.objects.create(topic=unused, locale=factories.make_locale("en"), label="qzxwvqdraft label")
         # And then something makes the live center compile again.
         text = TopicText.objects.get(topic__key="news", locale__language_code="en")
         text.label = "Fresh news"
         text.save()
     told = everything_public(client)
     assert "Fresh news" in told  # the look sees what is public
-    asked = re.sub(r"search=qzx\w*", "", told)
-    assert "qzxdraft" not in asked
+    asked = re.sub(r"search=qzxwvq\w*", "", told)
+    assert "qzxwvqdraft" not in asked
     with django_capture_on_commit_callbacks(execute=True):
         page.save_revision().publish()
-    assert "qzxdraft heading" in everything_public(client)
+    assert "qzxwvqdraft heading" in everything_public(client)
