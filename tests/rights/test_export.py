@@ -280,7 +280,7 @@ def test_nothing_of_hers_is_in_anothers_export_whatever_they_share(shared: list[
     """Two people with one phone number, one platform, one message and one reason: each file holds one person."""
     make_topics()
     number = Contact.objects.count()
-    words = [f"qzxanna{number}", f"qzxbert{number}"]
+    words = [f"qzxwvqanna{number}", f"qzxwvqbert{number}"]
     people = [live(f"{word}", word) for word in words]
     for contact, word in zip(people, words, strict=True):
         if "phone" in shared:

@@ -146,7 +146,7 @@ def test_whoever_has_left_is_in_no_line_but_her_suppression(pasts: list[list[Any
     number = Contact.objects.count()
     people = []
     for place, changes in enumerate(pasts):
-        contact = make_contact(f"qzx{number}x{place}x@mail.example.org")
+        contact = make_contact(f"qzxwvq{number}x{place}x@mail.example.org")
         for change in changes:
             said(contact, change)
         people.append(contact)
