@@ -27,8 +27,30 @@ CUSTOM = ("City__c", "Children__c", "Member__c", "Interests__c", "Pref_Freq__c",
 REQUIRED = {
     INDIVIDUAL: {"LastName"},
     POINT: {"EmailAddress"},
-    CONSENT: {"CommSubscriptionChannelTypeId", "ContactPoint", "EffectiveFromDate"},
-    CHANNEL: {"Name", "Party", "ContactPointType", "PrivacyConsentStatus"},
+    CONSENT: {
+        "CommSubscriptionChannelTypeId",
+        "ConsentCapturedDateTime",
+        "ConsentCapturedSource",
+        "ContactPoint",
+        "EffectiveFromDate",
+    },
+    CHANNEL: {
+        "CaptureContactPointType",
+        "CaptureDate",
+        "CaptureSource",
+        "ContactPointType",
+        "Name",
+        "Party",
+        "PrivacyConsentStatus",
+    },
+}
+#: The fields of their own that describe shows: a relation goes by its id there.
+OWN = {
+    sobject: {f"{name}Id" if name in {"Parent", "Party", "ContactPoint"} else name for name in names}
+    | ({"ParentId"} if sobject == POINT else set())
+    | ({"EffectiveToDate", "PrivacyConsentStatus"} if sobject == CONSENT else set())
+    | ({"EffectiveFrom"} if sobject == CHANNEL else set())
+    for sobject, names in REQUIRED.items()
 }
 REFERS = {"Parent": INDIVIDUAL, "Party": INDIVIDUAL, "ContactPoint": POINT}
 MOST = 200
@@ -44,7 +66,9 @@ class Salesforce(Platform):
         self.custom = set(CUSTOM)
         self.unkeyed: set[str] = set()  # objects without the external id
         self.locked = 0  # so many of the next records are locked by somebody
-        self.used_up = False
+        self.used_up = self.crowded = False  # the day's calls; calls at the same time
+        self.read_only: set[str] = set()  # objects, and fields as `Individual.City__c`
+        self.failing: dict[str, str] = {}  # {key of a record: the error of it}
         self.kept: set[str] = set()  # ids that somebody else's record refers to
         self.vanishing: set[str] = set()  # ids that somebody deletes while we do
         self.tokens = {"first-token"}
@@ -60,9 +84,10 @@ class Salesforce(Platform):
         kind, _, token = call.headers.get("Authorization", "").partition(" ")
         if kind != "Bearer" or token not in self.tokens:
             return _problem(401, "INVALID_SESSION_ID", "Session expired or invalid")
-        return (
-            _problem(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.") if self.used_up else None
-        )
+        if self.used_up or self.crowded:
+            limit = "TotalRequests" if self.used_up else "ConcurrentRequests (Concurrent API Requests)"
+            return _problem(403, "REQUEST_LIMIT_EXCEEDED", f"{limit} Limit exceeded.")
+        return None
 
     def problem(self, status: int, code: str, call: Call | None = None) -> Answer:
         codes = {
@@ -160,12 +185,21 @@ class Salesforce(Platform):
     def describe(self, call: Call, sobject: str) -> Answer:
         if sobject not in self.records or sobject in self.hidden:
             return _problem(404, "NOT_FOUND", "The requested resource does not exist")
-        fields: list[Json] = [{"name": "Id"}, {"name": "SystemModstamp"}]
+        fields: list[Json] = [
+            {"name": "Id", "createable": False, "updateable": False},
+            {"name": "SystemModstamp", "createable": False, "updateable": False},
+        ]
         if sobject not in self.unkeyed:
             fields.append({"name": KEY, "externalId": True, "unique": True})
+        fields += [{"name": name} for name in sorted(OWN[sobject])]
         if sobject == INDIVIDUAL:
             fields += [{"name": name} for name in sorted(self.custom)]
-        return Answer(200, {"name": sobject, "fields": fields})
+        for field in fields:
+            may = f"{sobject}.{field['name']}" not in self.read_only
+            field.setdefault("createable", may)
+            field.setdefault("updateable", may)
+        rights = dict.fromkeys(("createable", "updateable", "deletable"), sobject not in self.read_only)
+        return Answer(200, {"name": sobject, "fields": fields, **rights})
 
     # --- what people do over there -----------------------------------------------------------------------------------
 
@@ -176,14 +210,24 @@ class Salesforce(Platform):
             if person is None:
                 return
             key = f"{person[KEY]}.all.email"
-            record = {
-                KEY: key,
-                "Name": "E-mail",
-                "Party": {KEY: person[KEY]},
-                "ContactPointType": "Email",
-                "PrivacyConsentStatus": "OptOut",
-            }
+            record: Json = {KEY: key, "PrivacyConsentStatus": "OptOut"}
+            if key not in self.records[CHANNEL]:  # else it is the status alone that somebody changes
+                record |= {
+                    "Name": "E-mail",
+                    "Party": {KEY: person[KEY]},
+                    "ContactPointType": "Email",
+                    "CaptureContactPointType": "Phone",
+                    "CaptureDate": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+                    "CaptureSource": "told us on the phone",
+                }
             self._upsert(CHANNEL, {"attributes": {"type": CHANNEL}, **record})
+
+    def leave_topic(self, key: str) -> None:
+        """Somebody sets a consent to no, and changes nothing else of it."""
+        with self.lock:
+            self._upsert(
+                CONSENT, {"attributes": {"type": CONSENT}, KEY: key, "PrivacyConsentStatus": "OptOut"}
+            )
 
     def person(self, email: str) -> Json | None:
         """The individual whose contact point has this address."""
@@ -218,6 +262,8 @@ class Salesforce(Platform):
         """Make or change a record, whole or not at all."""
         key = given[KEY]
         record = self.records[sobject].get(key)
+        if key in self.failing:
+            return _failed(self.failing[key], "an error")
         if given["attributes"]["type"] != sobject:
             return _failed("INVALID_TYPE", "only one object type is allowed")
         email = str(given.get("EmailAddress", ""))
@@ -249,7 +295,7 @@ class Salesforce(Platform):
     def _believed(self, point: Json) -> Believed:
         person = point["Parent"][KEY]
         held = self.records[INDIVIDUAL].get(person, {})
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        today = datetime.now(UTC).date().isoformat()
         names = {remote[:15]: name for remote, name in self.types.items()}
         topics: dict[str, str] = {}
         fields: dict[str, str] = {}
@@ -257,7 +303,7 @@ class Salesforce(Platform):
             remote = str(consent["CommSubscriptionChannelTypeId"])
             name = names.get(remote[:15], remote)
             topics[name] = "yes" if consent["PrivacyConsentStatus"] == "OptIn" else "no"
-            if consent["PrivacyConsentStatus"] == "OptIn" and consent["EffectiveFromDate"] > now:
+            if consent["PrivacyConsentStatus"] == "OptIn" and consent["EffectiveFromDate"] > today:
                 fields[f"{name}: EffectiveFromDate"] = consent["EffectiveFromDate"]
         fields |= {
             name: str(value) for name, value in held.items() if name in self.custom and value is not None
@@ -296,6 +342,9 @@ def _single(part: str) -> Callable[[Row], bool]:
             return lambda row: str(row.get(field) or "").startswith(start)
         case "!=":
             return lambda row: row.get(field) is not None
+        case "<":  # of a day; what is empty is before nothing
+            today = datetime.now(UTC).date().isoformat()
+            return lambda row: bool(row.get(field)) and str(row[field]) < (today if rest == "TODAY" else rest)
         case ">" | ">=":
             wanted = _plain(_VALUE.findall(rest)[0]) if rest.startswith("'") else _moment(rest)
             compared = gt if operator == ">" else ge

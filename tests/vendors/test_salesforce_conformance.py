@@ -50,7 +50,7 @@ class SalesforceHarness(VendorHarness):
         said = {key: consents.get(f"{key[0]}.{key[1]}", {}) for key in TYPES}
         now = datetime.now(UTC)
         begins = {
-            datetime.fromisoformat(consent["EffectiveFromDate"])
+            datetime.fromisoformat(consent["EffectiveFromDate"]).replace(tzinfo=UTC)
             for consent in said.values()
             if consent.get("PrivacyConsentStatus") == "OptIn"
         }

@@ -130,6 +130,13 @@ class Backend:
         """
         raise Unsupported(f"{self.alias} cannot erase")
 
+    def known_as(self, contact: UUID) -> str:
+        """The id over there of a contact of ours, where it is made of ours; "" where only the platform knows it.
+
+        So she is found, and forgotten, also where no answer of the platform ever named her.
+        """
+        return ""
+
     def maps(self, topic: str, channel: str) -> bool:
         """Whether the platform hears of this topic on this channel. What is not mapped is shown to editors."""
         return channel in self.capabilities.channels

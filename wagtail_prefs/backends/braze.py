@@ -47,7 +47,7 @@ from ..values import (
 from .answers import Answer, Verdict
 from .base import Option, PlatformError
 from .desired import is_out
-from .fields import FieldsBackend, heard
+from .fields import FieldsBackend
 
 #: Objects of a call to /users/track, and addresses of one to /email/status.
 BATCH, STATUS_BATCH = 75, 50
@@ -140,7 +140,7 @@ class BrazeBackend(FieldsBackend):
         who = self._who(target.identifiers)
         if not who:
             return operations
-        told = heard(target, since)
+        told = self.heard(target, since)
         if is_out(target.state):
             if told < target.state.version:
                 states = {**self._address(target, who)}
@@ -154,7 +154,7 @@ class BrazeBackend(FieldsBackend):
         if noes:
             groups = dict.fromkeys(sorted(noes.values()), "unsubscribed")
             left: Json = {**who, "groups": groups}
-            if self.refuses(target, "email") and self.is_new(target, since, "choice::email"):
+            if self.leaves_channel(target, since, "email"):
                 left["states"] = {**self._address(target, who), "email_subscribe": "unsubscribed"}
             operations.append(self._operation(target, "leave", left))
         values = self.field_values(target, since)

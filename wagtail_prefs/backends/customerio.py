@@ -46,7 +46,7 @@ from .answers import Answer, Verdict, word
 from .base import Option, PlatformError
 from .customerio_inbound import events
 from .desired import is_out
-from .fields import FieldsBackend, heard
+from .fields import FieldsBackend
 from .http import OWN_NETWORK, HttpBackend
 
 #: People in a call: documented are bytes, less than 500 KB for a batch and 32 KB for a person.
@@ -139,7 +139,7 @@ class CustomerioBackend(FieldsBackend):
         who = self._who(target.identifiers)
         if not who:
             return operations
-        told = heard(target, since)
+        told = self.heard(target, since)
         # Her address goes there for the first time. Where another person has it already, Customer.io answers 200 and keeps
         # it there, and all that we say reaches a person without an address: so it is looked up.
         first = "id" in who and bool(target.identifiers.email) and bool(target.retired or told < 1)

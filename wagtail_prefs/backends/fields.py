@@ -105,7 +105,13 @@ class FieldsBackend(HttpBackend):
 
     def is_new(self, target: Target, since: Sequence[ChangeBatch], path: str) -> bool:
         """Whether the platform has not heard what stands at a path of the state: never told, or told once more."""
-        return target.state.versions.get(path, 0) > heard(target, since)
+        return target.state.versions.get(path, 0) > self.heard(target, since)
+
+    def heard(self, target: Target, since: Sequence[ChangeBatch]) -> int:
+        """The version of the contact up to which the platform has heard; -1: nothing, or all is to be told once more."""
+        if has_moved(target, since):
+            return -1  # at her new address nobody has heard anything
+        return heard_of_her(target, since)
 
     def yeses(self, target: Target, since: Sequence[ChangeBatch]) -> dict[Key, str]:
         """{(topic, channel): id over there} of each yes that the platform has not heard. Who left by its own link is not
@@ -141,6 +147,10 @@ class FieldsBackend(HttpBackend):
             target.subscribed(*key) for key in self.mapping.pairs() if key[1] == channel
         )
 
+    def leaves_channel(self, target: Target, since: Sequence[ChangeBatch], channel: str) -> bool:
+        """Whether she has said no to a channel as a whole, and the platform has not heard that."""
+        return self.refuses(target, channel) and self.is_new(target, since, f"choice::{channel}")
+
     def refusals(self, target: Target) -> dict[Key, str]:
         """{(topic, channel): id over there} of every no that stands, heard or not."""
         choices = target.state.choices
@@ -158,11 +168,9 @@ class FieldsBackend(HttpBackend):
     def said_at(self, target: Target, since: Sequence[ChangeBatch], keys: Iterable[Key]) -> datetime | None:
         """When she last said something about one of these topics and channels; None where that is not known any more."""
         versions = target.state.versions
-        newest = max((versions.get(f"choice:{topic}:{channel}", 0) for topic, channel in keys), default=0)
-        moment: Callable[[int], datetime | None] | None = getattr(since, "moment", None)
-        if moment is not None:  # what the engine passes knows it without reading what was said
-            return moment(newest)
-        return next((batch.at for batch in since if batch.version == newest), None)
+        return moment_of(
+            since, max((versions.get(f"choice:{topic}:{channel}", 0) for topic, channel in keys), default=0)
+        )
 
     # --- fields ------------------------------------------------------------------------------------------------------
 
@@ -173,7 +181,7 @@ class FieldsBackend(HttpBackend):
 
         With `everything` all that was ever said: for somebody whom the platform may not have known until now.
         """
-        after = -1 if everything else heard(target, since)
+        after = -1 if everything else self.heard(target, since)
         names = self.mapping.attribute_names()
         state = target.state
         told = {
@@ -326,14 +334,25 @@ class FieldsBackend(HttpBackend):
             until = target.state.pauses[self._longest(target, key)].until
         except ValueError:  # none
             return None
-        return self.pause_value(until, _day(until, target.state.timezone))
+        return self.pause_value(until, local_day(until, target.state.timezone))
 
 
-def heard(target: Target, since: Sequence[ChangeBatch]) -> int:
-    """The version of the contact up to which the platform has heard; -1: nothing, or all is to be told once more."""
+def has_moved(target: Target, since: Sequence[ChangeBatch]) -> bool:
+    """Whether she goes by another address than when the platform last heard of her."""
+    return bool(target.retired) or bool(getattr(since, "moved", False))
+
+
+def moment_of(since: Sequence[ChangeBatch], version: int) -> datetime | None:
+    """When a version of hers was made; None where that is not known any more."""
+    moment: Callable[[int], datetime | None] | None = getattr(since, "moment", None)
+    if moment is not None:  # what the engine passes knows it without reading what was said
+        return moment(version)
+    return next((batch.at for batch in since if batch.version == version), None)
+
+
+def heard_of_her(target: Target, since: Sequence[ChangeBatch]) -> int:
+    """As `FieldsBackend.heard`, where the platform knows her by something that stays when her address changes."""
     state = target.state
-    if target.retired or getattr(since, "moved", False):
-        return -1  # at her new address nobody has heard anything
     after: int | None = getattr(
         since, "after", None
     )  # what the engine passes knows it without reading the ledger
@@ -345,8 +364,8 @@ def heard(target: Target, since: Sequence[ChangeBatch]) -> int:
     return after if target.ended else -1
 
 
-def _day(until: datetime, zone: str) -> str:
-    """The first day on which she may be written to again, in her time zone: a pause ends when that day begins."""
+def local_day(until: datetime, zone: str) -> str:
+    """The day of a moment in her time zone. A pause ends when that day begins: on it she may be written to again."""
     try:
         local = until.astimezone(ZoneInfo(zone) if zone else timezone.get_default_timezone())
     except (ValueError, KeyError, OSError):

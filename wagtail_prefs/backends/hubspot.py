@@ -44,7 +44,7 @@ from ..values import (
 from .answers import Answer, Verdict, classify, parse_reset
 from .base import Option, PlatformError, restricts
 from .desired import is_out
-from .fields import FieldsBackend, heard
+from .fields import FieldsBackend, has_moved
 from .hubspot_answers import (
     address,
     code_of,
@@ -198,7 +198,7 @@ class HubspotBackend(FieldsBackend):
         if not email:
             return operations
         if is_out(target.state):
-            if restricts(since) or heard(target, since) < target.state.version:
+            if restricts(since) or self.heard(target, since) < target.state.version:
                 operations.append(self._operation(target, "opt-out", {"email": email}))
             told = self.field_values(target, since) if target.identifiers.remote.get(self.alias) else {}
             # Of somebody who left nothing new is told, but what she takes back is gone.
@@ -206,13 +206,13 @@ class HubspotBackend(FieldsBackend):
             if gone:
                 operations.append(self._operation(target, "profile", {"email": email, "properties": gone}))
             return operations
-        if self.refuses(target, "email") and self.is_new(target, since, "choice::email"):
+        if self.leaves_channel(target, since, "email"):
             # E-mail is all that HubSpot sends: also what it sends beside the topics that are mapped.
             operations.append(self._operation(target, "opt-out", {"email": email}))
         yeses = self.yeses(target, since)
         joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
-        moved = bool(target.retired) or getattr(since, "moved", False)
-        if heard(target, since) < 1 and not moved:
+        moved = has_moved(target, since)
+        if self.heard(target, since) < 1 and not moved:
             # Whom HubSpot may know, and may know to have left since: looked up before an old yes is said.
             given = self.said_at(target, since, yeses)
             if given or target.again:

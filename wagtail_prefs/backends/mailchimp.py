@@ -45,7 +45,7 @@ from ..values import (
 from .answers import Answer, Verdict, classify, word
 from .base import Option, PlatformError
 from .desired import is_out
-from .fields import FieldsBackend, heard
+from .fields import FieldsBackend, has_moved
 from .mailchimp_inbound import events
 
 #: People in a call of `POST /lists/{id}`, and how many at once are read of a long list.
@@ -165,12 +165,12 @@ class MailchimpBackend(FieldsBackend):
         ]
         if not email:
             return operations
-        told = heard(target, since)
-        moved = bool(target.retired) or getattr(since, "moved", False)
+        told = self.heard(target, since)
+        moved = has_moved(target, since)
         who: Json = {"email": email}
         if not moved and _MEMBER.fullmatch(remote := target.identifiers.remote.get(self.alias, "")):
             who["id"] = remote
-        refused = self.refuses(target, "email") and self.is_new(target, since, "choice::email")
+        refused = self.leaves_channel(target, since, "email")
         if (is_out(target.state) and told < target.state.version) or refused:
             # Out of the groups as well: a yes to one of them, one day, must not bring the others along.
             groups = dict.fromkeys(sorted(self.mapping.pairs().values()), False)

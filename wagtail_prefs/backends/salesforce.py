@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -41,40 +41,39 @@ from ..values import (
     Target,
     TopicModel,
 )
-from .answers import Answer, Verdict, classify, word
+from .answers import Answer, classify, word
 from .base import Option, PlatformError
 from .desired import is_out
-from .fields import FieldsBackend, heard
+from .fields import FieldsBackend, has_moved, heard_of_her, local_day, moment_of
 from .salesforce_answers import (
     AGAIN,
     CHANNEL,
     CONSENT,
     ID,
     INDIVIDUAL,
+    LIMIT,
+    MOVED,
     OBJECTS,
     PERSON,
     POINT,
     code_of,
+    is_block,
+    is_crowd,
     iso,
-    moment_of,
-    quoted,
     records_of,
     verdict_of,
     worst,
 )
 from .salesforce_checks import problems_of
 from .salesforce_inbound import news
+from .salesforce_writing import NOW, RECORDS, ask, write
 
-#: Records of a call, and keys of a question: a question is part of an address, which must not be too long.
-RECORDS, KEYS = 200, 50
 _HOST = re.compile(r"https://[a-z0-9-]+(--[a-z0-9-]+)?(\.sandbox|\.develop|\.scratch)?\.my\.salesforce\.com")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}__c")
 _VERSION = re.compile(r"v\d{2,3}\.0")
-#: Errors of a record that refers to one which is not there.
-_NOBODY = {"invalid_field", "invalid_cross_reference_key", "entity_is_deleted"}
-_REFERS = {CONSENT: POINT, CHANNEL: INDIVIDUAL, POINT: INDIVIDUAL}
-#: How long the day's pool of calls is left alone when it is used up (seconds).
-USED_UP = 3600.0
+#: How long it is left alone (seconds): when the pool of 24 hours is used up, which does not say when there is room; when
+#: too many calls go on at the same time.
+USED_UP, CROWD = 3600.0, 10.0
 
 
 class SalesforceBackend(FieldsBackend):
@@ -178,7 +177,7 @@ class SalesforceBackend(FieldsBackend):
         if outcome is Outcome.DONE:
             return outcome, code
         said = code_of(answer)
-        if said == "request_limit_exceeded":
+        if said == LIMIT:
             return Outcome.RATE_LIMITED, said
         if said in AGAIN:
             return Outcome.RETRY, said
@@ -186,8 +185,8 @@ class SalesforceBackend(FieldsBackend):
 
     def retry_after(self, answer: Answer, outcome: Outcome) -> float | None:
         asked = super().retry_after(answer, outcome)
-        if asked is None and code_of(answer) == "request_limit_exceeded":
-            return USED_UP  # of a pool of 24 hours; it does not say when there is room
+        if asked is None and code_of(answer) == LIMIT:
+            return CROWD if is_crowd(answer) else USED_UP
         return asked
 
     def most(self, kind: str) -> int:
@@ -197,64 +196,89 @@ class SalesforceBackend(FieldsBackend):
 
     # --- plan --------------------------------------------------------------------------------------------------------
 
+    def known_as(self, contact: UUID) -> str:
+        return person_key(contact)
+
+    def heard(self, target: Target, since: Sequence[ChangeBatch]) -> int:
+        # Our key stays when her address changes: then it is the address that is new, and nothing that she said before.
+        return heard_of_her(target, since) if self._is_met(target) else super().heard(target, since)
+
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
         """Who she is, where that is new; what she leaves; what she wants; since when it is in effect; her fields."""
-        email, told = target.identifiers.email, heard(target, since)
+        email, told = target.identifiers.email, self.heard(target, since)
         if not email:
             return []
         out = is_out(target.state)
+        leaves = out and target.state.versions.get("opted_out", target.state.version) > told
         yeses = {} if out else self.yeses(target, since)
         noes = {
             key: remote for key, remote in self.noes(target, since).items() if not target.subscribed(*key)
         }
-        if out and told < target.state.version:
+        if leaves:
             noes = self.refusals(target)
         # Until it has answered with her key there is nothing to hang a consent on.
-        known = bool(target.identifiers.remote.get(self.alias))
-        values = self.field_values(target, since, everything=not known)
+        met = self._is_met(target)
+        moved = met and has_moved(target, since)
+        values = self.field_values(target, since, everything=not met)
         operations = []
-        first = not known and bool(yeses or noes or values or out)
+        first = not met and bool(yeses or noes or values or out)
         # What a no refers to must be there before it; nothing of these can be refused for what she told of herself.
         urgent = bool(noes or out)
         person, point = self._herself(target)
         # Who has been met may have been deleted over there since: her own new yes makes her anew, and nothing else does.
-        met: Json = {"met": True} if known else {}
-        anew: Json = {**met, "herself": [person, point]} if known else {}
-        if target.again:
-            # Told once more: she may have left over there since she said yes.
-            given = self.said_at(target, since, yeses)
-            anew["since"] = iso(given) if given else "0"  # nobody knows when: then before anything
+        here: Json = {"met": met}
+        yes: Json = {
+            **here,
+            "ours": _source(target),
+            "address": email if moved else "",
+            "anew": self._anew(target, since) if met else {},
+        }
         if first:
             operations.append(self._operation(target, "person", INDIVIDUAL, [person], restricts=urgent))
-        if first or target.retired or getattr(since, "moved", False):
+        if first or has_moved(target, since):
             # Until the address is the new one, the old one gets her mail.
+            block = self._channel(target, target.state.version, "", MOVED) if moved else {}
             restricts = urgent or bool(target.retired)
-            operations.append(self._operation(target, "point", POINT, [point], restricts=restricts, **met))
-        refused = self.refuses(target, "email") and self.is_new(target, since, "choice::email")
-        if (out and told < target.state.version) or refused:
-            operations.append(self._channel(target, "OptOut", **met))
+            operations.append(
+                self._operation(target, "point", POINT, [point], restricts=restricts, block=block, **here)
+            )
+        if leaves or self.leaves_channel(target, since, "email"):
+            path = "opted_out" if out else "choice::email"
+            version = target.state.versions.get(path, target.state.version)
+            record = self._channel(target, version, _moment(moment_of(since, version)), " OptOut")
+            operations.append(
+                self._operation(target, "channel-out", CHANNEL, [record], restricts=True, **here)
+            )
         if noes:
-            records = [
-                self._consent(target, since, key, remote, "OptOut") for key, remote in sorted(noes.items())
-            ]
-            operations.append(self._operation(target, "leave", CONSENT, records, restricts=True, **met))
+            records = self._consents(target, since, noes, "OptOut")
+            operations.append(self._operation(target, "leave", CONSENT, records, restricts=True, **here))
         if yeses:
+            said = {key: _moment(self.said_at(target, since, [key])) for key in yeses}
             # Whoever left mail, here or over there, and comes back.
             if {"opted_out", "choice::email"} & target.state.versions.keys():
-                operations.append(self._channel(target, "OptIn", **anew))
-            records = [
-                self._consent(target, since, key, remote, "OptIn") for key, remote in sorted(yeses.items())
-            ]
-            operations.append(self._operation(target, "consent", CONSENT, records, **anew))
+                newest = max(target.state.versions.get(f"choice:{key[0]}:{key[1]}", 0) for key in yeses)
+                at = _moment(self.said_at(target, since, yeses))
+                record = self._channel(target, newest, at, " OptIn")
+                operations.append(
+                    self._operation(
+                        target, "channel-in", CHANNEL, [record], **yes, said={self._id_of(record): at}
+                    )
+                )
+            records = self._consents(target, since, yeses, "OptIn")
+            moments = {_consent_key(target, key): at for key, at in said.items()}
+            operations.append(self._operation(target, "consent", CONSENT, records, **yes, said=moments))
         if not out and (window := self._window(target, told, set(yeses))):
-            operations.append(self._operation(target, "window", CONSENT, window, **met))
+            operations.append(self._operation(target, "window", CONSENT, window, **here))
         misfits = self.mapping.misfits(target)
         if values or misfits:
             profile = {self.options["ID_FIELD"]: _key(target), **values}
             operations.append(
-                self._operation(target, "profile", INDIVIDUAL, [profile], misfits=misfits, **met)
+                self._operation(target, "profile", INDIVIDUAL, [profile], misfits=misfits, **here)
             )
         return operations
+
+    def _is_met(self, target: Target) -> bool:
+        return bool(target.identifiers.remote.get(self.alias))
 
     def _herself(self, target: Target) -> tuple[Json, Json]:
         """The person, and the address that her consents are about. Nothing of hers stands in her name."""
@@ -264,6 +288,17 @@ class SalesforceBackend(FieldsBackend):
             {name: key, "LastName": f"Preferences {key[:8]}"},
             {name: key, "EmailAddress": target.identifiers.email, "Parent": self._refer(INDIVIDUAL, key)},
         )
+
+    def _anew(self, target: Target, since: Sequence[ChangeBatch]) -> Json:
+        """All of her that a yes brings back where she was deleted: also what she refuses, and her fields."""
+        person, point = self._herself(target)
+        values = self.field_values(target, since, everything=True)
+        return {
+            "person": person,
+            "point": point,
+            "noes": self._consents(target, since, self.refusals(target), "OptOut"),
+            "fields": {self.options["ID_FIELD"]: _key(target), **values} if values else {},
+        }
 
     def _operation(
         self,
@@ -275,46 +310,59 @@ class SalesforceBackend(FieldsBackend):
         restricts: bool = False,
         **more: Any,
     ) -> Operation:
+        """`more` as `salesforce_writing` has it; what is empty is left out."""
         state = target.state
         payload = {"object": sobject, "records": records, "person": _key(target)}
         payload |= {name: value for name, value in more.items() if value}
         return Operation(self.key(target, kind), state.id, state.version, kind, payload, restricts)
 
+    def _id_of(self, record: Json) -> str:
+        key: str = record[self.options["ID_FIELD"]]
+        return key
+
     def _refer(self, sobject: str, key: str) -> Json:
         """Another record by its key: ids of Salesforce's own are never sent."""
         return {"attributes": {"type": sobject}, self.options["ID_FIELD"]: key}
+
+    def _consents(
+        self, target: Target, since: Sequence[ChangeBatch], keys: Mapping[Key, str], status: str
+    ) -> list[Json]:
+        return [self._consent(target, since, key, remote, status) for key, remote in sorted(keys.items())]
 
     def _consent(
         self, target: Target, since: Sequence[ChangeBatch], key: Key, remote: str, status: str
     ) -> Json:
         given = self.said_at(target, since, [key])
-        from_ = self._from(target, key) if status == "OptIn" else None
+        day = local_day(given, target.state.timezone) if given else ""
+        if not day and any(path.startswith("pause:") for path in target.state.versions):
+            day = NOW  # the day over there may be the end of a pause that is over
         record: Json = {
-            self.options["ID_FIELD"]: f"{_key(target)}.{key[0]}.{key[1]}",
+            self.options["ID_FIELD"]: _consent_key(target, key),
             "Name": f"{key[0]} ({key[1]})",
             "CommSubscriptionChannelTypeId": remote,
             "ContactPoint": self._refer(POINT, _key(target)),
             "PrivacyConsentStatus": status,
-            "ConsentCapturedSource": self.evidence(target, *key),
-            "ConsentCapturedDateTime": iso(given) if given else "",
-            "EffectiveFromDate": from_ or (iso(given) if given else ""),
+            "ConsentCapturedSource": f"{self.evidence(target, *key)} {status}",
+            "ConsentCapturedDateTime": _moment(given),
+            "EffectiveFromDate": day,
         }
+        if status == "OptIn":
+            record |= {"EffectiveFromDate": self._from(target, key) or day, "EffectiveToDate": None}
         return record
 
-    def _channel(self, target: Target, status: str, **more: Any) -> Operation:
-        version = target.state.versions.get("opted_out", target.state.version)
-        record: Json = {
+    def _channel(self, target: Target, version: int, at: str, ends: str) -> Json:
+        """What she wants of e-mail as a whole; `ends` is the end of its source, and its status: a block is a no."""
+        return {
             self.options["ID_FIELD"]: f"{_key(target)}.all.email",
             "Name": "E-mail",
             "Party": self._refer(INDIVIDUAL, _key(target)),
             "ContactPointType": "Email",
-            "PrivacyConsentStatus": status,
+            "PrivacyConsentStatus": "OptIn" if ends == " OptIn" else "OptOut",
             "CaptureContactPointType": "Web",
-            "CaptureSource": f"prefs:{target.state.id}#{version}",
-            "EffectiveFrom": "",
+            "CaptureDate": at,
+            "CaptureSource": f"{_source(target)}{version}{ends}",
+            "EffectiveFrom": at,
         }
-        kind = "channel-out" if status == "OptOut" else "channel-in"
-        return self._operation(target, kind, CHANNEL, [record], restricts=status == "OptOut", **more)
 
     def _window(self, target: Target, told: int, written: set[Key]) -> list[Json]:
         """Since when her older consents are in effect, where a pause of hers changed that: nothing else of them, so that
@@ -326,21 +374,21 @@ class SalesforceBackend(FieldsBackend):
             return []
         return [
             {
-                self.options["ID_FIELD"]: f"{_key(target)}.{key[0]}.{key[1]}",
-                "EffectiveFromDate": self._from(target, key) or "",
+                self.options["ID_FIELD"]: _consent_key(target, key),
+                "EffectiveFromDate": self._from(target, key) or NOW,
             }
             for key in self.mapping.pairs()
             if target.subscribed(*key) and key not in written
         ]
 
     def _from(self, target: Target, key: Key) -> str | None:
-        """The end of the longest pause in force that concerns a topic."""
+        """The day on which the longest pause in force that concerns a topic ends."""
         pauses = [
             target.state.pauses[scope].until
-            for scope in (("", ""), ("", key[1]), (key[0], ""))
+            for scope in _scopes_of(key)
             if scope in target.paused and scope in target.state.pauses
         ]
-        return iso(max(pauses)) if pauses else None
+        return local_day(max(pauses), target.state.timezone) if pauses else None
 
     def keeps(self, concept: str, scope: Key, topic: str, channel: str) -> bool:
         return True if concept == "pause" else super().keeps(concept, scope, topic, channel)
@@ -353,95 +401,7 @@ class SalesforceBackend(FieldsBackend):
     # --- execute -----------------------------------------------------------------------------------------------------
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
-        sobject = batch[0].payload["object"]
-        left = self._left_since(batch)
-        records = [
-            [each for each in operation.payload["records"] if each[self.options["ID_FIELD"]] not in left]
-            for operation in batch
-        ]
-        verdicts = self._upsert(sobject, records)
-        gone = self._gone(batch, verdicts)
-        for number in gone:
-            verdicts[number] = Verdict()  # nobody is there, and nothing but a yes makes her anew
-        back = [number for number in gone if "herself" in batch[number].payload]
-        if back:
-            for position, each in enumerate((INDIVIDUAL, POINT)):
-                self._upsert(each, [[batch[number].payload["herself"][position]] for number in back])
-            said = self._upsert(sobject, [records[number] for number in back])
-            for number, verdict in zip(back, said, strict=True):
-                verdicts[number] = verdict
-        results = []
-        for operation, verdict, written in zip(batch, verdicts, records, strict=True):
-            if len(written) < len(operation.payload["records"]) and verdict.outcome is Outcome.DONE:
-                verdict = Verdict(Outcome.REFUSED, "left-over-there")  # noqa: PLW2901
-            # With her contact point there is all that a consent refers to.
-            met = operation.kind == "point" and verdict.outcome is Outcome.DONE
-            person = operation.payload["person"] if met else ""
-            results.append(Result(operation.key, verdict.outcome, verdict.code, remote_id=person))
-        return results
-
-    def _left_since(self, batch: Sequence[Operation]) -> set[str]:
-        """The keys of what became a no over there after she had said the yes that is told once more."""
-        field = self.options["ID_FIELD"]
-        asked = {
-            record[field]: operation.payload["since"]
-            for operation in batch
-            if "since" in operation.payload
-            for record in operation.payload["records"]
-        }
-        found = [
-            each
-            for keys in _batched(sorted(asked), KEYS)
-            for each in self.query(
-                f"SELECT {field}, SystemModstamp FROM {batch[0].payload['object']} WHERE {field} IN ({_listed(keys)}) "
-                "AND PrivacyConsentStatus = 'OptOut'"
-            )
-        ]
-        return {
-            str(each.get(field))
-            for each in found
-            if iso(moment_of(each.get("SystemModstamp")) or timezone.now())
-            > asked.get(str(each.get(field)), "")
-        }
-
-    def _gone(self, batch: Sequence[Operation], verdicts: Sequence[Verdict]) -> list[int]:
-        """The places of those who were met, and have been deleted over there since. It is looked up: a field that is hidden
-        from us gives the same error, and a no to somebody who is there must be said.
-        """
-        found, asked = [], []
-        for number, (operation, verdict) in enumerate(zip(batch, verdicts, strict=True)):
-            if "met" not in operation.payload:
-                continue
-            if operation.kind in {"profile", "window"}:
-                if verdict.code == "required_field_missing":
-                    found.append(number)
-            elif verdict.code in _NOBODY:
-                asked.append(number)
-        if not asked:
-            return found
-        field, refers = self.options["ID_FIELD"], _REFERS[batch[0].payload["object"]]
-        people = [batch[number].payload["person"] for number in asked]
-        there = {
-            each.get(field)
-            for some in _batched(people, KEYS)
-            for each in self.query(f"SELECT {field} FROM {refers} WHERE {field} IN ({_listed(some)})")
-        }
-        return [*found, *(number for number in asked if batch[number].payload["person"] not in there)]
-
-    def _upsert(self, sobject: str, groups: Sequence[Sequence[Json]]) -> list[Verdict]:
-        """Write records by their keys; what is said of each group of them: the worst."""
-        now = iso(timezone.now())
-        records = [
-            {"attributes": {"type": sobject}, **_dated(record, now)} for group in groups for record in group
-        ]
-        if not records:
-            return [Verdict() for _ in groups]
-        path = f"{self.data}/composite/sobjects{self.path(sobject, self.options['ID_FIELD'])}"
-        said = self.call("PATCH", path, json={"allOrNone": False, "records": records}).json()
-        if not isinstance(said, list) or len(said) != len(records):
-            raise PlatformError(Outcome.RETRY, "unexpected-answer")
-        answers = iter(said)
-        return [worst([verdict_of(next(answers)) for _ in group]) for group in groups]
+        return write(self, batch)
 
     # --- read, erase -------------------------------------------------------------------------------------------------
 
@@ -454,14 +414,13 @@ class SalesforceBackend(FieldsBackend):
         )
         if not found:
             return None
-        keys = {f"{person}.{topic}.{channel}": (topic, channel) for topic, channel in self.mapping.pairs()}
-        wanted = ", ".join(f"'{key}'" for key in keys)
-        consents = self.query(
-            f"SELECT {field}, PrivacyConsentStatus, EffectiveFromDate FROM {CONSENT} WHERE {field} IN ({wanted})"
+        keys = {_consent_key(contact, key): key for key in self.mapping.pairs()}
+        consents = ask(
+            self, f"{field}, PrivacyConsentStatus, EffectiveFromDate, EffectiveToDate", CONSENT, keys
         )
         choices: dict[Key, str] = {}
-        ends: dict[Key, datetime] = {}
-        now = timezone.now()
+        ends: dict[Key, str] = {}
+        today = local_day(timezone.now(), contact.state.timezone)
         for consent in consents:
             key = keys.get(str(consent.get(field)))
             status = {"OptIn": SUBSCRIBED, "OptOut": UNSUBSCRIBED}.get(
@@ -469,14 +428,17 @@ class SalesforceBackend(FieldsBackend):
             )
             if key is None or status is None:
                 continue
+            begins, ended = (str(consent.get(f"Effective{name}Date") or "") for name in ("From", "To"))
+            if ended and ended < today:
+                status = UNSUBSCRIBED
             choices[key] = status
-            begins = moment_of(consent.get("EffectiveFromDate"))
-            if status == SUBSCRIBED and begins is not None and begins > now:
+            if status == SUBSCRIBED and begins > today:
                 ends[key] = begins
-        channels = self.query(
-            f"SELECT PrivacyConsentStatus FROM {CHANNEL} WHERE {field} = '{person}.all.email'"
+        channels = ask(self, "PrivacyConsentStatus, CaptureSource", CHANNEL, [f"{person}.all.email"])
+        left = any(
+            each.get("PrivacyConsentStatus") == "OptOut" and not is_block(each.get("CaptureSource"))
+            for each in channels
         )
-        left = any(each.get("PrivacyConsentStatus") == "OptOut" for each in channels)
         frequencies, _pauses, attributes = self.read_fields(found[0], contact)
         out: bool | None = left
         if left and not is_out(contact.state):
@@ -490,50 +452,49 @@ class SalesforceBackend(FieldsBackend):
             attributes=attributes,
         )
 
-    def _pauses(self, contact: Target, ends: Mapping[Key, datetime]) -> dict[Key, datetime | None]:
+    def _pauses(self, contact: Target, ends: Mapping[Key, str]) -> dict[Key, datetime | None]:
         """The pauses that consents are not yet in effect for: hers with their scope where they say so, else the topic's."""
         found: dict[Key, datetime | None] = {}
-        for key, end in ends.items():
+        state = contact.state
+        for key, day in ends.items():
             hers = [
                 scope
-                for scope in (("", ""), ("", key[1]), (key[0], ""))
-                if scope in contact.state.pauses
-                and abs(contact.state.pauses[scope].until - end) < timedelta(seconds=1)
+                for scope in _scopes_of(key)
+                if scope in state.pauses and local_day(state.pauses[scope].until, state.timezone) == day
             ]
-            found[hers[0] if hers else (key[0], "")] = end
+            if hers:
+                found[hers[0]] = state.pauses[hers[0]].until
+            elif (until := self.parse_pause(day)) is not None:
+                found[key[0], ""] = until
         return found
 
     def erase(self, identifiers: Identifiers) -> Result:
-        """Delete what we wrote of her: consents, contact point, individual. Contacts and leads of your own stay."""
+        """Delete what we wrote of her: consents, contact point, individual. Contacts and leads of your own stay.
+
+        She is found by our key (`known_as`), never by an address, which may be somebody else's of another audience.
+        """
         key = f"{self.alias}-erase"
-        return self.attempt(key, lambda: self._erase(identifiers))
+        return self.attempt(key, lambda: self._erase(identifiers.remote.get(self.alias, "")))
 
-    def _erase(self, identifiers: Identifiers) -> None:
+    def _erase(self, person: str) -> None:
+        if not PERSON.fullmatch(person):
+            return
         field = self.options["ID_FIELD"]
-        people = {identifiers.remote.get(self.alias, "")}
-        if people == {""} and identifiers.email:
-            # Written, and its answer was lost. Else an address is not looked for: it may be of another audience, too.
-            address = quoted(identifiers.email)
-            query = f"SELECT {field} FROM {POINT} WHERE EmailAddress = '{address}' AND {field} != null"
-            people |= {str(each.get(field)) for each in self.query(query)}
-        for person in sorted(filter(PERSON.fullmatch, people)):
-            for sobject in OBJECTS:
-                where = (
-                    f"{field} = '{person}'"
-                    if sobject in {POINT, INDIVIDUAL}
-                    else f"{field} LIKE '{person}.%'"
-                )
-                self._delete(
-                    [str(each.get("Id")) for each in self.query(f"SELECT Id FROM {sobject} WHERE {where}")]
-                )
+        for sobject in OBJECTS:
+            where = (
+                f"{field} = '{person}'" if sobject in {POINT, INDIVIDUAL} else f"{field} LIKE '{person}.%'"
+            )
+            found = self.query(f"SELECT Id FROM {sobject} WHERE {where}")
+            self.delete(str(each.get("Id")) for each in found)
 
-    def _delete(self, ids: Iterable[str]) -> None:
+    def delete(self, ids: Iterable[str]) -> None:
+        """Delete records by their ids; raises PlatformError where one is left."""
         named = [each for each in ids if ID.fullmatch(each)]
         for start in range(0, len(named), RECORDS):
             query = {"ids": ",".join(named[start : start + RECORDS]), "allOrNone": "false"}
             said = self.call("DELETE", f"{self.data}/composite/sobjects", query=query).json()
             verdicts = [verdict_of(each) for each in said] if isinstance(said, list) else []
-            left = worst([each for each in verdicts if each.code != "entity_is_deleted"])
+            left = worst(each for each in verdicts if each.code != "entity_is_deleted")
             if not verdicts or left.outcome is not Outcome.DONE:
                 raise PlatformError(Outcome.RETRY, left.code or "unexpected-answer")
 
@@ -565,23 +526,19 @@ def person_key(contact: UUID) -> str:
     return hashlib.sha256(f"wagtail-prefs:{contact}".encode()).hexdigest()[:40]
 
 
-def _listed(keys: Iterable[str]) -> str:
-    """Keys of ours, as SOQL has a list of them."""
-    return ", ".join(f"'{key}'" for key in keys)
+def _consent_key(target: Target, key: Key) -> str:
+    return f"{_key(target)}.{key[0]}.{key[1]}"
 
 
-def _batched(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _source(target: Target) -> str:
+    """What the sources of her records begin with."""
+    return f"prefs:{target.state.id}#"
 
 
-def _dated(record: Json, now: str) -> Json:
-    """With the moment of the call where nobody knows when: these dates must not be empty."""
-    return {name: now if value == "" and name in _DATES else _empty(value) for name, value in record.items()}
+def _scopes_of(key: Key) -> tuple[Key, Key, Key]:
+    """Of the pauses that concern a topic."""
+    return ("", ""), ("", key[1]), (key[0], "")
 
 
-_DATES = {"ConsentCapturedDateTime", "EffectiveFromDate", "EffectiveFrom"}
-
-
-def _empty(value: Any) -> Any:
-    return ";".join(map(str, value)) if isinstance(value, list) else value
+def _moment(at: datetime | None) -> str:
+    return iso(at) if at else ""

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..values import Problem
+from ..values import Json, Problem
 from .base import PlatformError
-from .salesforce_answers import INDIVIDUAL, OBJECTS
+from .salesforce_answers import CHANNEL, CONSENT, INDIVIDUAL, OBJECTS, POINT
 
 if TYPE_CHECKING:
     from .salesforce import SalesforceBackend
 
+_RIGHTS = {"create": "createable", "edit": "updateable", "delete": "deletable"}
+#: What we change of each object; what only a new record needs is refused with it.
+_WRITTEN = {
+    INDIVIDUAL: ("LastName",),
+    POINT: ("EmailAddress",),
+    CONSENT: (
+        "ConsentCapturedDateTime",
+        "ConsentCapturedSource",
+        "EffectiveFromDate",
+        "EffectiveToDate",
+        "PrivacyConsentStatus",
+    ),
+    CHANNEL: ("CaptureDate", "CaptureSource", "EffectiveFrom", "PrivacyConsentStatus"),
+}
 #: What is said of an error.
 _TROUBLE = {
     "invalid_client": "does not take CLIENT_ID and CLIENT_SECRET: see the connected app.",
@@ -59,6 +74,42 @@ def _check_object(backend: SalesforceBackend, sobject: str) -> list[Problem]:
                 "it there (Setup > Object Manager), and let the integration user edit it.",
             )
         ]
+    return [*_missing_rights(backend, sobject, said, fields), *_missing_fields(backend, sobject, fields)]
+
+
+def _missing_rights(
+    backend: SalesforceBackend, sobject: str, said: Json, fields: Mapping[str, Json]
+) -> list[Problem]:
+    """What the integration user may not do: one who can only read would be seen with the first opt-out."""
+    rights = [word for word, name in _RIGHTS.items() if not said.get(name)]
+    if rights:
+        return [
+            _error(
+                backend,
+                f"does not let the integration user {', '.join(rights)} records of {sobject}: see its profile or a "
+                "permission set of it.",
+            )
+        ]
+    needed = [backend.options["ID_FIELD"], *_WRITTEN[sobject]]
+    if sobject == INDIVIDUAL:
+        needed += [name for name in _wanted(backend) if name in fields]
+    closed = [
+        name
+        for name in needed
+        if not (fields.get(name, {}).get("createable") and fields.get(name, {}).get("updateable"))
+    ]
+    if not closed:
+        return []
+    return [
+        _error(
+            backend,
+            f"does not let the integration user edit {', '.join(closed)} of {sobject}: see the field-level security "
+            "of each.",
+        )
+    ]
+
+
+def _missing_fields(backend: SalesforceBackend, sobject: str, fields: Mapping[str, Json]) -> list[Problem]:
     if sobject != INDIVIDUAL:
         return []
     return [

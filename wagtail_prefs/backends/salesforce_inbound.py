@@ -19,21 +19,24 @@ from django.utils import timezone
 from ..changes import SetChoice
 from ..values import UNSUBSCRIBED, Identifiers, InboundEvent, Json, Polled
 from .answers import Answer
-from .salesforce_answers import CHANNEL, CONSENT, ID, PERSON, iso, moment_of, records_of
+from .salesforce_answers import CHANNEL, CONSENT, ID, PERSON, is_block, iso, moment_of, records_of
 
 if TYPE_CHECKING:
     from .salesforce import SalesforceBackend
 
 #: Records of a page.
 PAGE = 200
-#: How far back the first question goes, and each question after that.
-FIRST, AGAIN = timedelta(days=1), timedelta(minutes=5)
+#: How far back the first question goes.
+FIRST = timedelta(days=1)
+#: What is read again: a transaction over there takes ten minutes at most.
+AGAIN = timedelta(minutes=15)
+_BEGUN = "begun"
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 def news(backend: SalesforceBackend, cursor: str) -> Polled:
-    """`cursor` is how far each object was read: moment and id."""
-    reached = positions(cursor)
+    """`cursor` is how far each object was read (moment and id), and when that run of pages began."""
+    reached, begun = positions(cursor)
     events: list[InboundEvent] = []
     more, now = False, timezone.now()
     for sobject in (CONSENT, CHANNEL):
@@ -44,33 +47,42 @@ def news(backend: SalesforceBackend, cursor: str) -> Polled:
         if last is not None:
             reached[sobject] = [iso(last), str(found[-1].get("Id", ""))]
         more, now = more or len(found) >= PAGE, _earlier(now, answer)
-    if not more:
-        reached = {sobject: [iso(now - AGAIN), ""] for sobject in reached}
-    return Polled(tuple(events), json.dumps(reached), more=more)
+    begun = min(begun or iso(now), iso(now))
+    if more:
+        return Polled(tuple(events), json.dumps({**reached, _BEGUN: begun}), more=True)
+    # What is written while pages are read may turn up behind them: the next run begins before this one did.
+    start = moment_of(begun) or now
+    reached = {sobject: [iso(start - AGAIN), ""] for sobject in reached}
+    return Polled(tuple(events), json.dumps(reached), more=False)
 
 
-def positions(cursor: str) -> dict[str, list[str]]:
-    """{object: [moment, id]} of a cursor; what is none begins a day ago."""
+def positions(cursor: str) -> tuple[dict[str, list[str]], str]:
+    """{object: [moment, id]} of a cursor, and when its run began, "" where it begins; what is none begins a day ago."""
     first = [iso(timezone.now() - FIRST), ""]
-    found = {CONSENT: list(first), CHANNEL: list(first)}
+    found, begun = {CONSENT: list(first), CHANNEL: list(first)}, ""
     try:
         given = json.loads(cursor)
         for sobject in found:
             stamp, last = given[sobject]
             if _STAMP.fullmatch(stamp) and (not last or ID.fullmatch(last)):
                 found[sobject] = [stamp, last]
-    except (ValueError, TypeError, KeyError):
+        if _STAMP.fullmatch(given.get(_BEGUN, "")):
+            begun = given[_BEGUN]
+    except (ValueError, TypeError, KeyError, AttributeError):
         pass
-    return found
+    return found, begun
 
 
 def _question(field: str, sobject: str, stamp: str, last: str) -> str:
     later = f"SystemModstamp >= {stamp}"
     if last:
         later = f"(SystemModstamp > {stamp} OR (SystemModstamp = {stamp} AND Id > '{last}'))"
+    no, more = "PrivacyConsentStatus = 'OptOut'", ", CaptureSource"
+    if sobject == CONSENT:  # a consent can also be given an end
+        no, more = f"({no} OR EffectiveToDate < TODAY)", ""
     return (
-        f"SELECT Id, {field}, PrivacyConsentStatus, SystemModstamp FROM {sobject} WHERE {later} "
-        f"AND {field} != null AND PrivacyConsentStatus = 'OptOut' ORDER BY SystemModstamp, Id LIMIT {PAGE}"
+        f"SELECT Id, {field}, PrivacyConsentStatus, SystemModstamp{more} FROM {sobject} WHERE {later} "
+        f"AND {field} != null AND {no} ORDER BY SystemModstamp, Id LIMIT {PAGE}"
     )
 
 
@@ -79,6 +91,8 @@ def _event(backend: SalesforceBackend, record: Json) -> InboundEvent | None:
     topic, _, channel = rest.rpartition(".")
     if not PERSON.fullmatch(person) or channel not in backend.capabilities.channels or not topic:
         return None
+    if is_block(record.get("CaptureSource")):
+        return None  # it is an address that was refused, and no word of hers
     if topic != "all" and (topic, channel) not in backend.mapping.pairs():
         return None
     return InboundEvent(

@@ -128,7 +128,7 @@ class _Round:
             target = targets.get(job.row.contact)
             if target is not None:
                 job.target = _of_row(target, job.row)
-        retired = _Retired(self.backend.alias, [job for job in jobs if job.row.retired])
+        retired = _Retired(self.backend, [job for job in jobs if job.row.retired])
         for job in jobs:
             retired.apply(job)
             if job.target is None or job.gone:
@@ -436,8 +436,9 @@ def unhurried_gc() -> Iterator[None]:
 class _Retired:
     """What the rows of a round hold of identifiers that are not their contacts' any more."""
 
-    def __init__(self, alias: str, jobs: list[Job]) -> None:
-        self._alias = alias
+    def __init__(self, backend: Backend, jobs: list[Job]) -> None:
+        self._backend = backend
+        self._alias = alias = backend.alias
         self._entries: dict[int, list[retiring.Retired]] = {}
         self.unreadable: set[int] = set()
         for job in jobs:
@@ -469,7 +470,8 @@ class _Retired:
 
     def to_forget(self, job: Job) -> list[Identifiers]:
         entries = self._entries.get(job.row.id, [])
-        return retiring.to_forget(entries, self._alias, job.row.remote_id)
+        remote = job.row.remote_id or self._backend.known_as(job.row.contact)
+        return retiring.to_forget(entries, self._alias, remote)
 
 
 def _of_row(target: Target, row: Leased) -> Target:
