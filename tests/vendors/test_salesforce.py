@@ -516,6 +516,26 @@ def test_who_turns_up_later_with_an_earlier_moment_is_heard(
     assert heard == {person_key(contact) for contact in emails}
 
 
+def test_what_is_written_while_pages_are_read_is_heard(
+    backend: SalesforceBackend, platform: Salesforce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of many pages may take long: the next one begins where that one did."""
+    monkeypatch.setattr(salesforce_inbound, "PAGE", 2)
+    for number in range(3):
+        email = f"reader-{number}@mail.example.org"
+        bring(backend, somebody(email, contact=uuid4(), choices=YES))
+        platform.leave(email)
+    start = timezone.now()
+    polled = backend.poll("")
+    assert polled.more
+    with time_machine.travel(start + timedelta(hours=2), tick=False):
+        cursor = cursor_at_the_end(backend, polled.cursor)
+    (stamp, last), begun = salesforce_inbound.positions(cursor)[0][CHANNEL], start - timedelta(minutes=15)
+    assert abs(datetime.fromisoformat(stamp) - begun) < timedelta(seconds=2)
+    assert last == ""
+    assert salesforce_inbound.positions(cursor)[1] == ""
+
+
 def test_its_own_clock_counts_where_ours_is_fast(
     backend: SalesforceBackend, platform: Salesforce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -568,6 +588,14 @@ def test_all_is_well(backend: SalesforceBackend) -> None:
         (lambda platform: platform.unkeyed.add(POINT), "no field Prefs_Key__c on ContactPointEmail"),
         (lambda platform: platform.custom.remove("City__c"), 'no field City__c.*attribute "city"'),
         (lambda platform: platform.custom.remove("Pref_Freq__c"), "no field Pref_Freq__c.*how often"),
+        (
+            lambda platform: platform.read_only.add(CONSENT),
+            "does not let the integration user create, edit, delete records of CommSubscriptionConsent",
+        ),
+        (
+            lambda platform: platform.read_only.update({f"{INDIVIDUAL}.City__c", f"{CHANNEL}.Name"}),
+            "does not let the integration user edit City__c of Individual",
+        ),
         (lambda platform: platform.types.pop("0eB000000000002AAA"), '0eB000000000002AAA.*for "offers"'),
     ],
 )

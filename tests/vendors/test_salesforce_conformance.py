@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from example_site.platforms.salesforce import CLIENT_ID, CLIENT_SECRET, KEY, Salesforce
 from tests.vendors.harness import VendorHarness
 from wagtail_prefs.backends.testing.conformance import Conformance
+from wagtail_prefs.backends.testing.driver import Driver, yes
 from wagtail_prefs.backends.testing.harness import Seen
 from wagtail_prefs.contacts.addresses import canonical_email
 from wagtail_prefs.values import Json, Key
@@ -81,3 +82,18 @@ class TestSalesforce(Conformance):
     def harness(self) -> Iterator[SalesforceHarness]:
         with Salesforce() as platform:
             yield SalesforceHarness(platform)
+
+    def test_who_was_never_named_is_forgotten_by_our_key(
+        self, crm: Driver, harness: SalesforceHarness
+    ) -> None:
+        """Salesforce took the person and not her address, so it never answered with a key."""
+        harness.refuse("gone@mail.example.org")
+        person = crm.person(yes(NEWS), email="gone@mail.example.org")
+        other = crm.person(yes(NEWS), email="other@mail.example.org")
+        crm.deliver()
+        assert harness.people() == 2
+        assert crm.row(person).remote_id == ""
+        crm.erase(person)
+        crm.pass_time(timedelta(days=1))
+        crm.deliver()
+        assert list(harness.platform.records["Individual"]) == [crm.row(other).remote_id]
