@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
@@ -94,6 +95,17 @@ def parse_reset(value: str | None, now: float) -> float | None:
     if number >= 1e9:
         number -= now
     return min(max(number, 0.0), MAX_RETRY_AFTER)
+
+
+def parse_moment(value: object) -> datetime | None:
+    """A moment in ISO 8601 as platforms write it, in UTC, also where it does not say so; None for what is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def word(said: object) -> str:

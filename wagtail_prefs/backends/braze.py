@@ -44,7 +44,7 @@ from ..values import (
     Target,
     TopicModel,
 )
-from .answers import Answer, Verdict
+from .answers import Answer, Verdict, parse_moment
 from .base import Option, PlatformError
 from .desired import is_out
 from .fields import FieldsBackend
@@ -364,7 +364,7 @@ class BrazeBackend(FieldsBackend):
                 event_id=f"{entry.get('email')} {entry.get('unsubscribed_at')}",
                 identifiers=Identifiers(email=str(entry["email"])),
                 changes=(SetChoice("", "email", UNSUBSCRIBED),),
-                at=_moment(entry.get("unsubscribed_at")),
+                at=parse_moment(entry.get("unsubscribed_at")),
             )
             for entry in emails
             if isinstance(entry.get("email"), str) and 3 <= len(entry["email"]) <= 320
@@ -475,16 +475,6 @@ def _cursor(cursor: str) -> tuple[str, int]:
 
 def _days_ago(days: int) -> str:
     return (timezone.now().astimezone(UTC).date() - timedelta(days=days)).isoformat()
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _list(of: Json, name: str) -> list[Json]:

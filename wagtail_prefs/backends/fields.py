@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,7 @@ from ..values import (
     key_to_scope,
     scope_to_key,
 )
+from .answers import parse_moment
 from .base import Option, declared
 from .desired import is_out
 from .http import OWN_NETWORK, HttpBackend
@@ -95,11 +96,7 @@ class FieldsBackend(HttpBackend):
 
     def parse_pause(self, value: Any) -> datetime | None:
         """The inverse of `pause_value`; None for what is no end of a pause."""
-        try:
-            moment = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            return None
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return parse_moment(value)
 
     # --- what is new -------------------------------------------------------------------------------------------------
 

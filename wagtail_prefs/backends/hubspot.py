@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
@@ -41,7 +41,7 @@ from ..values import (
     Target,
     TopicModel,
 )
-from .answers import Answer, Verdict, classify, parse_reset
+from .answers import Answer, Verdict, classify, parse_moment, parse_reset
 from .base import Option, PlatformError, restricts
 from .desired import is_out
 from .fields import FieldsBackend, has_moved
@@ -572,10 +572,8 @@ def _text(value: Any) -> str:
 
 def _is_before(moment: object, given: str) -> bool:
     """Whether a moment over there is before one of ours. Where either is not known, it is not."""
-    try:
-        return datetime.fromisoformat(str(moment)) < datetime.fromisoformat(given)
-    except (ValueError, TypeError):
-        return False
+    there, ours = parse_moment(moment), parse_moment(given)
+    return there is not None and ours is not None and there < ours
 
 
 def _former(target: Target) -> list[str]:

@@ -15,7 +15,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -42,7 +42,7 @@ from ..values import (
     Target,
     TopicModel,
 )
-from .answers import Answer, Verdict, classify, word
+from .answers import Answer, Verdict, classify, parse_moment, word
 from .base import Option, PlatformError
 from .desired import is_out
 from .fields import FieldsBackend, has_moved
@@ -272,7 +272,7 @@ class MailchimpBackend(FieldsBackend):
             return Result(operation.key, Outcome.NEEDS_CONFIRMATION, _ASKED)
         if said.get("status") not in _OUT:
             return None
-        changed, at = _moment(said.get("last_changed")), _moment(payload.get("at"))
+        changed, at = parse_moment(said.get("last_changed")), parse_moment(payload.get("at"))
         if changed is not None and at is not None and at > changed:
             return None
         return Result(operation.key, Outcome.REFUSED, _LEFT)
@@ -629,15 +629,6 @@ def _folded(email: object) -> str:
 def _digest(email: str) -> str:
     """What Mailchimp knows a person by. It is an identifier and no secret: whoever has the address has it."""
     return hashlib.md5(_folded(email).encode(), usedforsecurity=False).hexdigest()
-
-
-def _moment(text: object) -> datetime | None:
-    """A moment as Mailchimp writes one, or as we write it to Mailchimp: in UTC where nothing else is said."""
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _title(answer: Answer) -> str:

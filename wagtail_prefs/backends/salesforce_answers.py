@@ -101,14 +101,3 @@ def listed(keys: Sequence[str]) -> str:
 
 def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def moment_of(value: object) -> datetime | None:
-    """`2026-11-22T09:30:00.000+0000`, as Salesforce writes it."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(re.sub(r"([+-]\d\d)(\d\d)$", r"\1:\2", value))
-    except ValueError:
-        return None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

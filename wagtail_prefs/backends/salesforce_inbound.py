@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from ..changes import SetChoice
 from ..values import UNSUBSCRIBED, Identifiers, InboundEvent, Json, Polled
-from .answers import Answer
-from .salesforce_answers import CHANNEL, CONSENT, ID, PERSON, is_block, iso, moment_of, records_of
+from .answers import Answer, parse_moment
+from .salesforce_answers import CHANNEL, CONSENT, ID, PERSON, is_block, iso, records_of
 
 if TYPE_CHECKING:
     from .salesforce import SalesforceBackend
@@ -43,7 +43,7 @@ def news(backend: SalesforceBackend, cursor: str) -> Polled:
         answer = backend.ask(_question(backend.options["ID_FIELD"], sobject, *reached[sobject]))
         found = records_of(answer)
         events += filter(None, (_event(backend, record) for record in found))
-        last = moment_of(found[-1].get("SystemModstamp")) if found else None
+        last = parse_moment(found[-1].get("SystemModstamp")) if found else None
         if last is not None:
             reached[sobject] = [iso(last), str(found[-1].get("Id", ""))]
         more, now = more or len(found) >= PAGE, _earlier(now, answer)
@@ -51,7 +51,7 @@ def news(backend: SalesforceBackend, cursor: str) -> Polled:
     if more:
         return Polled(tuple(events), json.dumps({**reached, _BEGUN: begun}), more=True)
     # What is written while pages are read may turn up behind them: the next run begins before this one did.
-    start = moment_of(begun) or now
+    start = parse_moment(begun) or now
     reached = {sobject: [iso(start - AGAIN), ""] for sobject in reached}
     return Polled(tuple(events), json.dumps(reached), more=False)
 
@@ -99,7 +99,7 @@ def _event(backend: SalesforceBackend, record: Json) -> InboundEvent | None:
         event_id=f"{record.get('Id')} {record.get('SystemModstamp')}",
         identifiers=Identifiers(remote={backend.alias: person}),
         changes=(SetChoice("" if topic == "all" else topic, channel, UNSUBSCRIBED),),
-        at=moment_of(record.get("SystemModstamp")),
+        at=parse_moment(record.get("SystemModstamp")),
     )
 
 

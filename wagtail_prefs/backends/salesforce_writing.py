@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from ..values import Json, Operation, Outcome, Result
-from .answers import Verdict
+from .answers import Verdict, parse_moment
 from .base import PlatformError
 from .salesforce_answers import (
     CHANNEL,
@@ -32,7 +32,6 @@ from .salesforce_answers import (
     is_block,
     iso,
     listed,
-    moment_of,
     verdict_of,
     worst,
 )
@@ -111,7 +110,7 @@ def _left_since(backend: SalesforceBackend, batch: Sequence[Operation]) -> dict[
         written_by = str(record.get(source))
         if ours and written_by.startswith(ours) and written_by.endswith(" OptOut"):
             continue
-        at = moment_of(record.get("SystemModstamp"))
+        at = parse_moment(record.get("SystemModstamp"))
         if not said or at is None or iso(at + _SECOND) > said:
             left[str(record.get(field))] = Verdict(Outcome.REFUSED, "left-over-there")
     return left
