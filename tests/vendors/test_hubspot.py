@@ -27,6 +27,7 @@ from example_site.platforms.hubspot import (
     signed,
 )
 from tests.vendors.bringing import (
+    AT,
     EMAIL,
     HER,
     bring,
@@ -290,6 +291,7 @@ def test_somebody_who_left_is_told_nothing_of_but_what_she_takes_back(backend: H
 def test_a_yes_after_leaving_all_brings_one_topic(backend: HubspotBackend, platform: Hubspot) -> None:
     bring(backend, somebody(choices=BOTH))
     platform.leave(EMAIL)
+    platform.changed[EMAIL] = "2026-11-20T09:30:00Z"
     again = somebody(version=3, choices=BOTH, versions={"choice:news:email": 3, "choice:offers:email": 1})
     results = bring(backend, again, submission(3, said_yes("news")))
     assert results["join"].outcome is Outcome.DONE
@@ -319,6 +321,49 @@ def test_an_old_yes_brings_back_nobody_who_left_since(
     (result,) = backend.execute([join])
     assert result.outcome is Outcome.DONE
     assert [platform.statuses[EMAIL][key] for key in ("101", "102")] == ["SUBSCRIBED", "SUBSCRIBED"]
+
+
+def test_a_yes_that_is_late_brings_back_nobody_who_left_since(
+    backend: HubspotBackend, platform: Hubspot
+) -> None:
+    """Its answer was lost, or HubSpot was away; each yes has a moment of its own."""
+    bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    her = somebody(version=2, choices=BOTH, versions={"choice:news:email": 1, "choice:offers:email": 2})
+    (join,) = [each for each in backend.plan(her, [submission(2, said_yes("offers"))]) if each.kind == "join"]
+    assert backend.execute([join])[0].outcome is Outcome.DONE
+    platform.statuses[EMAIL]["102"] = "UNSUBSCRIBED"
+    platform.changed[EMAIL] = "2026-11-22T11:30:00Z"
+    (result,) = backend.execute([join])
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "left-over-there")
+    assert platform.statuses[EMAIL] == {"101": "SUBSCRIBED", "102": "UNSUBSCRIBED"}
+    # Told once more, together with a yes of after that no.
+    platform.statuses[EMAIL] = {"101": "UNSUBSCRIBED", "102": "UNSUBSCRIBED"}
+    said = [
+        replace(submission(1, said_yes("news")), at=AT - timedelta(days=1)),
+        replace(submission(2, said_yes("offers")), at=AT + timedelta(hours=6)),
+    ]
+    (join,) = [each for each in backend.plan(replace(her, again=1), said) if each.kind == "join"]
+    assert backend.execute([join])[0].code == "left-over-there"
+    assert platform.statuses[EMAIL] == {"101": "UNSUBSCRIBED", "102": "SUBSCRIBED"}
+
+
+def test_who_left_at_her_new_address_since_she_moved_stays_out(
+    backend: HubspotBackend, platform: Hubspot
+) -> None:
+    """To move there is a word of hers for that address, and newer than what was there before."""
+    new = "new@mail.example.org"
+    moved = somebody(
+        new, version=2, choices=YES, versions={"choice:news:email": 1}, retired=["old@mail.example.org"]
+    )
+    move = submission(2, Effect("address:email", "old@mail.example.org", new, "set"))
+    (join,) = [each for each in backend.plan(moved, [move]) if each.kind == "join"]
+    platform.leave(new)
+    platform.changed[new] = "2026-11-22T11:30:00Z"
+    (result,) = backend.execute([join])
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "left-over-there")
+    platform.changed[new] = "2026-11-20T11:30:00Z"
+    assert backend.execute([join])[0].outcome is Outcome.DONE
+    assert new not in platform.out
 
 
 def test_her_old_address_leaves(backend: HubspotBackend, platform: Hubspot) -> None:
@@ -439,6 +484,7 @@ def test_a_property_that_is_not_there_holds_back_neither_yes_nor_no(
 def test_a_yes_that_hubspot_keeps_as_a_no_is_not_done(backend: HubspotBackend, platform: Hubspot) -> None:
     platform.keeps_noes = True
     bring(backend, somebody(choices={NEWS: UNSUBSCRIBED}))
+    platform.changed[EMAIL] = "2026-11-20T09:30:00Z"
     again = somebody(version=2, choices=YES)
     result = bring(backend, again, submission(2, said_yes("news")))["join"]
     assert (result.outcome, result.code) == (Outcome.REFUSED, "not-set")

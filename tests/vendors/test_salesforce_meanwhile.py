@@ -12,10 +12,11 @@ import pytest
 from django.utils import timezone
 
 from example_site.platforms.salesforce import CHANNEL, CONSENT, INDIVIDUAL, KEY, POINT, Salesforce
-from tests.vendors.bringing import AT, EMAIL, HER, bring, say, somebody
+from tests.vendors.bringing import AT, EMAIL, HER, bring, say, somebody, submission
 from tests.vendors.test_salesforce_conformance import OPTIONS
 from wagtail_prefs.backends.salesforce import SalesforceBackend, person_key
 from wagtail_prefs.backends.salesforce_answers import is_block
+from wagtail_prefs.changes import SetChoice
 from wagtail_prefs.delivery.since import History, Since
 from wagtail_prefs.values import (
     SUBSCRIBED,
@@ -195,7 +196,7 @@ def test_a_consent_that_was_given_an_end_is_a_no(backend: SalesforceBackend, pla
     known = backend.read(met(choices=BOTH))
     assert known is not None
     assert known.choices == {NEWS: UNSUBSCRIBED, OFFERS: SUBSCRIBED}
-    assert [event.changes[0].topic for event in backend.poll("").events] == ["news"]  # type: ignore[union-attr]
+    assert [event.changes for event in backend.poll("").events] == [(SetChoice(*NEWS, UNSUBSCRIBED),)]
     again = replace(met(choices=BOTH), again=1)
     assert say(backend, backend.plan(again, since(again, 0)))["consent"].code == "left-over-there"
     new = met(version=2, choices=YES)
@@ -412,8 +413,7 @@ def test_a_record_that_is_not_there_hides_none_that_is_refused(
     platform.failing[f"{ME}.offers.email"] = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
     versions = {"choice:news:email": 1, "choice:offers:email": 1, "pause:all": 2}
     paused = met(version=2, choices=BOTH, pauses={("", ""): Pause(SPRING)}, versions=versions)
-    batch = ChangeBatch(HER, 2, AT, None, (), (Effect("pause:all", None, "2031", "set"),))  # type: ignore[arg-type]
-    results = say(backend, backend.plan(paused, [batch]))
+    results = bring(backend, paused, submission(2, Effect("pause:all", None, "2031", "set")))
     assert outcomes(results) == {"window": (Outcome.REFUSED, "field_custom_validation_exception")}
 
 

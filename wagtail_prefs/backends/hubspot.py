@@ -83,8 +83,8 @@ _NOT_THERE = 404
 #: Seconds to wait where nobody says how long.
 _SHORT_LIMIT, _DAILY_LIMIT = 10.0, 3600.0
 
-#: A yes that is older may have been overtaken over there.
-RECENT = timedelta(hours=1)
+#: A yes that is older may have been overtaken over there: HubSpot was away, or an answer was lost.
+RECENT = timedelta(minutes=1)
 
 
 class HubspotBackend(FieldsBackend):
@@ -210,13 +210,10 @@ class HubspotBackend(FieldsBackend):
             # E-mail is all that HubSpot sends: also what it sends beside the topics that are mapped.
             operations.append(self._operation(target, "opt-out", {"email": email}))
         yeses = self.yeses(target, since)
-        joined = [self._input(target, key, remote, _SAID_YES) for key, remote in yeses.items()]
-        moved = has_moved(target, since)
-        if self.heard(target, since) < 1 and not moved:
-            # Whom HubSpot may know, and may know to have left since: looked up before an old yes is said.
-            given = self.said_at(target, since, yeses)
-            if given or target.again:
-                joined = [{**each, "since": given.isoformat() if given else ""} for each in joined]
+        joined = [
+            {**self._input(target, key, remote, _SAID_YES), "since": self._since(target, since, key)}
+            for key, remote in yeses.items()
+        ]
         operations += self._statuses(target, "leave", email, self._left(target, since))
         operations += self._statuses(target, "join", email, joined)
         told = self.field_values(target, since, everything=bool(yeses))
@@ -240,6 +237,15 @@ class HubspotBackend(FieldsBackend):
                 # Who waits to confirm her first yes may have said no over there meanwhile: nothing is told of her.
                 found.append(self._input(target, key, remote, _SAID_NOTHING))
         return found
+
+    def _since(self, target: Target, since: Sequence[ChangeBatch], key: Key) -> str:
+        """When she said a yes; "" unknown. To move is a word of hers as well, for what she has at her new address."""
+        moments = [self.said_at(target, since, [key])]
+        if has_moved(target, since):
+            moments += [
+                batch.at for batch in since for effect in batch.effects if effect.path == "address:email"
+            ]
+        return max((moment.isoformat() for moment in moments if moment), default="")
 
     def _input(self, target: Target, key: Key, remote: str, state: str) -> Json:
         return {"id": int(remote), "state": state, "why": self.evidence(target, *key)}
@@ -345,7 +351,7 @@ class HubspotBackend(FieldsBackend):
 
     def _left_since(self, batch: Sequence[Operation]) -> set[tuple[str, int]]:
         """(address, subscription type) of what became a no over there after she had said the yes that is told now; and where
-        nobody knows when, the no stands. A yes that has just been said is newer than anything there.
+        nobody knows when, the no stands. A yes of this minute is newer than anything there.
         """
         recent = (timezone.now() - RECENT).isoformat()
         asked = {

@@ -12,12 +12,18 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from ...changes import OptOut, SetAttribute, SetChoice
 from ...values import (
+    SUBSCRIBED,
     UNSUBSCRIBED,
+    Actor,
+    ActorType,
     Capabilities,
+    ChangeBatch,
     ContactState,
+    Effect,
     Identifiers,
     Key,
     Operation,
@@ -245,12 +251,21 @@ class Failing(Suite):
         size = max(1, min(can.batch_size, FULL))
         attributes = {name: values[0] for name, values in harness.attributes.items()}
         by_kind: dict[str, list[Operation]] = {}
+        paths = [f"choice:{news[0]}:{news[1]}", *(f"attribute:{name}" for name in attributes)]
+        actor = Actor(ActorType.SUBJECT_SESSION)
+        given = Effect(paths[0], None, SUBSCRIBED, "given", *news)
+        said = ChangeBatch(uuid4(), 1, timezone.now(), actor, (), (given,))
         for number in range(size):
             state = ContactState(
-                uuid4(), "brand", version=1, choices={news: "subscribed"}, attributes=attributes
+                uuid4(),
+                "brand",
+                version=1,
+                choices={news: SUBSCRIBED},
+                attributes=attributes,
+                versions=dict.fromkeys(paths, 1),
             )
             target = Target(state, Identifiers(email=f"reader-{number}@mail.example.org"))
-            for operation in crm.backend.plan(target, []):
+            for operation in crm.backend.plan(target, [said]):
                 by_kind.setdefault(operation.kind, []).append(operation)
         assert by_kind
         before, calls = len(harness.faults.calls), 0
