@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from wagtail_prefs.backends.base import Backend
 from wagtail_prefs.values import (
     SUBSCRIBED,
@@ -56,6 +58,11 @@ def pause(year: int = 2027, month: int = 3, day: int = 3) -> Pause:
 def submission(version: int, *effects: Effect) -> ChangeBatch:
     """A batch of `since`: what became of what in that version."""
     return ChangeBatch(UUID(int=version), version, AT, Actor(ActorType.SUBJECT_SESSION), (), tuple(effects))
+
+
+def just_now(version: int, *effects: Effect) -> ChangeBatch:
+    """The same of this moment: a yes that is older is looked up before it is written."""
+    return replace(submission(version, *effects), at=timezone.now())
 
 
 def said_yes(topic: str, channel: str = "email") -> Effect:

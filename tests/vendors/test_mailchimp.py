@@ -24,6 +24,7 @@ from tests.vendors.bringing import (
     AT,
     EMAIL,
     bring,
+    just_now,
     left_all,
     pause,
     said_no,
@@ -371,7 +372,7 @@ def test_no_e_mail_at_all_is_to_leave_the_audience(backend: MailchimpBackend, pl
         assert member(platform)["interests"] == {NEWS: False, OFFERS: False}
     member(platform)["interests"][OFFERS] = True
     back = somebody(version=3, choices={**YES, **said}, versions={"choice::email": 2, "choice:news:email": 3})
-    assert bring(backend, back, submission(3, said_yes("news")))["join"].outcome is Outcome.DONE
+    assert bring(backend, back, just_now(3, said_yes("news")))["join"].outcome is Outcome.DONE
     assert member(platform)["status"] == "subscribed"
     assert member(platform)["interests"] == {NEWS: True, OFFERS: False}
     known = backend.read(back)
@@ -408,6 +409,36 @@ def test_a_newer_yes_brings_her_back(backend: MailchimpBackend, platform: Mailch
     assert platform.mailed == [EMAIL]  # once
 
 
+def test_a_yes_that_is_late_brings_back_nobody_who_left_since(
+    backend: MailchimpBackend, platform: Mailchimp
+) -> None:
+    """Mailchimp was away, or an answer was lost: nobody is mailed for it, either."""
+    bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    platform.leave(EMAIL)
+    her = somebody(version=2, choices=BOTH, versions={"choice:news:email": 1, "choice:offers:email": 2})
+    results = bring(backend, her, submission(2, said_yes("offers")))
+    assert results["join"].code == "left-over-there"
+    assert member(platform)["status"] == "unsubscribed"
+    assert platform.mailed == []
+    assert OFFERS not in member(platform)["interests"]
+
+
+def test_a_newer_yes_brings_back_that_one_and_none_of_before(
+    backend: MailchimpBackend, platform: Mailchimp
+) -> None:
+    bring(backend, somebody(choices=BOTH))
+    platform.leave(EMAIL)
+    member(platform).update(by_herself=False, last_changed="2026-11-22T09:30:00+00:00")
+    her = somebody(version=2, choices=BOTH, versions={"choice:news:email": 1, "choice:offers:email": 2})
+    said = [
+        replace(submission(1, said_yes("news")), at=AT - timedelta(days=1)),
+        replace(submission(2, said_yes("offers")), at=AT + timedelta(hours=1)),
+    ]
+    assert bring(backend, replace(her, again=1), *said)["join"].outcome is Outcome.DONE
+    assert member(platform)["status"] == "subscribed"
+    assert member(platform)["interests"] == {NEWS: False, OFFERS: True}
+
+
 def test_many_who_are_there_already_are_looked_up_a_few_at_a_time(
     backend: MailchimpBackend, platform: Mailchimp
 ) -> None:
@@ -425,7 +456,7 @@ def test_what_an_answer_does_not_say_is_not_done(backend: MailchimpBackend, plat
     member(platform)["status"] = "unsubscribed"
     platform.passes_over = True
     again = somebody(version=3, choices=YES)
-    results = bring(backend, again, submission(3, said_yes("news")))
+    results = bring(backend, again, just_now(3, said_yes("news")))
     assert results["join"].outcome is Outcome.REFUSED
     assert results["join"].code == "member-in-compliance-state"
 
@@ -451,7 +482,7 @@ def test_whoever_left_over_there_is_asked_by_mailchimp(
     bring(backend, somebody(choices=YES))
     platform.leave(EMAIL)
     again = somebody(version=3, choices=YES)
-    results = bring(backend, again, submission(3, said_yes("news")))
+    results = bring(backend, again, just_now(3, said_yes("news")))
     assert results["join"].outcome is Outcome.NEEDS_CONFIRMATION
     assert results["join"].code == "asked-by-mailchimp"
     assert platform.mailed == [EMAIL]
@@ -489,7 +520,7 @@ def test_the_profile_beside_such_a_yes_arrives_without_a_second_mail(
     bring(backend, somebody(choices=YES))
     platform.leave(EMAIL)
     again = somebody(version=3, choices=YES, attributes={"city": "Zürich"})
-    results = bring(backend, again, submission(3, said_yes("news")))
+    results = bring(backend, again, just_now(3, said_yes("news")))
     assert results["join"].outcome is Outcome.NEEDS_CONFIRMATION
     assert member(platform)["merge_fields"] == {"CITY": "Zürich"}
     assert platform.mailed == [EMAIL]
@@ -524,7 +555,7 @@ def test_nor_does_it_keep_from_being_asked_who_left_over_there(
     platform.leave(EMAIL)
     platform.fields["CITY"] = "date"
     again = somebody(version=3, choices=YES, attributes={"city": "Ulm"})
-    results = bring(backend, again, submission(3, said_yes("news")))
+    results = bring(backend, again, just_now(3, said_yes("news")))
     assert results["join"].outcome is Outcome.REFUSED
     assert member(platform)["status"] == "pending"
     assert platform.mailed == [EMAIL]

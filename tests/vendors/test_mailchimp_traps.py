@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from example_site.platforms.mailchimp import AUDIENCE, Mailchimp, digest_of
-from tests.vendors.bringing import EMAIL, bring, said_no, said_yes, somebody, submission
+from tests.vendors.bringing import EMAIL, bring, just_now, said_no, said_yes, somebody, submission
 from tests.vendors.test_mailchimp_conformance import OPTIONS
 from wagtail_prefs.backends.mailchimp import MailchimpBackend
 from wagtail_prefs.values import SUBSCRIBED, UNSUBSCRIBED, Effect, Outcome
@@ -111,10 +111,10 @@ def test_whoever_left_by_herself_is_asked_and_not_taken(platform: Mailchimp, our
     assert answer.status == 400
     assert platform.mailed == []
     again = somebody(version=3, choices=YES)
-    bring(ours, again, submission(3, said_yes("news")))
+    bring(ours, again, just_now(3, said_yes("news")))
     assert platform.mailed == [EMAIL]
     # The same once more, as after an answer that was lost: one mail is enough.
-    bring(ours, again, submission(3, said_yes("news")))
+    bring(ours, again, just_now(3, said_yes("news")))
     assert platform.mailed == [EMAIL]
 
 
@@ -165,7 +165,7 @@ def test_an_opted_out_person_keeps_no_groups(platform: Mailchimp, ours: Mailchim
         choices={("news", "email"): UNSUBSCRIBED, ("offers", "email"): UNSUBSCRIBED},
     )
     bring(ours, out)
-    bring(ours, somebody(version=3, choices=YES), submission(3, said_yes("news")))
+    bring(ours, somebody(version=3, choices=YES), just_now(3, said_yes("news")))
     assert her(platform)["interests"] == {NEWS: True, OFFERS: False}
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -48,6 +48,10 @@ FIELDS: Mapping[str, Option] = {
     "PAUSE_FIELDS": Option(dict, "{scope: field over there} of the day a pause ends", default={}),
     "ENFORCES": Option((list, tuple), "what your segments over there go by", default=()),
 }
+
+
+#: A yes that is older when it is written may have been overtaken over there: the platform was away, an answer was lost.
+RECENT = timedelta(minutes=1)
 
 
 class FieldsBackend(HttpBackend):
@@ -168,6 +172,17 @@ class FieldsBackend(HttpBackend):
         return moment_of(
             since, max((versions.get(f"choice:{topic}:{channel}", 0) for topic, channel in keys), default=0)
         )
+
+    def given_at(self, target: Target, since: Sequence[ChangeBatch], key: Key) -> datetime | None:
+        """When she last said yes to a topic, or moved: that is a word of hers, too, for what she has at her new address.
+        What became a no over there after it stands. None where nobody knows: then whatever no is there stands.
+        """
+        moments = [self.said_at(target, since, [key])]
+        if has_moved(target, since):
+            moments += [
+                batch.at for batch in since for effect in batch.effects if effect.path == "address:email"
+            ]
+        return max((moment for moment in moments if moment), default=None)
 
     # --- fields ------------------------------------------------------------------------------------------------------
 
@@ -332,6 +347,12 @@ class FieldsBackend(HttpBackend):
         except ValueError:  # none
             return None
         return self.pause_value(until, local_day(until, target.state.timezone))
+
+
+def is_late(given: object) -> bool:
+    """Whether a yes is to be looked up before it is written. `given`: its moment as a payload has it, "" unknown."""
+    moment = parse_moment(given)
+    return moment is None or moment < timezone.now() - RECENT
 
 
 def has_moved(target: Target, since: Sequence[ChangeBatch]) -> bool:

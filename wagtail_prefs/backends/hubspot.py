@@ -12,11 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
-from django.utils import timezone
 
 from ..values import (
     FREQUENCIES,
@@ -44,7 +42,7 @@ from ..values import (
 from .answers import Answer, Verdict, classify, parse_moment, parse_reset
 from .base import Option, PlatformError, restricts
 from .desired import is_out
-from .fields import FieldsBackend, has_moved
+from .fields import FieldsBackend, is_late
 from .hubspot_answers import (
     address,
     code_of,
@@ -82,9 +80,6 @@ _CONTACTS = "/crm/v3/objects/contacts"
 _NOT_THERE = 404
 #: Seconds to wait where nobody says how long.
 _SHORT_LIMIT, _DAILY_LIMIT = 10.0, 3600.0
-
-#: A yes that is older may have been overtaken over there: HubSpot was away, or an answer was lost.
-RECENT = timedelta(minutes=1)
 
 
 class HubspotBackend(FieldsBackend):
@@ -211,8 +206,9 @@ class HubspotBackend(FieldsBackend):
             operations.append(self._operation(target, "opt-out", {"email": email}))
         yeses = self.yeses(target, since)
         joined = [
-            {**self._input(target, key, remote, _SAID_YES), "since": self._since(target, since, key)}
+            {**self._input(target, key, remote, _SAID_YES), "since": given.isoformat() if given else ""}
             for key, remote in yeses.items()
+            for given in [self.given_at(target, since, key)]
         ]
         operations += self._statuses(target, "leave", email, self._left(target, since))
         operations += self._statuses(target, "join", email, joined)
@@ -237,15 +233,6 @@ class HubspotBackend(FieldsBackend):
                 # Who waits to confirm her first yes may have said no over there meanwhile: nothing is told of her.
                 found.append(self._input(target, key, remote, _SAID_NOTHING))
         return found
-
-    def _since(self, target: Target, since: Sequence[ChangeBatch], key: Key) -> str:
-        """When she said a yes; "" unknown. To move is a word of hers as well, for what she has at her new address."""
-        moments = [self.said_at(target, since, [key])]
-        if has_moved(target, since):
-            moments += [
-                batch.at for batch in since for effect in batch.effects if effect.path == "address:email"
-            ]
-        return max((moment.isoformat() for moment in moments if moment), default="")
 
     def _input(self, target: Target, key: Key, remote: str, state: str) -> Json:
         return {"id": int(remote), "state": state, "why": self.evidence(target, *key)}
@@ -353,12 +340,11 @@ class HubspotBackend(FieldsBackend):
         """(address, subscription type) of what became a no over there after she had said the yes that is told now; and where
         nobody knows when, the no stands. A yes of this minute is newer than anything there.
         """
-        recent = (timezone.now() - RECENT).isoformat()
         asked = {
             (address(operation), each["id"]): each["since"]
             for operation in batch
             for each in operation.payload["inputs"]
-            if "since" in each and not _is_before(recent, each["since"])
+            if "since" in each and is_late(each["since"])
         }
         emails = sorted({email for email, _type in asked})
         if not emails:

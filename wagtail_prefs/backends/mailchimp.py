@@ -15,7 +15,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -45,7 +45,7 @@ from ..values import (
 from .answers import Answer, Verdict, classify, parse_moment, word
 from .base import Option, PlatformError
 from .desired import is_out
-from .fields import FieldsBackend, has_moved
+from .fields import FieldsBackend, has_moved, is_late
 from .mailchimp_inbound import events
 
 #: People in a call of `POST /lists/{id}`, and how many at once are read of a long list.
@@ -202,7 +202,11 @@ class MailchimpBackend(FieldsBackend):
             joined = {**groups, **dict.fromkeys(sorted(yeses.values()), True)}
             given = self.said_at(target, since, yeses)
             if given:
-                more["at"] = f"{given.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+                more["at"] = _written(given)
+            more["said"] = {
+                remote: _written(at) if (at := self.given_at(target, since, key)) else ""
+                for key, remote in yeses.items()
+            }
             if unheard:
                 more["unheard"] = True
             payload = {"email": email, "groups": joined, **more}
@@ -236,15 +240,17 @@ class MailchimpBackend(FieldsBackend):
         return self.one_by_one(batch, self._alone)
 
     def _join(self, batch: Sequence[Operation]) -> list[Result]:
-        new = [each for each in batch if not each.payload.get("unheard")]
-        unheard = [each for each in batch if each.payload.get("unheard")]
+        # Whom Mailchimp may know, and may know to have left: also one whose yes is late.
+        unheard = [
+            each
+            for each in batch
+            if each.payload.get("unheard") or any(is_late(at) for at in each.payload["said"].values())
+        ]
+        new = [each for each in batch if each not in unheard]
         results = {result.key: result for result in self._post(unheard, "subscribed", update=False)}
         there = [each for each in unheard if results[each.key].code == _IS_THERE]
-        back = []
-        for operation, result in zip(there, self._look_up(there), strict=True):
-            results[operation.key] = result
-            if _is_done(result):
-                back.append(operation)
+        looked, back = self._look_up(there)
+        results |= {result.key: result for result in looked}
         results |= {result.key: result for result in self._post([*new, *back], "subscribed")}
         refused = [each for each in batch if results[each.key].outcome is Outcome.REFUSED]
         refused = [each for each in refused if results[each.key].code != _LEFT]
@@ -256,26 +262,29 @@ class MailchimpBackend(FieldsBackend):
         self._without_fields([each for each in refused if each in held], _WAITS)
         return [results[each.key] for each in batch]
 
-    def _look_up(self, there: Sequence[Operation]) -> list[Result]:
-        """Of those who are there already and have heard nothing new of us: whether they may be said to be subscribed (done)."""
-        looked = self.one_by_one(there[:ALONE], self._may_join)
+    def _look_up(self, there: Sequence[Operation]) -> tuple[list[Result], list[Operation]]:
+        """Of those who are there already: what is not to be said, and who may be said to be subscribed, and to what."""
+        back: list[Operation] = []
+        looked = self.one_by_one(there[:ALONE], lambda each: self._may_join(each, back))
         # So many are looked up in smaller calls, so that what came of them is noted in between.
-        return [*looked, *(Result(each.key, Outcome.SPLIT, _IS_THERE) for each in there[ALONE:])]
+        return [*looked, *(Result(each.key, Outcome.SPLIT, _IS_THERE) for each in there[ALONE:])], back
 
-    def _may_join(self, operation: Operation) -> Result | None:
+    def _may_join(self, operation: Operation, back: list[Operation]) -> Result | None:
         payload = operation.payload
         said = self._get(_digest(payload["email"]), "status,last_changed")
-        if said is None:
-            return None
-        if said.get("status") == _WAITS:
+        if said is not None and said.get("status") == _WAITS:
             self._alone(operation)
             return Result(operation.key, Outcome.NEEDS_CONFIRMATION, _ASKED)
-        if said.get("status") not in _OUT:
-            return None
-        changed, at = parse_moment(said.get("last_changed")), parse_moment(payload.get("at"))
-        if changed is not None and at is not None and at > changed:
-            return None
-        return Result(operation.key, Outcome.REFUSED, _LEFT)
+        left: set[str] = set()
+        if said is not None and said.get("status") in _OUT:
+            changed = parse_moment(said.get("last_changed"))
+            left = {group for group, at in payload["said"].items() if not _is_after(at, changed)}
+        if left == payload["said"].keys():
+            return Result(operation.key, Outcome.REFUSED, _LEFT)
+        # A yes of after she left brings back that one, and none of before.
+        groups = {**payload["groups"], **dict.fromkeys(sorted(left), False)}
+        back.append(replace(operation, payload={**payload, "groups": groups}))
+        return None
 
     def _without_fields(self, refused: Sequence[Operation], status: str) -> None:
         """A field that Mailchimp does not take keeps nobody out: her groups go alone then, and her noes where that is
@@ -629,6 +638,16 @@ def _folded(email: object) -> str:
 def _digest(email: str) -> str:
     """What Mailchimp knows a person by. It is an identifier and no secret: whoever has the address has it."""
     return hashlib.md5(_folded(email).encode(), usedforsecurity=False).hexdigest()
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _is_after(given: str, changed: datetime | None) -> bool:
+    """Whether a yes is newer than what happened there; where either moment is not known, it is not."""
+    moment = parse_moment(given)
+    return moment is not None and changed is not None and moment > changed
 
 
 def _title(answer: Answer) -> str:
