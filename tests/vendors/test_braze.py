@@ -223,6 +223,28 @@ def test_known_by_her_id_her_address_moves_with_her(
     assert platform.profiles == []
 
 
+def test_a_group_that_she_left_over_there_stays_left_when_she_moves(
+    made: Callable[..., BrazeBackend], platform: Braze
+) -> None:
+    """Known by her id she is the same person: her old yeses are not said again."""
+    backend = made(IDENTIFY_BY="external_id")
+
+    def her(email: str, **state: Any) -> Any:
+        target = somebody(email, choices=YES, **state)
+        return replace(target, identifiers=replace(target.identifiers, external_id="c-17"))
+
+    bring(backend, her("old@mail.example.org"))
+    groups = platform.profiles[0]["groups"]
+    groups.update(dict.fromkeys(groups, "unsubscribed"))
+    moved = her(
+        "new@mail.example.org", version=2, retired=["old@mail.example.org"], versions={"choice:news:email": 1}
+    )
+    bring(backend, moved, submission(2))
+    known = backend.read(moved)
+    assert known is not None
+    assert known.choices == {("news", "email"): UNSUBSCRIBED}
+
+
 def test_she_moves_while_she_is_out_and_comes_back(
     made: Callable[..., BrazeBackend], platform: Braze
 ) -> None:

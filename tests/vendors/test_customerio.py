@@ -222,6 +222,26 @@ def test_known_by_her_id_her_address_moves_with_her(
     assert platform.people == {}
 
 
+def test_what_she_left_over_there_stays_left_when_she_moves(
+    made: Callable[..., CustomerioBackend], platform: Customerio
+) -> None:
+    """Known by her id she is the same person: her old yeses are not said again."""
+    backend = made(IDENTIFY_BY="id")
+
+    def her(email: str, **state: Any) -> Any:
+        target = somebody(email, choices=YES, **state)
+        return replace(target, identifiers=replace(target.identifiers, external_id="c-17"))
+
+    bring(backend, her("old@mail.example.org"))
+    platform.leave("old@mail.example.org")
+    moved = her(
+        "new@mail.example.org", version=2, retired=["old@mail.example.org"], versions={"choice:news:email": 1}
+    )
+    results = bring(backend, moved, submission(2))
+    assert set(results) == {"profile"}
+    assert held(platform, "new@mail.example.org")["unsubscribed"] is True
+
+
 # --- what Customer.io says --------------------------------------------------------------------------------------------
 
 

@@ -159,7 +159,7 @@ class BrazeBackend(FieldsBackend):
             operations.append(self._operation(target, "leave", left))
         values = self.field_values(target, since)
         misfits = self.mapping.misfits(target)
-        moved = not yeses and bool(target.retired) and "external_id" in who
+        moved = not yeses and bool(target.retired) and self.stays(target)
         if yeses or values or misfits or moved:
             more: Json = {"misfits": misfits} if misfits else {}
             if yeses:
@@ -172,8 +172,14 @@ class BrazeBackend(FieldsBackend):
                     more["look"] = True  # it may have been told a no, which may yet be processed after this
             if moved:
                 more["states"] = self._address(target, who)
+                if any(target.subscribed(*key) for key in self.mapping.pairs() if key[1] == "email"):
+                    # Leave for mail is of the address: to move there is a word of hers. That for groups is hers, and moves.
+                    more["states"] |= {"email_subscribe": "opted_in"}
             operations.append(self._operation(target, "track", {**who, "values": values, **more}))
         return operations
+
+    def stays(self, target: Target) -> bool:
+        return "external_id" in self._who(target.identifiers)
 
     def _address(self, target: Target, who: Json) -> Json:
         """Known by her id her address is a field of hers, and moves with her."""

@@ -142,7 +142,7 @@ class CustomerioBackend(FieldsBackend):
         told = self.heard(target, since)
         # Her address goes there for the first time. Where another person has it already, Customer.io answers 200 and keeps
         # it there, and all that we say reaches a person without an address: so it is looked up.
-        first = "id" in who and bool(target.identifiers.email) and bool(target.retired or told < 1)
+        first = self.stays(target) and bool(target.identifiers.email) and bool(target.retired or told < 1)
         moving = {"look": True} if first else {}
         yeses, noes = self.yeses(target, since), self.noes(target, since)
         if is_out(target.state):
@@ -185,9 +185,12 @@ class CustomerioBackend(FieldsBackend):
             return {"id": identifiers.external_id}
         return {"email": identifiers.email} if identifiers.email else {}
 
+    def stays(self, target: Target) -> bool:
+        return "id" in self._who(target.identifiers)
+
     def _former(self, target: Target) -> list[str]:
         """Addresses that are no longer hers. Known by her id she is the same person over there, and her address moves."""
-        if "id" in self._who(target.identifiers):
+        if self.stays(target):
             return []
         now = target.identifiers.email.lower()
         return sorted({each.email for each in target.retired if each.email and each.email.lower() != now})

@@ -116,13 +116,19 @@ class FieldsBackend(HttpBackend):
 
     def yeses(self, target: Target, since: Sequence[ChangeBatch]) -> dict[Key, str]:
         """{(topic, channel): id over there} of each yes that the platform has not heard. Who left by its own link is not
-        brought back by anything but her own new yes.
+        brought back by anything but her own new yes: not by a change of her address either, where she stays the same.
         """
+        told = (heard_of_her if self.stays(target) else self.heard)(target, since)
+        versions = target.state.versions
         return {
             key: remote
             for key, remote in self.mapping.pairs().items()
-            if target.subscribed(*key) and self.is_new(target, since, f"choice:{key[0]}:{key[1]}")
+            if target.subscribed(*key) and versions.get(f"choice:{key[0]}:{key[1]}", 0) > told
         }
+
+    def stays(self, target: Target) -> bool:
+        """Whether the platform knows her by something that stays when her address changes, with all that she said."""
+        return False
 
     def noes(self, target: Target, since: Sequence[ChangeBatch]) -> dict[Key, str]:
         """{(topic, channel): id over there} of each no that the platform has not heard, and of each yes taken back.

@@ -199,9 +199,12 @@ class SalesforceBackend(FieldsBackend):
     def known_as(self, contact: UUID) -> str:
         return person_key(contact)
 
+    def stays(self, target: Target) -> bool:
+        return bool(target.identifiers.remote.get(self.alias))  # our key, which it has answered with
+
     def heard(self, target: Target, since: Sequence[ChangeBatch]) -> int:
-        # Our key stays when her address changes: then it is the address that is new, and nothing that she said before.
-        return heard_of_her(target, since) if self._is_met(target) else super().heard(target, since)
+        # Her noes stay with her as well: it is the address that is new, and nothing that she said before.
+        return heard_of_her(target, since) if self.stays(target) else super().heard(target, since)
 
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
         """Who she is, where that is new; what she leaves; what she wants; since when it is in effect; her fields."""
@@ -217,7 +220,7 @@ class SalesforceBackend(FieldsBackend):
         if leaves:
             noes = self.refusals(target)
         # Until it has answered with her key there is nothing to hang a consent on.
-        met = self._is_met(target)
+        met = self.stays(target)
         moved = met and has_moved(target, since)
         values = self.field_values(target, since, everything=not met)
         operations = []
@@ -276,9 +279,6 @@ class SalesforceBackend(FieldsBackend):
                 self._operation(target, "profile", INDIVIDUAL, [profile], misfits=misfits, **here)
             )
         return operations
-
-    def _is_met(self, target: Target) -> bool:
-        return bool(target.identifiers.remote.get(self.alias))
 
     def _herself(self, target: Target) -> tuple[Json, Json]:
         """The person, and the address that her consents are about. Nothing of hers stands in her name."""
