@@ -7,7 +7,7 @@ go, the day's pool of calls is used up with a 403, and an object that an admin h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from operator import ge, gt
 from typing import Any
@@ -172,7 +172,7 @@ class Salesforce(Platform):
         if sobject == TYPE:
             rows = [{"Id": remote} for remote in self.types]
         else:
-            rows = [dict(record) for record in self.records[sobject].values()]
+            rows = [dict(record) for record in self._of_keys(self.records[sobject], where)]
         rows = sorted(filter(holds, rows), key=lambda row: (row.get("SystemModstamp", ""), row["Id"]))
         names = [name.strip() for name in fields.split(",")]
         shown = [
@@ -258,6 +258,12 @@ class Salesforce(Platform):
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
+    def _of_keys(self, records: dict[str, Json], where: str) -> Iterable[Json]:
+        """The records that a condition can be about: an external id has an index."""
+        if (found := _KEYS.match(where)) is None:
+            return records.values()
+        return [records[key] for key in _VALUE.findall(found[1] or found[2]) if key in records]
+
     def _upsert(self, sobject: str, given: Json) -> Json:
         """Make or change a record, whole or not at all."""
         key = given[KEY]
@@ -317,6 +323,7 @@ class Salesforce(Platform):
 _SELECT = re.compile(
     r"SELECT ([\w, ]+) FROM (\w+) WHERE (.+?)( ORDER BY SystemModstamp, Id)?(?: LIMIT (\d+))?", re.DOTALL
 )
+_KEYS = re.compile(rf"{KEY} (?:IN \(([^()]*)\)|= ('[^']*'))")
 _VALUE = re.compile(r"'((?:[^'\\]|\\.)*)'")
 Row = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,7 @@ from example_site.platforms.demo import PLATFORMS
 from example_site.platforms.server import Limit
 from tests.vendors.everybody import VENDORS, opened
 from tests.vendors.harness import VendorHarness
+from wagtail_prefs.backends import fields
 from wagtail_prefs.backends.testing.driver import Driver, yes
 from wagtail_prefs.delivery.engine import deliver
 from wagtail_prefs.delivery.models import Delivery
@@ -56,9 +58,23 @@ def test_every_limit_is_known() -> None:
 
 
 def test_two_workers_together_never_exceed_it(harness: VendorHarness, settings: Any) -> None:
+    drain(harness, settings, PEOPLE[harness.alias])
+
+
+def test_what_is_looked_up_before_a_late_yes_counts(
+    harness: VendorHarness, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if harness.alias != "hubspot":
+        pytest.skip("it looks nothing up, or by calls of another limit")
+    monkeypatch.setattr(fields, "RECENT", timedelta(0))
+    drain(harness, settings, 35)
+    asked = [call for call in harness.platform.calls if call[1].endswith("/read")]
+    assert len(asked) == 2 * 35
+
+
+def drain(harness: VendorHarness, settings: Any, people: int) -> None:
     crm = Driver(harness, settings)
     harness.platform.limit = Limit(*DOCUMENTED[harness.alias])
-    people = PEOPLE[harness.alias]
     for number in range(people):
         crm.person(yes(harness.topics[0]), email=f"reader-{number}@mail.example.org")
     start = threading.Barrier(WORKERS)

@@ -111,6 +111,10 @@ class Backend:
         """How many operations of a kind may share a call, where that is fewer than `capabilities.batch_size`."""
         return self.capabilities.batch_size
 
+    def calls(self, batch: Sequence[Operation]) -> int:
+        """How many calls `execute` makes for these at most, where `capabilities.rate` counts more than one."""
+        return 1
+
     def read(self, contact: Target) -> RemoteState | None:
         """What the platform knows of a contact; None when it does not know her. Raises PlatformError."""
         raise Unsupported(f"{self.alias} cannot be read back")

@@ -177,6 +177,9 @@ class HubspotBackend(FieldsBackend):
         # One operation holds as many inputs as there are topics.
         return max(BATCH // max(len(self.mapping.pairs()), 1), 1) if kind in {"leave", "join"} else BATCH
 
+    def calls(self, batch: Sequence[Operation]) -> int:
+        return 3 if any(_is_looked_up(each) for operation in batch for each in _inputs(operation)) else 1
+
     # --- plan --------------------------------------------------------------------------------------------------------
 
     def plan(self, target: Target, since: Sequence[ChangeBatch]) -> list[Operation]:
@@ -344,7 +347,7 @@ class HubspotBackend(FieldsBackend):
             (address(operation), each["id"]): each["since"]
             for operation in batch
             for each in operation.payload["inputs"]
-            if "since" in each and is_late(each["since"])
+            if _is_looked_up(each)
         }
         emails = sorted({email for email, _type in asked})
         if not emails:
@@ -560,6 +563,15 @@ def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ";".join(_text(item) for item in value)
     return str(value)
+
+
+def _inputs(operation: Operation) -> Sequence[Json]:
+    return operation.payload.get("inputs") or ()
+
+
+def _is_looked_up(each: Json) -> bool:
+    """Whether a status is a yes that may have been overtaken over there."""
+    return "since" in each and is_late(each["since"])
 
 
 def _is_before(moment: object, given: str) -> bool:

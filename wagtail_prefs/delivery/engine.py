@@ -227,7 +227,7 @@ class _Round:
         """Say a batch, in halves where the platform refuses it as a whole; whether to go on with the next."""
         parts = [batch]
         while parts:
-            if self.closed or self.stopping() or not self._wait_for_place():
+            if self.closed or self.stopping() or not self._wait_for_place(parts[0]):
                 if len(parts) > 1:
                     # Those that wait are halves of what was refused; the next round must not begin all over.
                     _smaller[self.backend.alias] = len(parts[0])
@@ -239,11 +239,14 @@ class _Round:
         _smaller.pop(self.backend.alias, None)
         return True
 
-    def _wait_for_place(self) -> bool:
+    def _wait_for_place(self, batch: Batch) -> bool:
         """Wait for the next place in the line of calls, where the platform has a rate limit; False where it is too far."""
         rate = self.backend.capabilities.rate
         if rate is None:
             return True
+        calls = self._calls(batch)
+        if calls > 1:  # a place for each of them
+            rate = replace(rate, seconds=rate.seconds * calls, burst=rate.burst // calls)
         wait = lanes.slot(self.backend.alias, rate, timezone.now())
         if wait > lanes.LONGEST_WAIT:
             return False
@@ -253,6 +256,16 @@ class _Round:
                 return False
             time.sleep(min(left, LOOK_UP))
         return True
+
+    def _calls(self, batch: Batch) -> int:
+        """How many calls a batch takes."""
+        operations = [operation for _, operation in batch if not isinstance(operation, Erasure | Look)]
+        if not operations:
+            return 1
+        try:
+            return max(int(self.backend.calls(operations)), 1)
+        except Exception:  # noqa: BLE001 - as above; what is wrong with it is seen when they are said
+            return 1
 
     def _call(self, batch: Batch) -> Batch:
         """Make one call, and note what was answered; returns what the platform refused as a whole."""
