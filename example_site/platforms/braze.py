@@ -181,13 +181,17 @@ class Braze(Platform):
     def unsubscribes(self, call: Call) -> Answer:
         if (refusal := self._may("email.unsubscribe")) is not None:
             return refusal
-        first, last = call.one("start_date"), call.one("end_date")
+        first, last, email = call.one("start_date"), call.one("end_date"), call.one("email").lower()
+        if not (first or email):
+            return Answer(400, {"message": "either email or start_date is needed"})
         if first >= last:
             return Answer(400, {"message": "start_date must be before end_date"})
         found = sorted(
-            (state["at"], email)
-            for email, state in self.states.items()
-            if state["state"] == "unsubscribed" and first <= state["at"][:10] < last  # until midnight
+            (state["at"], each)
+            for each, state in self.states.items()
+            if state["state"] == "unsubscribed"
+            and first <= state["at"][:10] < last  # until midnight
+            and (not email or each == email)
         )
         start, limit = int(call.one("offset", "0")), int(call.one("limit", "100"))
         page = [{"email": email, "unsubscribed_at": at} for at, email in found[start : start + limit]]

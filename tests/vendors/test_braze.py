@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from tests.vendors.bringing import (
     AT,
     EMAIL,
     bring,
+    just_now,
     left_all,
     pause,
     said_no,
@@ -113,7 +114,7 @@ def test_a_person_is_one_object(backend: BrazeBackend, platform: Braze) -> None:
         pauses={("", ""): pause()},
         attributes={"city": "Zürich", "interests": ["trees"]},
     )
-    (operation,) = backend.plan(her, [submission(1, said_yes("news"), said_yes("offers"))])
+    (operation,) = backend.plan(her, [just_now(1, said_yes("news"), said_yes("offers"))])
     assert (operation.kind, operation.restricts) == ("track", False)
     (result,) = backend.execute([operation])
     assert result.outcome is Outcome.DONE
@@ -223,6 +224,38 @@ def test_known_by_her_id_her_address_moves_with_her(
     assert platform.profiles == []
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_late_yes_brings_back_nobody_who_left_since(
+    backend: BrazeBackend, platform: Braze, monkeypatch: pytest.MonkeyPatch, *, listed: bool
+) -> None:
+    """Braze was away, or she is brought over for the first time; found in the list of the days, or by her address."""
+    if not listed:
+        monkeypatch.setattr(braze, "PAGES", 0)
+    bring(backend, somebody(choices=YES), just_now(1, said_yes("news")))
+    platform.leave(EMAIL)
+    her = somebody(
+        version=2,
+        choices=BOTH,
+        attributes={"city": "Ulm"},
+        versions={"choice:news:email": 1, "choice:offers:email": 2, "attribute:city": 2},
+    )
+    result = bring(backend, her, submission(2, said_yes("offers")))["track"]
+    assert (result.outcome, result.code) == (Outcome.REFUSED, "left-over-there")
+    assert held(platform)["email_subscribe"] == "unsubscribed"
+    assert held(platform)["groups"] == {NEWS: "subscribed"}
+    assert held(platform)["custom_attributes"]["city"] == "Ulm"
+    # Of two yeses the one that is newer brings back itself alone.
+    platform.states[EMAIL]["at"] = "2026-11-22T09:30:00.000000+00:00"
+    said = [
+        replace(submission(1, said_yes("news")), at=AT - timedelta(days=1)),
+        replace(submission(2, said_yes("offers")), at=AT + timedelta(hours=1)),
+    ]
+    result = bring(backend, replace(her, again=1), *said)["track"]
+    assert result.code == "left-over-there"
+    assert held(platform)["email_subscribe"] == "opted_in"
+    assert held(platform)["groups"] == {NEWS: "unsubscribed", OFFERS: "subscribed"}
+
+
 def test_a_group_that_she_left_over_there_stays_left_when_she_moves(
     made: Callable[..., BrazeBackend], platform: Braze
 ) -> None:
@@ -265,7 +298,7 @@ def test_she_moves_while_she_is_out_and_comes_back(
     )
     bring(backend, moved, submission(3))
     assert platform.person("old@mail.example.org") is None
-    bring(backend, her("new@mail.example.org", version=4, choices=YES), submission(4, said_yes("news")))
+    bring(backend, her("new@mail.example.org", version=4, choices=YES), just_now(4, said_yes("news")))
     assert held(platform, "new@mail.example.org")["email_subscribe"] == "opted_in"
     assert platform.states["old@mail.example.org"]["state"] == "unsubscribed"
 
@@ -305,7 +338,7 @@ def test_a_refused_attribute_holds_back_no_yes_after_an_opt_out(
 ) -> None:
     bring(backend, somebody(opted_out=True, choices={("news", "email"): UNSUBSCRIBED}))
     back = somebody(version=2, choices=YES, attributes={"city": "x" * 300})
-    bring(backend, back, submission(2, said_yes("news")))
+    bring(backend, back, just_now(2, said_yes("news")))
     assert held(platform)["email_subscribe"] == "opted_in"
     assert held(platform)["groups"] == {NEWS: "subscribed"}
 
@@ -317,7 +350,8 @@ def test_many_who_are_refused_cost_one_call_more(backend: BrazeBackend, platform
         )
         for number in range(20)
     ]
-    results = backend.execute([backend.plan(person, [])[0] for person in people])
+    said = just_now(1, said_yes("news"))
+    results = backend.execute([backend.plan(person, [said])[0] for person in people])
     assert {result.outcome for result in results} == {Outcome.REFUSED}
     assert [path for _method, path, _status in platform.calls] == ["/users/track", "/users/track"]
     assert len(platform.profiles) == 20
@@ -370,7 +404,7 @@ def test_what_goes_wrong_is_told_apart(
 def test_it_waits_until_the_limit_ends(backend: BrazeBackend, platform: Braze) -> None:
     """Braze says the moment, and has no Retry-After."""
     platform.limit = Limit(1, 60)
-    operations = backend.plan(somebody(choices=YES), [])
+    operations = backend.plan(somebody(choices=YES), [just_now(1, said_yes("news"))])
     assert backend.execute(operations)[0].outcome is Outcome.DONE
     (result,) = backend.execute(operations)
     assert result.outcome is Outcome.RATE_LIMITED

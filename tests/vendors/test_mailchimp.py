@@ -434,7 +434,7 @@ def test_a_newer_yes_brings_back_that_one_and_none_of_before(
         replace(submission(1, said_yes("news")), at=AT - timedelta(days=1)),
         replace(submission(2, said_yes("offers")), at=AT + timedelta(hours=1)),
     ]
-    assert bring(backend, replace(her, again=1), *said)["join"].outcome is Outcome.DONE
+    assert bring(backend, replace(her, again=1), *said)["join"].code == "left-over-there"
     assert member(platform)["status"] == "subscribed"
     assert member(platform)["interests"] == {NEWS: False, OFFERS: True}
 

@@ -47,12 +47,14 @@ from ..values import (
 from .answers import Answer, Verdict, parse_moment
 from .base import Option, PlatformError
 from .desired import is_out
-from .fields import FieldsBackend
+from .fields import FieldsBackend, is_late
 
 #: Objects of a call to /users/track, and addresses of one to /email/status.
 BATCH, STATUS_BATCH = 75, 50
 #: Unsubscribed addresses that are asked for at once.
 PAGE = 500
+#: So many pages of them are read before single addresses are asked for.
+PAGES = 4
 _INSTANCE = re.compile(r"https://rest\.[a-z]{2,4}-\d{1,3}\.braze\.(com|eu)")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]{0,254}")
 #: What of a user object is Braze's own, and no custom attribute.
@@ -168,6 +170,12 @@ class BrazeBackend(FieldsBackend):
                 more["states"] = self._address(target, who)
                 if any(channel == "email" for _topic, channel in yeses):
                     more["states"] |= {"email_subscribe": "opted_in"}
+                    more["mail"] = target.identifiers.email
+                    more["said"] = {
+                        remote: at.isoformat() if (at := self.given_at(target, since, key)) else ""
+                        for key, remote in sorted(yeses.items())
+                        if key[1] == "email"
+                    }
                 if told >= 1:
                     more["look"] = True  # it may have been told a no, which may yet be processed after this
             if moved:
@@ -212,6 +220,9 @@ class BrazeBackend(FieldsBackend):
     def send(self, batch: Sequence[Operation]) -> list[Result]:
         if batch[0].kind == "former":
             return self._silence(batch)
+        left = self._left_since(batch)
+        if left:
+            return self._without(batch, left)
         said = _object(
             self.call("POST", "/users/track", json={"attributes": [_attributes(each) for each in batch]})
         )
@@ -233,6 +244,72 @@ class BrazeBackend(FieldsBackend):
                 # Taken into a queue: what must not be otherwise is looked up.
                 result = replace(result, outcome=Outcome.ACCEPTED_UNKNOWN)
             results[operation.key] = result
+        return [results[operation.key] for operation in batch]
+
+    def _left_since(self, batch: Sequence[Operation]) -> dict[str, set[str]]:
+        """{key of an operation: groups} where she left e-mail over there after she had said the yes that is told now; where
+        nobody knows when she said it, what she left stays. A yes of this minute is newer than anything there.
+        """
+        late = [each for each in batch if any(map(is_late, each.payload.get("said", {}).values()))]
+        if not late:
+            return {}
+        out = self._out(late)
+        found = {}
+        for operation in late:
+            at = out.get(operation.payload["mail"].lower())
+            said = operation.payload["said"].items()
+            groups = {group for group, given in said if at is not None and not _is_after(given, at)}
+            if groups:
+                found[operation.key] = groups
+        return found
+
+    def _out(self, late: Sequence[Operation]) -> dict[str, datetime]:
+        """{address: when it left}: from the list of those days, and one by one where that is long."""
+        moments = [given for operation in late for given in operation.payload["said"].values()]
+        first = parse_moment(min(moments))
+        found: dict[str, datetime] = {}
+        if first is not None:
+            query: Json = {"start_date": _day(first), "end_date": _days_ago(-1), "limit": PAGE}
+            for number in range(PAGES):
+                page = self._unsubscribes({**query, "offset": number * PAGE, "sort_direction": "asc"})
+                found |= dict(page)
+                if len(page) < PAGE:
+                    return found
+        for operation in late:
+            found |= dict(self._unsubscribes({"email": operation.payload["mail"], "end_date": _days_ago(-1)}))
+        return found
+
+    def _unsubscribes(self, query: Json) -> list[tuple[str, datetime]]:
+        emails = _list(_object(self.call("GET", "/email/unsubscribes", query=query)), "emails")
+        return [
+            (str(entry.get("email")).lower(), parse_moment(entry.get("unsubscribed_at")) or timezone.now())
+            for entry in emails
+        ]
+
+    def _without(self, batch: Sequence[Operation], left: Mapping[str, set[str]]) -> list[Result]:
+        """What of a batch was not overtaken over there; a yes of after she left brings back itself, and none of before."""
+        rest, results = [], {}
+        for operation in batch:
+            payload = {name: value for name, value in operation.payload.items() if name != "said"}
+            groups = left.get(operation.key, set())
+            if groups and groups == operation.payload["said"].keys():
+                payload["states"] = {
+                    name: value for name, value in payload["states"].items() if name != "email_subscribe"
+                }
+                payload["groups"] = {
+                    group: state for group, state in payload["groups"].items() if group not in groups
+                }
+                payload.pop("look", None)
+            elif groups:
+                payload["groups"] = {**payload["groups"], **dict.fromkeys(sorted(groups), "unsubscribed")}
+            if any(payload.get(name) for name in ("states", "groups", "values")):
+                rest.append(replace(operation, payload=payload))
+        for result in self.send(rest) if rest else ():
+            results[result.key] = result
+        for key in left:
+            done = results.get(key, Result(key, Outcome.DONE))
+            if done.outcome in {Outcome.DONE, Outcome.ACCEPTED_UNKNOWN}:
+                results[key] = replace(done, outcome=Outcome.REFUSED, code="left-over-there")
         return [results[operation.key] for operation in batch]
 
     def _lean(self, refused: Sequence[Operation]) -> dict[str, Result]:
@@ -477,6 +554,16 @@ def _cursor(cursor: str) -> tuple[str, int]:
         return date.fromisoformat(day).isoformat(), max(int(offset), 0)
     except (ValueError, TypeError):
         return _days_ago(1), 0
+
+
+def _is_after(given: str, at: datetime) -> bool:
+    """Whether a yes is newer than what happened there; where nobody knows when she said it, it is not."""
+    moment = parse_moment(given)
+    return moment is not None and moment > at
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(UTC).date().isoformat()
 
 
 def _days_ago(days: int) -> str:

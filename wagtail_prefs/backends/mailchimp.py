@@ -252,6 +252,9 @@ class MailchimpBackend(FieldsBackend):
         looked, back = self._look_up(there)
         results |= {result.key: result for result in looked}
         results |= {result.key: result for result in self._post([*new, *back], "subscribed")}
+        for each in back:
+            if each.payload.get("left") and _is_done(results[each.key]):
+                results[each.key] = replace(results[each.key], outcome=Outcome.REFUSED, code=_LEFT)
         refused = [each for each in batch if results[each.key].outcome is Outcome.REFUSED]
         refused = [each for each in refused if results[each.key].code != _LEFT]
         held = [each for each in refused if results[each.key].code == _IN_COMPLIANCE]
@@ -283,7 +286,7 @@ class MailchimpBackend(FieldsBackend):
             return Result(operation.key, Outcome.REFUSED, _LEFT)
         # A yes of after she left brings back that one, and none of before.
         groups = {**payload["groups"], **dict.fromkeys(sorted(left), False)}
-        back.append(replace(operation, payload={**payload, "groups": groups}))
+        back.append(replace(operation, payload={**payload, "groups": groups, "left": bool(left)}))
         return None
 
     def _without_fields(self, refused: Sequence[Operation], status: str) -> None:
