@@ -126,10 +126,17 @@ class Customerio(Platform):
         return self._find({"email": email})
 
     def leave(self, email: str) -> None:
+        self._say(email, {"unsubscribed": True})
+
+    def choose(self, email: str, topic: str, *, wanted: bool) -> None:
+        """She changes a topic in the subscription center."""
+        self._say(email, {f"{PREFERENCES}.topics.{topic}": wanted})
+
+    def _say(self, email: str, attributes: Json) -> None:
         with self.lock:
             person = self._find({"email": email})
             if person is not None:
-                person["attributes"]["unsubscribed"] = True
+                self._write(person, attributes)
 
     def hook(self, email: str) -> tuple[bytes, dict[str, str]]:
         now = int(datetime.now(UTC).timestamp())

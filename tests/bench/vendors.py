@@ -116,7 +116,9 @@ def salesforce(people: Sequence[Json], remote: Mapping[str, str], options: Json)
                 "CommSubscriptionChannelTypeId": remote[topic],
                 "ContactPoint": point,
                 "PrivacyConsentStatus": "OptIn" if channels["email"] == "subscribed" else "OptOut",
-                "EffectiveFromDate": now,
+                "ConsentCapturedDateTime": now,
+                "ConsentCapturedSource": f"prefs:{person['contact']['id']}#1",
+                "EffectiveFromDate": now[:10],
             }
             for topic, channels in person["choices"].items()
             if topic in remote and "email" in channels

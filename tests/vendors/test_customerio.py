@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -220,6 +220,39 @@ def test_known_by_her_id_her_address_moves_with_her(
     assert known.choices == {("news", "email"): SUBSCRIBED}
     assert backend.erase(moved.identifiers).outcome is Outcome.DONE
     assert platform.people == {}
+
+
+def test_a_late_yes_undoes_no_no_of_since(backend: CustomerioBackend, platform: Customerio) -> None:
+    """Each goes with its own moment; one of which nobody knows when is older than anything there."""
+    first = replace(submission(1, said_yes("news")), at=AT - timedelta(days=1))
+    bring(backend, somebody(choices=YES), first)
+    platform.now = STAMP + 3600
+    platform.leave(EMAIL)
+    platform.choose(EMAIL, "topic_1", wanted=False)
+    her = replace(
+        somebody(version=2, choices=BOTH, versions={"choice:news:email": 1, "choice:offers:email": 2}),
+        again=1,
+    )
+    said = [
+        first,
+        replace(submission(2, said_yes("offers")), at=AT + timedelta(minutes=30)),
+    ]
+    for batches in (said, []):
+        operations = [each for each in backend.plan(her, batches) if each.kind == "join"]
+        assert len(operations) == (2 if batches else 1)
+        for operation in operations:
+            backend.execute([operation])
+        known = backend.read(her)
+        assert known is not None
+        assert known.opted_out is True
+        assert known.choices[("news", "email")] == UNSUBSCRIBED
+    # A yes of after that brings back itself.
+    later = replace(submission(2, said_yes("offers")), at=AT + timedelta(hours=2))
+    bring(backend, her, said[0], later)
+    known = backend.read(her)
+    assert known is not None
+    assert known.opted_out is False
+    assert known.choices == {("news", "email"): UNSUBSCRIBED, ("offers", "email"): SUBSCRIBED}
 
 
 def test_what_she_left_over_there_stays_left_when_she_moves(

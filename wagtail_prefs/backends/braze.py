@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -53,6 +54,8 @@ from .fields import FieldsBackend, is_late
 BATCH, STATUS_BATCH = 75, 50
 #: Unsubscribed addresses that are asked for at once.
 PAGE = 500
+#: So long a list of them is good for the next call as well (seconds).
+LISTED = 5.0
 #: So many pages of them are read before single addresses are asked for.
 PAGES = 4
 _INSTANCE = re.compile(r"https://rest\.[a-z]{2,4}-\d{1,3}\.braze\.(com|eu)")
@@ -101,6 +104,7 @@ class BrazeBackend(FieldsBackend):
 
     def __init__(self, alias: str, options: Mapping[str, Any] | None = None) -> None:
         super().__init__(alias, options)
+        self._listed: tuple[str, float, dict[str, datetime]] = ("", 0.0, {})
         if not _INSTANCE.fullmatch(self.options["INSTANCE"].rstrip("/")):
             raise self._wrong(
                 "INSTANCE", "must be a REST endpoint of Braze, such as https://rest.fra-02.braze.eu"
@@ -269,11 +273,15 @@ class BrazeBackend(FieldsBackend):
         first = parse_moment(min(moments))
         found: dict[str, datetime] = {}
         if first is not None:
-            query: Json = {"start_date": _day(first), "end_date": _days_ago(-1), "limit": PAGE}
+            day, at = _day(first), time.monotonic()
+            if self._listed[0] == day and at - self._listed[1] < LISTED:
+                return self._listed[2]
+            query: Json = {"start_date": day, "end_date": _days_ago(-1), "limit": PAGE}
             for number in range(PAGES):
                 page = self._unsubscribes({**query, "offset": number * PAGE, "sort_direction": "asc"})
                 found |= dict(page)
                 if len(page) < PAGE:
+                    self._listed = (day, at, found)
                     return found
         for operation in late:
             found |= dict(self._unsubscribes({"email": operation.payload["mail"], "end_date": _days_ago(-1)}))

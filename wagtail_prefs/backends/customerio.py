@@ -46,7 +46,7 @@ from .answers import Answer, Verdict, word
 from .base import Option, PlatformError
 from .customerio_inbound import events
 from .desired import is_out
-from .fields import FieldsBackend
+from .fields import RECENT, FieldsBackend
 from .http import OWN_NETWORK, HttpBackend
 
 #: People in a call: documented are bytes, less than 500 KB for a batch and 32 KB for a person.
@@ -59,6 +59,10 @@ _REGIONS = {
     "eu": ("https://track-eu.customer.io", "https://api-eu.customer.io"),
 }
 _NOT_THERE = 404
+
+
+#: The moment of a yes of which nobody knows when it was said: anything that stands there is newer (2001-09-09).
+LONG_AGO = 1_000_000_000
 
 
 class CustomerioBackend(FieldsBackend):
@@ -155,12 +159,12 @@ class CustomerioBackend(FieldsBackend):
         if noes:
             left = dict.fromkeys(map(_path, sorted(noes.values())), False)
             operations.append(self._operation(target, "leave", who, left, **moving))
-        if yeses:
-            joined: Json = dict.fromkeys(map(_path, sorted(yeses.values())), True)
-            # Whom it was told of before it may have been told a no: then it is looked up whether the yes stands.
-            again = {"look": True} if told >= 1 else moving
+        # Whom it was told of before it may have been told a no: then it is looked up whether the yes stands.
+        again = {"look": True} if told >= 1 else moving
+        for number, (given, topics) in enumerate(self._by_moment(target, since, yeses)):
+            joined: Json = {**dict.fromkeys(map(_path, topics), True), "unsubscribed": False}
             operations.append(
-                self._operation(target, "join", who, {**joined, "unsubscribed": False}, **again)
+                self._operation(target, "join", who, joined, number=number, given=given, **again)
             )
         values, misfits = self._values(target, since)
         if first:
@@ -170,6 +174,16 @@ class CustomerioBackend(FieldsBackend):
             payload: Json = {**moving, "misfits": misfits} if misfits else moving
             operations.append(self._operation(target, "profile", who, values, **payload))
         return operations
+
+    def _by_moment(
+        self, target: Target, since: Sequence[ChangeBatch], yeses: Mapping[Key, str]
+    ) -> list[tuple[int, list[str]]]:
+        """(when she said so, in seconds since 1970, 0 unknown; topics), the oldest first: each call has one moment."""
+        found: dict[int, list[str]] = {}
+        for key, remote in sorted(yeses.items()):
+            at = self.given_at(target, since, key)
+            found.setdefault(int(at.timestamp()) if at else 0, []).append(remote)
+        return sorted(found.items())
 
     def _operation(
         self, target: Target, kind: str, who: Json, attributes: Json, number: int = 0, **more: Any
@@ -221,15 +235,12 @@ class CustomerioBackend(FieldsBackend):
     # --- execute -----------------------------------------------------------------------------------------------------
 
     def send(self, batch: Sequence[Operation]) -> list[Result]:
-        # What makes nothing stricter says when it was sent, so that a call which was held up on its way undoes no newer
-        # one. A no says nothing of the kind: whatever somebody wrote over there, it counts.
-        stamp: Json = {} if batch[0].restricts else {"_timestamp": int(time.time())}
         people = [
             {
                 "type": "person",
                 "action": "identify",
                 "identifiers": each.payload["who"],
-                "attributes": {**each.payload["attributes"], **stamp},
+                "attributes": {**each.payload["attributes"], **_stamp(each)},
             }
             for each in batch
         ]
@@ -440,6 +451,18 @@ def _name(remote: str) -> str:
 
 def _path(remote: str) -> str:
     return f"{_TOPIC}{_name(remote)}"
+
+
+def _stamp(operation: Operation) -> Json:
+    """What makes nothing stricter says when it was sent, so that a call which was held up on its way undoes no newer one; and
+    a yes that is late when she said it, so that it undoes no no of since. A no says nothing of the kind: whatever somebody
+    wrote over there, it counts.
+    """
+    if operation.restricts:
+        return {}
+    now, given = int(time.time()), operation.payload.get("given", LONG_AGO)
+    late = operation.kind == "join" and given < now - RECENT.total_seconds()
+    return {"_timestamp": max(given, LONG_AGO) if late else now}
 
 
 def _same(one: Any, email: str) -> bool:

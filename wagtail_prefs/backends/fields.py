@@ -136,15 +136,18 @@ class FieldsBackend(HttpBackend):
         After "unsubscribe from all" these are those that she was asked about. What was never asked is no no, unless she said
         no to the channel as a whole.
         """
-        state = target.state
+        state, told = target.state, self.heard(target, since)
+        versions = state.versions
         found = {}
         for key, remote in self.mapping.pairs().items():
-            path, channel = f"choice:{key[0]}:{key[1]}", f"choice::{key[1]}"
+            if target.subscribed(*key):
+                continue
+            path = f"choice:{key[0]}:{key[1]}"
             # A path that has a version and no value is a yes that was undone, or one that waits to be confirmed.
-            asked = key in state.choices or path in state.versions
+            asked = key in state.choices or path in versions
             left = state.choices.get(("", key[1])) == UNSUBSCRIBED
-            new = self.is_new(target, since, path) or (left and self.is_new(target, since, channel))
-            if (asked or left) and not target.subscribed(*key) and new:
+            new = versions.get(path, 0) > told or (left and versions.get(f"choice::{key[1]}", 0) > told)
+            if (asked or left) and new:
                 found[key] = remote
         return found
 
