@@ -40,6 +40,7 @@ from wagtail_prefs.changes import OptOut, SetChoice
 from wagtail_prefs.values import (
     SUBSCRIBED,
     UNSUBSCRIBED,
+    ChangeBatch,
     Effect,
     Identifiers,
     Inbound,
@@ -437,6 +438,89 @@ def test_a_newer_yes_brings_back_that_one_and_none_of_before(
     assert bring(backend, replace(her, again=1), *said)["join"].code == "left-over-there"
     assert member(platform)["status"] == "subscribed"
     assert member(platform)["interests"] == {NEWS: False, OFFERS: True}
+
+
+def moving(**state: Any) -> tuple[Target, ChangeBatch]:
+    """Who has changed her address since, and when she did."""
+    new = "new@mail.example.org"
+    target = somebody(new, version=2, choices=YES, retired=[EMAIL], **state)
+    return target, just_now(2, Effect("address:email", EMAIL, new, "set"))
+
+
+def known_by(target: Target, results: dict[str, Result]) -> Target:
+    """The same, with the id that Mailchimp answered."""
+    remote = next(result.remote_id for result in results.values() if result.remote_id)
+    return replace(target, identifiers=replace(target.identifiers, remote={"mailchimp": remote}))
+
+
+@pytest.mark.parametrize("how", ["herself", "an admin", "deleted"])
+def test_who_had_left_at_her_old_address_is_not_in_at_the_new_one(
+    backend: MailchimpBackend, platform: Mailchimp, how: str
+) -> None:
+    """Nor once her old address has been told to leave, and all is tried again."""
+    results = bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    if how == "deleted":
+        platform.members.clear()
+    else:
+        platform.leave(EMAIL)
+        member(platform).update(by_herself=how == "herself", last_changed="2026-11-22T11:30:00+00:00")
+    her, move = moving(versions={"choice:news:email": 1})
+    operations = backend.plan(known_by(her, results), [move])
+    for _ in range(2):
+        assert say(backend, operations)["join"].code == "left-over-there"
+    assert platform.mailed == []
+    assert "subscribed" not in {each["status"] for each in platform.members.values()}
+
+
+def test_who_moves_and_had_not_left_is_in_at_the_new_address(
+    backend: MailchimpBackend, platform: Mailchimp
+) -> None:
+    """Also the second time, when her old address is out by us."""
+    results = bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    her, move = moving(versions={"choice:news:email": 1})
+    operations = backend.plan(known_by(her, results), [move])
+    for _ in range(2):
+        assert {result.outcome for result in say(backend, operations).values()} == {Outcome.DONE}
+    assert {each["email_address"]: each["status"] for each in platform.members.values()} == {
+        EMAIL: "unsubscribed",
+        "new@mail.example.org": "subscribed",
+    }
+
+
+def test_the_address_that_she_gave_there_gets_nothing_once_she_moved_here(
+    backend: MailchimpBackend, platform: Mailchimp
+) -> None:
+    """And nothing of that is done to the new one, where the id is the new one's by then."""
+    third = "third@mail.example.org"
+    results = bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    platform.change_address(EMAIL, third)
+    her, move = moving(versions={"choice:news:email": 1})
+    results = bring(backend, known_by(her, results), move)
+    statuses = {each["email_address"]: each["status"] for each in platform.members.values()}
+    assert statuses[third] == "unsubscribed"
+    if not any(result.remote_id for result in results.values()):
+        results = bring(backend, somebody("new@mail.example.org", choices=YES), just_now(1, said_yes("news")))
+    bring(backend, known_by(her, results), move)
+    assert member(platform, "new@mail.example.org")["status"] == "subscribed"
+
+
+def test_an_opt_out_stands_there_whatever_is_missing(backend: MailchimpBackend, platform: Mailchimp) -> None:
+    """A group of the mapping, or she herself: no import may bring her in."""
+    del platform.groups[OFFERS]
+    out = somebody(version=2, choices=YES, opted_out=True)
+    assert bring(backend, out, submission(2, left_all()))["opt-out"].outcome is Outcome.DONE
+    assert member(platform)["status"] == "unsubscribed"
+    platform.members.clear()
+    gone = replace(out, identifiers=replace(out.identifiers, remote={"mailchimp": "0" * 32}))
+    assert bring(backend, gone, submission(2, left_all()))["opt-out"].outcome is Outcome.DONE
+    assert member(platform)["status"] == "unsubscribed"
+
+
+def test_her_id_is_known_where_a_field_was_refused(backend: MailchimpBackend, platform: Mailchimp) -> None:
+    platform.fields["CITY"] = "date"
+    result = bring(backend, somebody(choices=YES, attributes={"city": "Ulm"}))["join"]
+    assert result.outcome is Outcome.REFUSED
+    assert result.remote_id == member(platform)["contact_id"]
 
 
 def test_many_who_are_there_already_are_looked_up_a_few_at_a_time(

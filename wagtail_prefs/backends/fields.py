@@ -188,10 +188,13 @@ class FieldsBackend(HttpBackend):
         """
         moments = [self.said_at(target, since, [key])]
         if has_moved(target, since):
-            moments += [
-                batch.at for batch in since for effect in batch.effects if effect.path == "address:email"
-            ]
+            moments.append(self.moved_at(since))
         return max((moment for moment in moments if moment), default=None)
+
+    def moved_at(self, since: Sequence[ChangeBatch]) -> datetime | None:
+        """When her address changed last, of what the platform has not heard."""
+        moments = [batch.at for batch in since for effect in batch.effects if effect.path == "address:email"]
+        return max(moments, default=None)
 
     # --- fields ------------------------------------------------------------------------------------------------------
 

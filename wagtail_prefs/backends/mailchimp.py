@@ -13,7 +13,7 @@ import hashlib
 import re
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -159,17 +159,17 @@ class MailchimpBackend(FieldsBackend):
         `status` is only ever said where she chose it: `subscribed` with a new yes, `unsubscribed` with "leave all".
         """
         email = target.identifiers.email
+        known = target.identifiers.remote.get(self.alias, "")
+        there: Json = {"id": known} if _MEMBER.fullmatch(known) else {}
         operations = [
-            self._operation(target, "former", {"email": former, "unsubscribe": True}, number=number)
+            self._operation(target, "former", {"email": former, "now": email, **there}, number=number)
             for number, former in enumerate(_former(target))
         ]
         if not email:
             return operations
         told = self.heard(target, since)
         moved = has_moved(target, since)
-        who: Json = {"email": email}
-        if not moved and _MEMBER.fullmatch(remote := target.identifiers.remote.get(self.alias, "")):
-            who["id"] = remote
+        who: Json = {"email": email, **({} if moved else there)}
         refused = self.leaves_channel(target, since, "email")
         if (is_out(target.state) and told < target.state.version) or refused:
             # Out of the groups as well: a yes to one of them, one day, must not bring the others along.
@@ -209,6 +209,14 @@ class MailchimpBackend(FieldsBackend):
             }
             if unheard:
                 more["unheard"] = True
+            if (former := _former(target)) and (came := self.moved_at(since)):
+                own = {remote: self.said_at(target, since, [key]) for key, remote in yeses.items()}
+                more["from"] = {
+                    "emails": former,
+                    "at": _written(came),
+                    "known": bool(there),
+                    "said": {remote: _written(at) if at else "" for remote, at in own.items()},
+                }
             payload = {"email": email, "groups": joined, **more}
             operations.append(self._operation(target, "join", payload, restricts=first))
         elif more:
@@ -234,12 +242,55 @@ class MailchimpBackend(FieldsBackend):
             # where she has another address there by now, or where something else of the call was refused.
             strangers = [operation for operation in batch if "id" not in operation.payload]
             results = {result.key: result for result in self._post(strangers, "unsubscribed")}
+            # A group that is gone there must not keep her from standing there as unsubscribed.
+            bare = [_without(each, "groups") for each in strangers if not _is_done(results[each.key])]
+            results |= {result.key: result for result in self._post(bare, "unsubscribed")}
             left = [each for each in batch if each not in strangers or not _is_done(results[each.key])]
             results |= {result.key: result for result in self.one_by_one(left, self._alone)}
             return [results[each.key] for each in batch]
         return self.one_by_one(batch, self._alone)
 
     def _join(self, batch: Sequence[Operation]) -> list[Result]:
+        moved = [each for each in batch if each.payload.get("from")]
+        if not moved:
+            return self._join_here(batch)
+        # Who had left at the address that she moved away from must not be in again at the new one.
+        looked, go = self._look_up(moved, self._may_move)
+        results = {result.key: result for result in looked}
+        go += [each for each in batch if each not in moved]
+        results |= {result.key: result for result in (self._join_here(go) if go else ())}
+        for each in go:
+            if each.payload.get("left") and _is_done(results[each.key]):
+                results[each.key] = replace(results[each.key], outcome=Outcome.REFUSED, code=_LEFT)
+        return [results[each.key] for each in batch]
+
+    def _may_move(self, operation: Operation, back: list[Operation]) -> Result | None:
+        """`former` leaves as it is who is out already: so what she did herself is older than her move."""
+        came = operation.payload["from"]
+        there = [
+            said for email in came["emails"] if (said := self._get(_digest(email), "status,last_changed"))
+        ]
+        left: set[str] = set()
+        if came["known"] and not there:
+            left |= came["said"].keys()  # somebody deleted her there
+        for said in there:
+            changed = parse_moment(said.get("last_changed"))
+            # What is no older than her move is ours, or came after.
+            if said.get("status") in _OUT and _is_after(came["at"], changed):
+                left |= {group for group, at in came["said"].items() if not _is_after(at, changed)}
+        return self._go(operation, left, back)
+
+    def _go(self, operation: Operation, left: set[str], back: list[Operation]) -> Result | None:
+        """Say it without the groups that she left: a yes of after that brings back itself, and none of before."""
+        payload = operation.payload
+        if left == payload["said"].keys():
+            return Result(operation.key, Outcome.REFUSED, _LEFT)
+        groups = {**payload["groups"], **dict.fromkeys(sorted(left), False)}
+        left_any = bool(left) or payload.get("left", False)
+        back.append(replace(operation, payload={**payload, "groups": groups, "left": left_any}))
+        return None
+
+    def _join_here(self, batch: Sequence[Operation]) -> list[Result]:
         # Whom Mailchimp may know, and may know to have left: also one whose yes is late.
         unheard = [
             each
@@ -249,7 +300,7 @@ class MailchimpBackend(FieldsBackend):
         new = [each for each in batch if each not in unheard]
         results = {result.key: result for result in self._post(unheard, "subscribed", update=False)}
         there = [each for each in unheard if results[each.key].code == _IS_THERE]
-        looked, back = self._look_up(there)
+        looked, back = self._look_up(there, self._may_join)
         results |= {result.key: result for result in looked}
         results |= {result.key: result for result in self._post([*new, *back], "subscribed")}
         for each in back:
@@ -261,14 +312,23 @@ class MailchimpBackend(FieldsBackend):
         # Her new yes, and Mailchimp must ask her itself.
         results |= {result.key: _asked(result) for result in self._post(held, _WAITS)}
         refused = [each for each in refused if results[each.key].outcome is Outcome.REFUSED]
-        self._without_fields([each for each in refused if each not in held], "subscribed")
-        self._without_fields([each for each in refused if each in held], _WAITS)
-        return [results[each.key] for each in batch]
+        ids = {
+            **self._without_fields([each for each in refused if each not in held], "subscribed"),
+            **self._without_fields([each for each in refused if each in held], _WAITS),
+        }
+        return [
+            replace(results[each.key], remote_id=ids.get(each.key, results[each.key].remote_id))
+            for each in batch
+        ]
 
-    def _look_up(self, there: Sequence[Operation]) -> tuple[list[Result], list[Operation]]:
+    def _look_up(
+        self,
+        there: Sequence[Operation],
+        may: Callable[[Operation, list[Operation]], Result | None],
+    ) -> tuple[list[Result], list[Operation]]:
         """Of those who are there already: what is not to be said, and who may be said to be subscribed, and to what."""
         back: list[Operation] = []
-        looked = self.one_by_one(there[:ALONE], lambda each: self._may_join(each, back))
+        looked = self.one_by_one(there[:ALONE], lambda each: may(each, back))
         # So many are looked up in smaller calls, so that what came of them is noted in between.
         return [*looked, *(Result(each.key, Outcome.SPLIT, _IS_THERE) for each in there[ALONE:])], back
 
@@ -282,28 +342,21 @@ class MailchimpBackend(FieldsBackend):
         if said is not None and said.get("status") in _OUT:
             changed = parse_moment(said.get("last_changed"))
             left = {group for group, at in payload["said"].items() if not _is_after(at, changed)}
-        if left == payload["said"].keys():
-            return Result(operation.key, Outcome.REFUSED, _LEFT)
-        # A yes of after she left brings back that one, and none of before.
-        groups = {**payload["groups"], **dict.fromkeys(sorted(left), False)}
-        back.append(replace(operation, payload={**payload, "groups": groups, "left": bool(left)}))
-        return None
+        return self._go(operation, left, back)
 
-    def _without_fields(self, refused: Sequence[Operation], status: str) -> None:
+    def _without_fields(self, refused: Sequence[Operation], status: str) -> dict[str, str]:
         """A field that Mailchimp does not take keeps nobody out: her groups go alone then, and her noes where that is
-        refused as well. Staff see what was refused.
+        refused as well. Staff see what was refused. {key: contact id} of who is in now.
         """
-        again = [
-            replace(each, payload={name: value for name, value in each.payload.items() if name != "fields"})
-            for each in refused
-            if each.payload.get("fields")
-        ]
-        done = {result.key for result in self._post(again, status) if _is_done(result)}
+        again = [_without(each, "fields") for each in refused if each.payload.get("fields")]
+        said = self._post(again, status)
+        done = {result.key for result in said if _is_done(result)}
         for operation in refused:
             noes = {group: False for group, wanted in operation.payload["groups"].items() if not wanted}
             if noes and operation.key not in done:
                 leave = {"email": operation.payload["email"], "groups": noes}
                 self.one_by_one([replace(operation, kind="leave", payload=leave)], self._alone)
+        return {result.key: result.remote_id for result in said if result.remote_id}
 
     def _post(self, batch: Sequence[Operation], status: str, *, update: bool = True) -> list[Result]:
         """Say the same of many. What became of each stands in the answer: whom it does not name nothing is known of."""
@@ -336,10 +389,12 @@ class MailchimpBackend(FieldsBackend):
         """A change to one person that leaves her status as it is, or ends it. Whom Mailchimp does not know it mails nothing."""
         payload = operation.payload
         try:
-            if payload.get("unsubscribe") or operation.kind == "opt-out":
+            if operation.kind == "former":
+                self._silence(payload)
+            elif operation.kind == "opt-out":
                 # Alone: nothing that is refused beside it may hold it back.
-                self._tell(payload, {"status": "unsubscribed"})
-            if operation.kind == "opt-out":
+                if not self._tell(payload, {"status": "unsubscribed"}):
+                    return self._bar(operation)
                 self._leave(payload, strictly=False)
             elif payload.get("fields"):
                 groups = {"interests": payload["groups"]} if "groups" in payload else {}
@@ -351,6 +406,27 @@ class MailchimpBackend(FieldsBackend):
                 raise PlatformError(Outcome.REFUSED, error.code) from error  # it asked nobody
             raise
         return None
+
+    def _silence(self, payload: Json) -> None:
+        """Mail to an address that she left, and to the one that she has there by now, ends. Who is out already stays as she
+        is: when she left is looked at before her yes is said at the new address.
+        """
+        for member in dict.fromkeys(filter(None, (payload.get("id"), _digest(payload["email"])))):
+            said = self._get(member, "id,status")
+            if said is None or said.get("id") == _digest(payload["now"]) or said.get("status") in _OUT:
+                continue
+            self.call(
+                "PATCH",
+                self._person(member),
+                json={"status": "unsubscribed"},
+                query=_WITHOUT_REQUIRED,
+                accept={_NOT_THERE},
+            )
+
+    def _bar(self, operation: Operation) -> Result:
+        """Nobody is there to leave: she stands there as unsubscribed then, so that no import brings her in."""
+        (said,) = self._post([_without(operation, "groups")], "unsubscribed")
+        return replace(said, outcome=Outcome.DONE, code="") if said.code == _IS_FORGOTTEN else said
 
     def _leave(self, payload: Json, *, strictly: bool = True) -> None:
         """Change groups: where that is refused, each for itself, as one that is not there takes the others with it."""
@@ -368,8 +444,11 @@ class MailchimpBackend(FieldsBackend):
             if strictly:
                 raise
 
-    def _tell(self, payload: Json, body: Json) -> None:
-        """Change her, by what Mailchimp knows her by and by her address: she may have another one there by now."""
+    def _tell(self, payload: Json, body: Json) -> bool:
+        """Change her, by what Mailchimp knows her by and by her address: she may have another one there by now. Whether
+        somebody was there.
+        """
+        found = False
         digest = _digest(payload["email"])
         for member in dict.fromkeys(filter(None, (payload.get("id"), digest))):
             answer = self.call(
@@ -377,8 +456,11 @@ class MailchimpBackend(FieldsBackend):
             )
             if answer.status == _NOT_THERE:
                 self._believe()
-            elif _object(answer).get("id") == digest:
-                return
+                continue
+            found = True
+            if _object(answer).get("id") == digest:
+                break
+        return found
 
     def _get(self, member: str, fields: str) -> Json | None:
         answer = self.call("GET", self._person(member), query={"fields": fields}, accept={_NOT_THERE})
@@ -615,6 +697,10 @@ def _became(member: Json, wanted: str) -> Verdict:
             return Verdict(Outcome.NEEDS_CONFIRMATION, _ASKED, remote_id=remote)
         return Verdict(Outcome.DONE, remote_id=remote)
     return Verdict(Outcome.RETRY, "unexpected-answer")
+
+
+def _without(operation: Operation, name: str) -> Operation:
+    return replace(operation, payload={key: value for key, value in operation.payload.items() if key != name})
 
 
 def _is_done(result: Result) -> bool:
