@@ -31,10 +31,12 @@ from tests.vendors.bringing import (
     EMAIL,
     HER,
     bring,
+    just_now,
     left_all,
     pause,
     said_no,
     said_yes,
+    say,
     somebody,
     submission,
 )
@@ -364,6 +366,43 @@ def test_who_left_at_her_new_address_since_she_moved_stays_out(
     platform.changed[new] = "2026-11-20T11:30:00Z"
     assert backend.execute([join])[0].outcome is Outcome.DONE
     assert new not in platform.out
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_who_had_left_at_her_old_address_is_not_in_at_the_new_one(
+    backend: HubspotBackend, platform: Hubspot, *, everything: bool
+) -> None:
+    """Nor when all is tried again, where she had left by the link for all."""
+    new = "new@mail.example.org"
+    bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    platform.changed[EMAIL] = "2026-11-22T11:30:00Z"
+    her = somebody(new, version=2, choices=YES, versions={"choice:news:email": 1}, retired=[EMAIL])
+    operations = backend.plan(her, [just_now(2, Effect("address:email", EMAIL, new, "set"))])
+    if everything:
+        platform.leave(EMAIL)
+        platform.changed[EMAIL] = "2026-11-22T11:30:00Z"
+        for _ in range(2):
+            results = say(backend, operations)
+            assert (results["former"].outcome, results["join"].code) == (Outcome.DONE, "left-over-there")
+    else:
+        platform.statuses[EMAIL]["101"] = "UNSUBSCRIBED"
+        (join,) = [each for each in operations if each.kind == "join"]
+        assert backend.execute([join])[0].code == "left-over-there"
+    assert "SUBSCRIBED" not in platform.statuses.get(new, {}).values()
+
+
+def test_who_moves_and_had_not_left_is_in_at_the_new_address(
+    backend: HubspotBackend, platform: Hubspot
+) -> None:
+    """Also the second time, when her old address is out by us."""
+    new = "new@mail.example.org"
+    bring(backend, somebody(choices=YES), submission(1, said_yes("news")))
+    her = somebody(new, version=2, choices=YES, versions={"choice:news:email": 1}, retired=[EMAIL])
+    operations = backend.plan(her, [just_now(2, Effect("address:email", EMAIL, new, "set"))])
+    for _ in range(2):
+        assert {result.outcome for result in say(backend, operations).values()} == {Outcome.DONE}
+    assert platform.out == {EMAIL}
+    assert platform.statuses[new] == {"101": "SUBSCRIBED"}
 
 
 def test_her_old_address_leaves(backend: HubspotBackend, platform: Hubspot) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
@@ -178,7 +179,11 @@ class HubspotBackend(FieldsBackend):
         return max(BATCH // max(len(self.mapping.pairs()), 1), 1) if kind in {"leave", "join"} else BATCH
 
     def calls(self, batch: Sequence[Operation]) -> int:
-        return 3 if any(_is_looked_up(each) for operation in batch for each in _inputs(operation)) else 1
+        if batch[0].kind == "former":
+            return 3
+        asked = [each for operation in batch for each in _inputs(operation) if _is_looked_up(each)]
+        emails = len(batch) + sum(len(each.get("from", {}).get("emails", ())) for each in asked)
+        return 1 + 2 * ceil(emails / BATCH) if asked else 1
 
     # --- plan --------------------------------------------------------------------------------------------------------
 
@@ -208,11 +213,7 @@ class HubspotBackend(FieldsBackend):
             # E-mail is all that HubSpot sends: also what it sends beside the topics that are mapped.
             operations.append(self._operation(target, "opt-out", {"email": email}))
         yeses = self.yeses(target, since)
-        joined = [
-            {**self._input(target, key, remote, _SAID_YES), "since": given.isoformat() if given else ""}
-            for key, remote in yeses.items()
-            for given in [self.given_at(target, since, key)]
-        ]
+        joined = [self._yes(target, since, key, remote) for key, remote in yeses.items()]
         operations += self._statuses(target, "leave", email, self._left(target, since))
         operations += self._statuses(target, "join", email, joined)
         told = self.field_values(target, since, everything=bool(yeses))
@@ -235,6 +236,22 @@ class HubspotBackend(FieldsBackend):
             elif key not in target.state.pending or _was_yes(since, key):
                 # Who waits to confirm her first yes may have said no over there meanwhile: nothing is told of her.
                 found.append(self._input(target, key, remote, _SAID_NOTHING))
+        return found
+
+    def _yes(self, target: Target, since: Sequence[ChangeBatch], key: Key, remote: str) -> Json:
+        """With when she said it, and where she moved from: what became a no there, or at her old address, stands."""
+        given, came = self.given_at(target, since, key), self.moved_at(since)
+        found = {
+            **self._input(target, key, remote, _SAID_YES),
+            "since": given.isoformat() if given else "",
+        }
+        if came and (former := _former(target)):
+            said = self.said_at(target, since, [key])
+            found["from"] = {
+                "emails": former,
+                "at": came.replace(microsecond=0).isoformat(),  # what we say there is no older
+                "said": said.isoformat() if said else "",
+            }
         return found
 
     def _input(self, target: Target, key: Key, remote: str, state: str) -> Json:
@@ -325,7 +342,7 @@ class HubspotBackend(FieldsBackend):
         for operation in batch:
             inputs = operation.payload["inputs"]
             kept = [
-                {name: value for name, value in each.items() if name != "since"}
+                {name: value for name, value in each.items() if name not in {"since", "from"}}
                 for each in inputs
                 if (address(operation), each["id"]) not in left
             ]
@@ -343,36 +360,53 @@ class HubspotBackend(FieldsBackend):
         """(address, subscription type) of what became a no over there after she had said the yes that is told now; and where
         nobody knows when, the no stands. A yes of this minute is newer than anything there.
         """
-        asked = {
-            (address(operation), each["id"]): each["since"]
+        asked = [
+            (address(operation), each)
             for operation in batch
-            for each in operation.payload["inputs"]
+            for each in _inputs(operation)
             if _is_looked_up(each)
-        }
-        emails = sorted({email for email, _type in asked})
-        if not emails:
+        ]
+        if not asked:
             return set()
+        emails = {email for email, _each in asked}
+        emails |= {
+            folded(email) for _email, each in asked for email in each.get("from", {}).get("emails", ())
+        }
+        noes = self._noes(sorted(emails))
+        return {(email, each["id"]) for email, each in asked if _has_left(noes, email, each)}
+
+    def _noes(self, emails: Sequence[str]) -> dict[tuple[str, int | None], object]:
+        """{(address, subscription type; None for all of them): when it became a no}."""
         noes: dict[tuple[str, int | None], object] = {}
         for segments, name in (
             (("batch", "read"), "statuses"),
             (("batch", "unsubscribe-all", "read"), "wideStatuses"),
         ):
-            said = self._batch(self.preferences("statuses", *segments), emails, query=_EMAIL)
-            for each in items(said, "results"):
-                for status in items(each, name):
-                    if status.get("status") == _SAID_NO:
-                        noes[folded(each.get("subscriberIdString")), status.get("subscriptionId")] = (
-                            status.get("timestamp")
-                        )
-        return {
-            (email, number)
-            for (email, number), given in asked.items()
-            for key in ((email, number), (email, None))
-            if key in noes and not _is_before(noes[key], given)
-        }
+            for start in range(0, len(emails), BATCH):
+                said = self._batch(
+                    self.preferences("statuses", *segments), emails[start : start + BATCH], query=_EMAIL
+                )
+                for each in items(said, "results"):
+                    for status in items(each, name):
+                        if status.get("status") == _SAID_NO:
+                            key = folded(each.get("subscriberIdString")), status.get("subscriptionId")
+                            noes[key] = status.get("timestamp")
+        return noes
 
     def _unsubscribe(self, batch: Sequence[Operation]) -> list[Result]:
-        """From all. Without `verbose` the answer would not say of whom it speaks."""
+        """From all. Without `verbose` the answer would not say of whom it speaks.
+
+        An old address that is out already stays as it is: when she left there is looked at before her yes is said at the new.
+        """
+        if batch[0].kind == "former":
+            noes = self._noes(sorted({address(operation) for operation in batch}))
+            out = [operation for operation in batch if (address(operation), None) in noes]
+            rest = [operation for operation in batch if operation not in out]
+            done = [Result(operation.key, Outcome.DONE) for operation in out]
+            return [*done, *(self._leave_all(rest) if rest else ())]
+        return self._leave_all(batch)
+
+    def _leave_all(self, batch: Sequence[Operation]) -> list[Result]:
         emails = [operation.payload["email"] for operation in batch]
         path = self.preferences("statuses", "batch", "unsubscribe-all")
         said = self._batch(path, emails, query={**_EMAIL, "verbose": "true"})
@@ -570,8 +604,23 @@ def _inputs(operation: Operation) -> Sequence[Json]:
 
 
 def _is_looked_up(each: Json) -> bool:
-    """Whether a status is a yes that may have been overtaken over there."""
-    return "since" in each and is_late(each["since"])
+    """Whether a status is a yes that may have been overtaken over there, or at the address that she moved away from."""
+    return "from" in each or ("since" in each and is_late(each["since"]))
+
+
+def _has_left(noes: Mapping[tuple[str, int | None], object], email: str, each: Json) -> bool:
+    """Whether a yes was overtaken by a no: of after it at her address; of after it and before she moved at an old one."""
+    if is_late(each["since"]) and any(
+        key in noes and not _is_before(noes[key], each["since"])
+        for key in ((email, each["id"]), (email, None))
+    ):
+        return True
+    came = each.get("from", {"emails": ()})
+    return any(
+        key in noes and _is_before(noes[key], came["at"]) and not _is_before(noes[key], came["said"])
+        for former in came["emails"]
+        for key in ((folded(former), each["id"]), (folded(former), None))
+    )
 
 
 def _is_before(moment: object, given: str) -> bool:
