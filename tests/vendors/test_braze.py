@@ -256,6 +256,16 @@ def test_a_late_yes_brings_back_nobody_who_left_since(
     assert held(platform)["groups"] == {NEWS: "unsubscribed", OFFERS: "subscribed"}
 
 
+def test_a_late_yes_of_somebody_without_an_address_is_told(
+    made: Callable[..., BrazeBackend], platform: Braze
+) -> None:
+    """Known by her id alone: there is no address that could have left."""
+    her = replace(somebody(choices=YES), identifiers=Identifiers(external_id="c-17"))
+    result = bring(made(IDENTIFY_BY="external_id"), her, submission(1, said_yes("news")))["track"]
+    assert result.outcome is Outcome.DONE
+    assert platform.profiles[0]["groups"] == {NEWS: "subscribed"}
+
+
 def test_a_group_that_she_left_over_there_stays_left_when_she_moves(
     made: Callable[..., BrazeBackend], platform: Braze
 ) -> None:

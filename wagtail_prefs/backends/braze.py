@@ -174,12 +174,7 @@ class BrazeBackend(FieldsBackend):
                 more["states"] = self._address(target, who)
                 if any(channel == "email" for _topic, channel in yeses):
                     more["states"] |= {"email_subscribe": "opted_in"}
-                    more["mail"] = target.identifiers.email
-                    more["said"] = {
-                        remote: at.isoformat() if (at := self.given_at(target, since, key)) else ""
-                        for key, remote in sorted(yeses.items())
-                        if key[1] == "email"
-                    }
+                    more |= self._said(target, since, yeses)
                 if told >= 1:
                     more["look"] = True  # it may have been told a no, which may yet be processed after this
             if moved:
@@ -189,6 +184,20 @@ class BrazeBackend(FieldsBackend):
                     more["states"] |= {"email_subscribe": "opted_in"}
             operations.append(self._operation(target, "track", {**who, "values": values, **more}))
         return operations
+
+    def _said(self, target: Target, since: Sequence[ChangeBatch], yeses: Mapping[Key, str]) -> Json:
+        """When she said yes to each group of mail, "" unknown, and by which address Braze lists her if she has left."""
+        if not target.identifiers.email:
+            return {}
+        moments = {
+            remote: self.given_at(target, since, key)
+            for key, remote in sorted(yeses.items())
+            if key[1] == "email"
+        }
+        return {
+            "mail": target.identifiers.email,
+            "said": {remote: at.isoformat() if at else "" for remote, at in moments.items()},
+        }
 
     def stays(self, target: Target) -> bool:
         return "external_id" in self._who(target.identifiers)

@@ -240,12 +240,12 @@ class HubspotBackend(FieldsBackend):
 
     def _yes(self, target: Target, since: Sequence[ChangeBatch], key: Key, remote: str) -> Json:
         """With when she said it, and where she moved from: what became a no there, or at her old address, stands."""
-        given, came = self.given_at(target, since, key), self.moved_at(since)
+        given = self.given_at(target, since, key)
         found = {
             **self._input(target, key, remote, _SAID_YES),
             "since": given.isoformat() if given else "",
         }
-        if came and (former := _former(target)):
+        if (former := _former(target)) and (came := self.moved_at(since)):
             said = self.said_at(target, since, [key])
             found["from"] = {
                 "emails": former,
