@@ -72,8 +72,8 @@ def test_everything_is_shown_where_it_is_asked_for(capsys: pytest.CaptureFixture
     assert out == ""
     first, _, third = lines(err)
     assert first["contact"]["email"] == third["contact"]["email"] == "anna@mail.example.org"
-    assert first["attributes"] == {"birthday": "1990-01-01"}
-    assert first["former"] == [{"email": "old@mail.example.org", "external_id": "c-0"}]
+    assert first["attributes"] == {"birthday": "1990/01/01"}
+    assert first["former"] == [{"email": "old@mail.example.org", "external_id": "crm-66"}]
 
 
 def test_it_can_go_to_the_log(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
